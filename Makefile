@@ -1,0 +1,63 @@
+# One virtual environment in .venv, from the hashed lock files; a target that finds it up to date does not touch it.
+
+CONFIG ?= config/proxy.yaml
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help run serve test lint lock clean
+
+help:
+	@echo 'make run                  a slow backend, the proxy before it, and curl lines to paste'
+	@echo 'make serve CONFIG=FILE    the proxy itself (default: $(CONFIG))'
+	@echo 'make test                 format, lint, types, and every test with branch coverage'
+	@echo 'make lint                 the first three of these'
+	@echo 'make lock                 pin the newest releases that pyproject.toml allows'
+	@echo 'make clean                remove what the others made'
+	@echo 'PYTHON=python3.13 before the first of them chooses the interpreter.'
+
+run: $(VENV)/run.stamp
+	@$(BIN)/respond-async demo
+
+serve: $(VENV)/run.stamp
+	@$(BIN)/respond-async serve --config $(CONFIG)
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# pytest's summary is the last line; too little coverage fails it (fail_under in pyproject.toml).
+test: lint
+	$(BIN)/pytest --cov
+
+# pip is the last thing that this puts there: half an environment is made again.
+$(BIN)/pip:
+	sh .ci/make-venv $(VENV)
+
+# The stamps carry the time of the last installation. The second command adds our own package and the command.
+$(VENV)/%.stamp: $(BIN)/pip
+	$(PIP) install --require-hashes --only-binary :all: --requirement $(filter %.lock,$^)
+	$(PIP) install --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/run.stamp: requirements.lock pyproject.toml
+$(VENV)/dev.stamp: requirements-dev.lock pyproject.toml
+
+# One resolution for every supported Python and platform; the second repeats the first's versions. `uv` comes from PATH
+# or, for this once, from an environment of its own.
+UV ?= $(shell command -v uv || echo $(VENV)/lock/bin/uv)
+COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(UV) pip compile pyproject.toml --quiet --upgrade --universal \
+	--python-version 3.11 --generate-hashes --no-annotate
+
+lock: $(UV)
+	$(COMPILE) --group build --output-file requirements.lock
+	$(COMPILE) --group build --group dev --constraints requirements.lock --output-file requirements-dev.lock
+
+$(VENV)/lock/bin/uv: $(BIN)/pip
+	sh .ci/make-venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet uv
+
+clean:
+	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	find proxy tests -name __pycache__ -prune -exec rm -rf {} +
