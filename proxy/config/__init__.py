@@ -1,0 +1,44 @@
+"""The configuration: one YAML file, read once, checked whole, then frozen.
+
+In reading order: `schema` (every key, its type, its default), `section` (what all parts of it share), `scalars` and
+`addresses` (what a single value may be), `source` (YAML with line numbers and the environment), `loading` (a file
+"""
+
+from proxy.config.addresses import Address, OriginUrl, StoreUrl
+from proxy.config.jsonschema import json_schema
+from proxy.config.loading import load
+from proxy.config.schema import (
+    Config,
+    FieldChanges,
+    Limits,
+    LogSettings,
+    Match,
+    OriginSettings,
+    OriginTls,
+    RespondAsync,
+    Route,
+    ServerTls,
+    StoreSettings,
+)
+from proxy.config.source import ConfigError, Problem
+
+__all__ = [
+    "Address",
+    "Config",
+    "ConfigError",
+    "FieldChanges",
+    "Limits",
+    "LogSettings",
+    "Match",
+    "OriginSettings",
+    "OriginTls",
+    "OriginUrl",
+    "Problem",
+    "RespondAsync",
+    "Route",
+    "ServerTls",
+    "StoreSettings",
+    "StoreUrl",
+    "json_schema",
+    "load",
+]

@@ -1,0 +1,190 @@
+"""The places that a configuration names: where to listen, where an origin is, where the store lives, who is trusted.
+
+They are read once, when the configuration is, into small values whose parts stand ready as attributes. A wrong one
+raises Refused, by its rules.
+"""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Final, Literal, NamedTuple
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    InstanceOf,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from proxy.config.scalars import Refused, absolute, not_empty, read_by, written
+
+_AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]*))(?::([0-9]{1,5}))?")
+_URL: Final = re.compile(r"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_MAX_PORT: Final = 65535
+_OWN_PORT: Final = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen: a TCP host and port, or a Unix socket."""
+
+    host: str = ""  # empty: all interfaces; IPv6 without brackets
+    port: int = 0  # 0: any free one
+    unix_path: str | None = None  # None: TCP
+
+    def __str__(self) -> str:
+        return f"{_bracketed(self.host)}:{self.port}" if self.unix_path is None else f"unix:{self.unix_path}"
+
+
+@dataclass(frozen=True, slots=True)
+class OriginUrl:
+    """Where an origin is: the scheme it speaks at a TCP host and port, or HTTP at a Unix socket."""
+
+    scheme: Literal["http", "https"]
+    host: str  # lower case, IPv6 without brackets
+    port: int
+    authority: bytes  # its own Host value: the port only where it is not the scheme's
+    unix_path: str | None = None  # where to connect instead, if not None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUrl:
+    """Which store, and the absolute folder in which it lives; memory has none."""
+
+    kind: Literal["sqlite", "memory"]
+    folder: Path | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind}:" if self.folder is None else f"{self.kind}://{self.folder}"
+
+
+class _HttpUrl(NamedTuple):
+    scheme: Literal["http", "https"]
+    host: str
+    port: int | None
+    rest: str  # path, query and fragment
+
+
+def address(text: str) -> Address:
+    """A place to listen: `127.0.0.1:8080`, `[::1]:8080`, `:8080` (all interfaces) or `unix:/run/x.sock`."""
+    if text.startswith("unix:"):
+        return Address(unix_path=_socket(text))
+    if text.isdecimal():
+        raise Refused("must name host and port", f"did you mean `127.0.0.1:{text}`, or `:{text}` for all interfaces?")
+    host, port = _host_and_port(text)
+    if port is None:
+        raise Refused("must name host and port, as in `127.0.0.1:8080`")
+    return Address(host, port)
+
+
+def address_or_off(text: str) -> Address | None:
+    return None if text == "off" else address(text)
+
+
+def origin_url(text: str) -> OriginUrl:
+    """An origin: `http://host:port`, `https://host`, or `unix:/path` for HTTP over that socket."""
+    if text.startswith("unix:"):
+        return OriginUrl("http", "localhost", 80, b"localhost", _socket(text))
+    url = _http_url(text)
+    if url.rest not in {"", "/"}:
+        raise Refused("must end after host and port: a path before the target is the route's `add_path`")
+    own_port = _OWN_PORT[url.scheme]
+    port = own_port if url.port is None else url.port
+    authority = _bracketed(url.host) if port == own_port else f"{_bracketed(url.host)}:{port}"
+    return OriginUrl(url.scheme, url.host, port, authority.encode())
+
+
+def public_url(text: str) -> str:
+    """Scheme and authority that clients use, without a slash at the end."""
+    url = _http_url(text)
+    if url.rest not in {"", "/"}:
+        raise Refused("must end after host and port: where status URLs live is `status_path`")
+    return f"{url.scheme}://{_bracketed(url.host)}" + ("" if url.port is None else f":{url.port}")
+
+
+def store_url(value: object, info: ValidationInfo) -> object:
+    """A store: `sqlite:///absolute/folder`, `sqlite:folder` relative to the configuration's, or `memory:`."""
+    if not isinstance(value, str):
+        return value
+    if value == "memory:":
+        return StoreUrl("memory")
+    kind, _, place = value.partition(":")
+    place = place.removeprefix("//") if place.startswith("///") else place
+    if kind != "sqlite" or not place or place.startswith("//"):
+        raise Refused("must be `sqlite:///absolute/folder`, `sqlite:relative/folder` or `memory:`")
+    return StoreUrl("sqlite", absolute(place, info))
+
+
+def network(value: object) -> IPv4Network | IPv6Network:
+    """A network, or a single address as a network of one."""
+    try:
+        return ip_network(str(value))
+    except ValueError as error:
+        raise Refused("must be an IP network or address, such as `10.0.0.0/8`", _network_hint(value)) from error
+
+
+def _network_hint(value: object) -> str:
+    try:
+        return f"did you mean `{ip_network(str(value), strict=False)}`?"
+    except ValueError:
+        return ""
+
+
+def _http_url(text: str) -> _HttpUrl:
+    found = _URL.fullmatch(text)
+    if not found:
+        raise Refused("must begin with `http://` or `https://`")
+    if "@" in found[2]:
+        raise Refused("must not contain a user or password")
+    host, port = _host_and_port(found[2])
+    if not host or port == 0:
+        raise Refused("must name a host after `//`, and no port 0")
+    return _HttpUrl("https" if found[1].lower() == "https" else "http", host, port, found[3])
+
+
+def _host_and_port(text: str) -> tuple[str, int | None]:
+    found = _AUTHORITY.fullmatch(text)
+    if not found or int(found[3] or 0) > _MAX_PORT:
+        raise Refused("has no valid host and port, such as `127.0.0.1:8080` or `[::1]:8080`")
+    return _ipv6(found[1]) if found[1] else found[2].lower(), int(found[3]) if found[3] else None
+
+
+def _ipv6(text: str) -> str:
+    try:
+        return str(IPv6Address(text))
+    except ValueError as error:
+        raise Refused("has no valid IPv6 address in its brackets") from error
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _socket(text: str) -> str:
+    path = text.removeprefix("unix:")
+    if not path.startswith("/") or path.startswith("//") or "\0" in path:
+        raise Refused("must give its socket as an absolute path, as in `unix:/run/x.sock`")
+    return path
+
+
+_AS_TEXT: Final = PlainSerializer(str, return_type=str)
+_ADDRESS: Final = r"unix:/.+|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):[0-9]{1,5}"
+_WRITTEN_ADDRESS: Final = {"type": "string", "pattern": f"^({_ADDRESS})$"}
+_WRITTEN_LISTEN: Final = [_WRITTEN_ADDRESS, {"type": "array", "items": _WRITTEN_ADDRESS, "minItems": 1}]
+
+Listen = Annotated[
+    tuple[Annotated[InstanceOf[Address], read_by(address)], ...],
+    AfterValidator(not_empty),
+    BeforeValidator(lambda value: [value] if isinstance(value, str | Address) else value),
+    PlainSerializer(lambda addresses: [str(each) for each in addresses], return_type=list[str]),
+    WithJsonSchema({"anyOf": _WRITTEN_LISTEN}),
+]
+AddressOrOff = Annotated[InstanceOf[Address] | None, read_by(address_or_off), _AS_TEXT, written(f"off|{_ADDRESS}")]
+Origin = Annotated[InstanceOf[OriginUrl], read_by(origin_url), written(r"https?://[^/?#@]+/?|unix:/.+")]
+PublicUrl = Annotated[str, read_by(public_url), written(r"https?://[^/?#@]+/?")]
+Store = Annotated[InstanceOf[StoreUrl], BeforeValidator(store_url), _AS_TEXT, written("sqlite:.+|memory:")]
+Network = Annotated[IPv4Network | IPv6Network, PlainValidator(network), written("[0-9A-Fa-f.:/]+")]

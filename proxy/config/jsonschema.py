@@ -1,0 +1,47 @@
+"""The schema as JSON Schema, so that editors complete and check a configuration while it is written.
+
+`python -m proxy.config > config/schema.json` writes it again after a change of the schema.
+"""
+
+from collections.abc import Container
+from typing import Any, Final
+
+from proxy.config.schema import Config
+
+Schema = dict[str, Any]
+
+_NOTHING: Final = {"type": "null"}
+_INTERPOLATED: Final = {"type": "string", "pattern": r"\$\{"}
+_NARROW: Final = {"pattern", "enum"}
+_TOLD: Final = ("description", "default")
+
+
+def json_schema() -> Schema:
+    """A JSON Schema (2020-12) of the file: what load() takes, as far as JSON Schema can say it."""
+    schema = Config.model_json_schema(mode="serialization")  # serialised is how the file writes it: `2s`, not 2.0
+    for section in (schema, *schema["$defs"].values()):
+        required = section.get("required", ())
+        section["properties"] = {key: _as_written(key, kind, required) for key, kind in section["properties"].items()}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _as_written(key: str, schema: Schema, required: Container[str]) -> Schema:
+    """A key's schema, with `${NAME}` where a scalar may stand, and with nothing where the key has a default."""
+    schema.pop("title", None)
+    told: Schema = {word: value for word in _TOLD if (value := schema.pop(word, None)) is not None}
+    kinds = [_with_items(kind) for kind in schema.get("anyOf", [schema]) if kind != _NOTHING]
+    if any(_is_narrow(kind) for kind in kinds):
+        kinds.append(_INTERPOLATED)
+    if key not in required:
+        kinds.append(_NOTHING)
+    return {**told, **({"anyOf": kinds} if len(kinds) > 1 else kinds[0])}
+
+
+def _with_items(schema: Schema) -> Schema:
+    items = schema.get("items", {})
+    return {**schema, "items": {"anyOf": [items, _INTERPOLATED]}} if _is_narrow(items) else schema
+
+
+def _is_narrow(schema: Schema) -> bool:
+    """Whether it takes some scalars and refuses others."""
+    return not _NARROW.isdisjoint(schema) or schema.get("type") in {"integer", "boolean"}

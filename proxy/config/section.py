@@ -1,0 +1,115 @@
+"""What all sections of the configuration share: frozen, no unknown keys, empty means default, errors in plain words.
+
+pydantic finds the errors; here they get our words, level by level, so that an unknown key is compared with the keys of
+its own section. Errors travel as pydantic's own ValidationError, whose details carry a reason and a hint (see Refused).
+"""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from proxy.config.scalars import Refused
+from proxy.config.source import Loc
+
+_KIND: Final = "configuration"  # of errors that are in our words already
+
+_WORDS: Final = {
+    "missing": "is required",
+    "model_type": "must be a mapping",
+    "dict_type": "must be a mapping",
+    "tuple_type": "must be a list",
+    "frozen_set_type": "must be a list",
+    "greater_than": "must be more than zero",
+    "less_than_equal": "is too large",
+}
+
+
+class Wrong(NamedTuple):
+    """What is wrong at a place of a section."""
+
+    loc: Loc
+    reason: str
+    hint: str = ""
+
+
+class Section(BaseModel):
+    """A mapping of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+
+    @classmethod
+    def broken_references(cls, data: Mapping[str, object]) -> Iterable[Wrong]:  # noqa: ARG003 - for those who have any
+        """Names in the data that do not fit together, found even where its shape is wrong."""
+        return ()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_plain_words(cls, data: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        data = cls._without_empty(data)
+        wrong = list(cls.broken_references(data)) if isinstance(data, Mapping) else []
+        try:
+            section = handler(data)
+        except ValidationError as error:
+            raise _refusal(cls.__name__, [*_in_words(error, cls.model_fields), *wrong]) from error
+        if wrong:
+            raise _refusal(cls.__name__, wrong)
+        return section
+
+    @classmethod
+    def _without_empty(cls, data: object) -> object:
+        """The data without those keys after which nothing is written: they have their defaults."""
+        if data is None:
+            return {}
+        if not isinstance(data, Mapping):
+            return data
+        return {key: value for key, value in data.items() if value is not None or not cls._has_default(key)}
+
+    @classmethod
+    def _has_default(cls, key: object) -> bool:
+        """Whether the key is known and None is none of its values."""
+        field = cls.model_fields.get(str(key))
+        return field is not None and field.default is not None
+
+
+def wrongs(error: ValidationError) -> Iterator[Wrong]:
+    """The errors of a section, as it raised them."""
+    return _in_words(error, ())
+
+
+def similar(name: object, names: Iterable[str]) -> str:
+    """A hint, if one of the names is nearly this one."""
+    close = difflib.get_close_matches(str(name), names, n=1)
+    return f"did you mean `{close[0]}`?" if close else ""
+
+
+def _refusal(section: str, wrong: Iterable[Wrong]) -> ValidationError:
+    return ValidationError.from_exception_data(section, [_detail(one) for one in wrong])
+
+
+def _detail(wrong: Wrong) -> InitErrorDetails:
+    said = PydanticCustomError(_KIND, "{reason}", {"reason": wrong.reason, "hint": wrong.hint})
+    return InitErrorDetails(type=said, loc=wrong.loc, input=None)
+
+
+def _in_words(error: ValidationError, keys: Iterable[str]) -> Iterator[Wrong]:
+    for detail in error.errors(include_url=False):
+        yield Wrong(detail["loc"], *_words(detail, keys))
+
+
+def _words(detail: ErrorDetails, keys: Iterable[str]) -> tuple[str, str]:
+    """Reason and hint."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == _KIND:
+        return context["reason"], context["hint"]
+    if kind == "extra_forbidden":
+        return "unknown key", similar(detail["loc"][-1], keys)
+    if isinstance(refused := context.get("error"), Refused):
+        return refused.reason, refused.hint
+    if detail["input"] is None:
+        return "must not be empty", ""
+    if isinstance(detail["input"], dict | list) and kind not in _WORDS:
+        return "must be a single value", ""
+    return _WORDS.get(kind) or detail["msg"].replace("Input should be", "must be"), ""

@@ -1,0 +1,150 @@
+"""What forwarding changes in header sections, both ways.
+
+All else stays as it came: names and values byte for byte, order and duplicates. What the proxy makes stands after what
+the other side sent. A route's own changes have the last word, over the proxy's fields too; only `Vary: Prefer` stays,
+without which caches would mix up answers (RFC 7240 section 2).
+
+Framing is not decided here. Requests leave without Content-Length, which whoever sends the content adds; responses keep
+theirs, which is right even where there is no content to count (HEAD, 304).
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from proxy.config import FieldChanges, OriginSettings, Route
+from proxy.forwarded import FORWARDING_FIELDS, Arrival, forwarding_fields
+from proxy.grammar import number
+from proxy.location import REFERENCE_FIELDS, WayBack
+from proxy.message import Field, Fields, RequestHead, ResponseHead
+from proxy.target import Paths
+
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade",  # RFC 9110 section 7.6.1
+        b"proxy-authenticate", b"proxy-authentication-info", b"proxy-authorization",  # 11.7: for the proxy next to one
+        b"http2-settings",  # RFC 7540 section 3.2.1: belongs to Upgrade
+        b"proxy-connection",  # never standard, still sent
+    }
+)  # fmt: skip
+
+# Connection may name any field (RFC 9110 section 7.6.1), but messages without these would mean something else.
+ESSENTIAL: Final = frozenset({b"host", b"content-length"})
+
+LIMITED: Final = frozenset({"TRACE", "OPTIONS"})  # whose Max-Forwards counts (RFC 9110 section 7.6.2)
+
+_VARIES_ANYWAY: Final = frozenset({b"*", b"prefer"})
+_VARY_PREFER: Final[Field] = (b"Vary", b"Prefer")
+
+
+def end_to_end(fields: Fields) -> Fields:
+    """The fields without those that speak of one connection only (RFC 9110 section 7.6.1)."""
+    return Fields(_remaining(fields, HOP_BY_HOP)[0])
+
+
+def hop_counted(request: RequestHead) -> RequestHead | None:
+    """The request with its Max-Forwards counted down; None if it must be answered here (RFC 9110 section 7.6.2)."""
+    if request.method not in LIMITED:
+        return request
+    left = number(request.fields.first(b"max-forwards") or b"")
+    if left is None:
+        return request
+    counted = (
+        (name, b"%d" % (left - 1) if name.lower() == b"max-forwards" else value) for name, value in request.fields
+    )
+    return request._replace(fields=Fields(counted)) if left else None
+
+
+class Forwarding:
+    """What changes on the way from a route to its origin and back. Made once, at start."""
+
+    def __init__(self, route: Route, origin: OriginSettings, name: str) -> None:
+        """The name is the proxy's own, for Via."""
+        unwanted = FORWARDING_FIELDS | {b"content-length"} | ({b"prefer"} if route.strip_prefer else set())
+        self._request = _Changes(route.request_headers, HOP_BY_HOP | unwanted)
+        self._response = _Changes(route.response_headers, HOP_BY_HOP)
+        self._name = name.encode()
+        self._own_authority = origin.url.authority
+        self._preserves_host = origin.host_header == "preserve"
+        self._varies = route.respond_async is not None
+        self._paths = Paths((route.strip_path or "").encode(), (route.add_path or "").encode())
+        self._way_back = WayBack(self._paths, origin.url) if self._paths != Paths() else None
+
+    def target(self, origin_form: bytes) -> bytes:
+        """The target for the origin."""
+        return self._paths.to_origin(origin_form)
+
+    def for_origin(self, request: RequestHead, arrival: Arrival, request_id: bytes) -> Fields:
+        """The fields for the origin, without framing; the id is for requests that have none."""
+        kept, present = _remaining(request.fields, self._request.dropped)
+        if b"expect" in present:
+            kept = [field for field in kept if not _is_answered_here(field)]
+        _put_host(kept, self._host(arrival))
+        made = [self._via(request.version), *forwarding_fields(arrival, request.fields)]
+        if b"x-request-id" not in present:
+            made.append((b"X-Request-Id", request_id))
+        return Fields(self._request.applied(kept, made))
+
+    def for_client(
+        self, response: ResponseHead, arrival: Arrival, date: bytes, version: tuple[int, int] = (1, 1)
+    ) -> Fields:
+        """The fields for the client; the date is for responses that have none, the version is the origin's."""
+        kept, present = _remaining(response.fields, self._response.dropped)
+        if self._way_back and not present.isdisjoint(REFERENCE_FIELDS):
+            kept = self._led_back(kept, self._way_back, arrival)
+        made = [self._via(version)] if b"date" in present else [self._via(version), (b"Date", date)]
+        fields = Fields(self._response.applied(kept, made))
+        if self._varies and _VARIES_ANYWAY.isdisjoint(fields.members(b"vary")):
+            return fields.plus(_VARY_PREFER)
+        return fields
+
+    def _via(self, received: tuple[int, int]) -> Field:
+        return b"Via", b"%d.%d %b" % (*received, self._name)
+
+    def _host(self, arrival: Arrival) -> bytes:
+        """What the origin gets as Host."""
+        return (self._preserves_host and arrival.authority) or self._own_authority
+
+    def _led_back(self, fields: Iterable[Field], way_back: WayBack, arrival: Arrival) -> list[Field]:
+        host = self._host(arrival)
+        return [
+            (name, way_back.client_location(value, host, arrival.client) if name.lower() in REFERENCE_FIELDS else value)
+            for name, value in fields
+        ]
+
+
+class _Changes:
+    """What a route sets and removes, with what is dropped from the start."""
+
+    def __init__(self, changes: FieldChanges, dropped: frozenset[bytes]) -> None:
+        self._lines = changes.set
+        self._names = changes.remove.union(name.lower() for name, _ in changes.set)
+        self.dropped = dropped | self._names
+
+    def applied(self, kept: list[Field], made: list[Field]) -> Iterable[Field]:
+        """What is left of the sender's fields, what the proxy made, and what the route sets."""
+        if self._names:
+            made = [field for field in made if field[0].lower() not in self._names]
+        return (*kept, *made, *self._lines)
+
+
+def _remaining(fields: Fields, dropped: frozenset[bytes]) -> tuple[list[Field], set[bytes]]:
+    """The fields but those dropped or named by Connection, and the names of what is left, in lower case."""
+    names = [name.lower() for name, _ in fields]
+    if b"connection" in names:
+        dropped |= set(fields.members(b"connection")) - ESSENTIAL
+    kept = [field for field, name in zip(fields, names, strict=True) if name not in dropped]
+    return kept, set(names) - dropped
+
+
+def _put_host(fields: list[Field], host: bytes) -> None:
+    """Host in its place; in the first where it had none (RFC 9110 section 7.2)."""
+    for index, (name, _) in enumerate(fields):
+        if name.lower() == b"host":
+            fields[index] = (name, host)
+            return
+    fields.insert(0, (b"Host", host))
+
+
+def _is_answered_here(field: Field) -> bool:
+    """Whether this is the one expectation that the proxy itself meets (RFC 9110 section 10.1.1)."""
+    return field[0].lower() == b"expect" and field[1].lower() == b"100-continue"

@@ -1,0 +1,173 @@
+"""Who the client is, as proxies tell one another: X-Forwarded-For, -Proto, -Host and Forwarded (RFC 7239).
+
+Anybody can write these fields, so they are believed from a trusted peer alone, and of the addresses that it passes on
+only those up to the first that is not trusted itself: that one is the client, and what stands left of it is hearsay.
+What cannot be read ends the walk the same way.
+
+X-Forwarded-* goes before Forwarded. Nearly all proxies write the former, and many let a Forwarded pass that the client
+made up. Of several values of -Proto or -Host the last counts, which the trusted peer itself has written.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from itertools import product
+from typing import Final, NamedTuple
+
+from proxy.grammar import OWS, TOKEN, WORD, members, quoted, unquoted
+from proxy.message import Field, Fields
+from proxy.target import is_authority
+
+UNKNOWN: Final = "unknown"  # RFC 7239 section 6.2; Squid writes it into X-Forwarded-For, too
+
+# Where fields become variables of an environment, as in CGI and WSGI, `_` and `-` are one.
+FORWARDING_FIELDS: Final = frozenset({b"forwarded"}).union(
+    b"x%cforwarded%c%b" % (first, second, what)
+    for first, second, what in product(b"-_", b"-_", (b"for", b"host", b"proto"))
+)
+
+_PAIR: Final = rb"(%b)=(%b)" % (TOKEN, WORD)
+_PAIRS: Final = re.compile(_PAIR)
+_ELEMENT: Final = re.compile(rb"(?:%b)?(?:%b;%b(?:%b)?)*+" % (_PAIR, OWS, OWS, _PAIR))
+_NODE: Final = re.compile(rb"\[([^\[\]]*)\](?::[\w.-]+)?|([0-9.]+)(?::[\w.-]+)?|([0-9A-Fa-f:.]+)")
+_SCHEMES: Final = (b"http", b"https")
+
+
+class Client(NamedTuple):
+    """Who sent the request, and how it reached the first proxy that is trusted."""
+
+    scheme: str  # "http" or "https"
+    host: bytes  # with the port if the client named one; empty if it named no host
+    address: str  # IP address, or UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end of a connection to the proxy. Made by TrustedProxies, once for each connection."""
+
+    address: str  # IP address; UNKNOWN at the other end of a Unix socket
+    node: bytes  # the address as Forwarded has it
+    scheme: str  # "https" if its TLS ends here
+    trusted: bool
+
+
+class Arrival(NamedTuple):
+    """How a request reached the proxy."""
+
+    peer: Peer
+    authority: bytes  # of the target in absolute-form, else of Host; empty if neither has one
+    client: Client
+
+
+class TrustedProxies:
+    """The networks whose word about a client counts."""
+
+    def __init__(self, networks: Iterable[IPv4Network | IPv6Network] = ()) -> None:
+        self._networks = tuple(networks)
+
+    def peer(self, address: str | None, *, tls: bool) -> Peer:
+        """The other end, by its IP address; a Unix socket has none, and is not trusted."""
+        ip = _ip((address or "").partition("%")[0].encode())  # a scope means nothing on another host
+        scheme = "https" if tls else "http"
+        return Peer(str(ip or UNKNOWN), _node(ip), scheme, trusted=ip is not None and self._trusts(ip))
+
+    def arrival(self, peer: Peer, authority: bytes, fields: Fields) -> Arrival:
+        """How a request with these fields arrived, and who sent it as far as trusted proxies know."""
+        client = Client(peer.scheme, authority, peer.address)
+        return Arrival(peer, authority, self._seen_by_proxies(client, fields) if peer.trusted else client)
+
+    def _seen_by_proxies(self, client: Client, fields: Fields) -> Client:
+        for hop in reversed(_hops(fields)):
+            ip = _ip(hop.node)
+            client = Client(
+                scheme=hop.scheme.decode() or client.scheme,
+                host=hop.host or client.host,
+                address=client.address if ip is None else str(ip),
+            )
+            if ip is None or not self._trusts(ip):
+                break
+        return client
+
+    def _trusts(self, ip: IPv4Address | IPv6Address) -> bool:
+        return any(ip in network for network in self._networks)
+
+
+def forwarding_fields(arrival: Arrival, fields: Fields) -> Iterator[Field]:
+    """The fields that tell the origin who the client is. What a trusted peer told stands first in them.
+
+    X-Forwarded-For and Forwarded stay one line each, for origins that read only one.
+    """
+    peer, authority, client = arrival
+    addresses, elements = (_values(fields, b"x-forwarded-for"), _elements(fields)) if peer.trusted else ([], [])
+    yield b"X-Forwarded-For", b", ".join([*addresses, peer.address.encode()])
+    yield b"X-Forwarded-Proto", client.scheme.encode()
+    if client.host:
+        yield b"X-Forwarded-Host", client.host
+    yield b"Forwarded", b", ".join([*elements, _element(peer.node, authority, peer.scheme.encode())])
+
+
+class _Hop(NamedTuple):
+    """What one proxy says of the request that it received; empty where it says nothing, or nothing of use."""
+
+    node: bytes = b""  # whom it came from
+    host: bytes = b""
+    scheme: bytes = b""
+
+    @classmethod
+    def of(cls, node: bytes, host: bytes, scheme: bytes) -> "_Hop":
+        known = scheme.lower() if scheme.lower() in _SCHEMES else b""
+        return cls(node, host if is_authority(host) else b"", known)
+
+
+def _hops(fields: Fields) -> list[_Hop]:
+    """What the proxies before this one say, in their order."""
+    nodes = list(fields.members(b"x-forwarded-for"))
+    host, scheme = _last(fields, b"x-forwarded-host"), _last(fields, b"x-forwarded-proto")
+    if nodes or host or scheme:
+        return [*map(_Hop, nodes[:-1]), _Hop.of(nodes[-1] if nodes else b"", host, scheme)]
+    return [_hop(member) for line in fields.all(b"forwarded") for member in members(line)]
+
+
+def _hop(member: bytes) -> _Hop:
+    """A forwarded-element (RFC 7239 section 4); one that cannot be read says nothing."""
+    found = _PAIRS.findall(member) if _ELEMENT.fullmatch(member) else []
+    pairs = {name.lower(): unquoted(value) for name, value in found}
+    return _Hop.of(pairs.get(b"for", b""), pairs.get(b"host", b""), pairs.get(b"proto", b""))
+
+
+def _elements(fields: Fields) -> list[bytes]:
+    """Forwarded as it came; where there is none, made of X-Forwarded-* (RFC 7239 section 7.4)."""
+    made = (_element(_node(_ip(hop.node)), hop.host, hop.scheme) for hop in _hops(fields))
+    return _values(fields, b"forwarded") or list(made)
+
+
+def _element(node: bytes, host: bytes, scheme: bytes) -> bytes:
+    pairs = (b"for", node), (b"host", host), (b"proto", scheme)
+    return b";".join([b"%b=%b" % (name, quoted(value)) for name, value in pairs if value])
+
+
+def _node(ip: IPv4Address | IPv6Address | None) -> bytes:
+    """An address as RFC 7239 section 6 writes it."""
+    return b"[%b]" % str(ip).encode() if isinstance(ip, IPv6Address) else str(ip or UNKNOWN).encode()
+
+
+def _ip(node: bytes) -> IPv4Address | IPv6Address | None:
+    """The address in a node (RFC 7239 section 6), or in X-Forwarded-For, where IPv6 may stand without brackets."""
+    found = _NODE.fullmatch(node)
+    if not found:
+        return None
+    try:
+        ip = ip_address(found[found.lastindex or 0].decode("latin-1"))
+    except ValueError:
+        return None
+    return getattr(ip, "ipv4_mapped", None) or ip  # so a socket for both families calls an IPv4 address
+
+
+def _values(fields: Fields, name: bytes) -> list[bytes]:
+    return [value for value in fields.all(name) if value]
+
+
+def _last(fields: Fields, name: bytes) -> bytes:
+    *_, last = b"", *fields.members(name)
+    return last

@@ -1,0 +1,82 @@
+"""How an operation looks on the wire: the 202, the status monitor while it runs, the result when it is done."""
+
+import json
+from datetime import UTC, datetime
+from math import ceil
+from typing import Final
+
+from proxy.message import Field, Fields, Reply, ResponseHead
+from proxy.operation import Operation, State
+from proxy.prefer import applied
+from proxy.problem import NO_STORE, problem
+
+JSON: Final[Field] = (b"Content-Type", b"application/json")
+VARY: Final[Field] = (b"Vary", b"Prefer")
+LONGEST_RETRY: Final = 10  # seconds: an old operation is not asked for more rarely than that
+SHARE_OF_AGE: Final = 0.1  # an operation that has run for a minute may as well be asked for in six seconds
+
+
+def accepted(operation: Operation, href: str, honoured_wait: int | None) -> Reply:
+    """The 202 that promises the operation (RFC 7240 section 4.1)."""
+    link = (b"Link", b'<%b>; rel="monitor"' % href.encode())
+    more = [*applied(honoured_wait), VARY, link]
+    return _status(operation, href, operation.created, *more)
+
+
+def running(operation: Operation, href: str, now: float) -> Reply:
+    """The status of an operation that runs."""
+    age = max(0, int(now - operation.created))
+    return _status(operation, href, now, (b"X-Progress", b"running for %d s" % age))
+
+
+def dismissed(operation: Operation, href: str) -> Reply:
+    """The answer to DELETE: the operation is cancelled, or its result dropped."""
+    return Reply(ResponseHead(200, b"OK", Fields((JSON, NO_STORE))), _document(operation, href, State.DISMISSED))
+
+
+def completed(operation: Operation) -> ResponseHead:
+    """The origin's response again, marked as the operation's outcome by OData 4.01's AsyncResult."""
+    if operation.head is None:
+        raise ValueError("only a completed operation has a response")
+    head = operation.head
+    return head._replace(fields=head.fields.plus((b"AsyncResult", b"%d" % head.status), NO_STORE))
+
+
+def failed(operation: Operation, instance: str, proxy_name: str) -> Reply:
+    """Why there is no response of the origin's."""
+    if operation.failure is None:
+        raise ValueError("only a failed operation has a failure")
+    error = operation.failure.error()
+    return problem(error, instance, proxy_name, (b"AsyncResult", b"%d" % error.status))
+
+
+def retry_after(operation: Operation, now: float) -> int:
+    """Seconds until it is worth asking again: few for a young operation, more for one that takes its time."""
+    by_age = min(SHARE_OF_AGE * (now - operation.created), LONGEST_RETRY)
+    return max(1, ceil(max(operation.retry_after, by_age)))
+
+
+def _status(operation: Operation, href: str, now: float, *more: Field) -> Reply:
+    fields = Fields(
+        (
+            (b"Location", href.encode()),
+            (b"Content-Location", href.encode()),
+            (b"Retry-After", b"%d" % retry_after(operation, now)),
+            NO_STORE,
+            JSON,
+            *more,
+        )
+    )
+    return Reply(ResponseHead(202, b"Accepted", fields), _document(operation, href, State.RUNNING))
+
+
+def _document(operation: Operation, href: str, state: State) -> bytes:
+    """OGC API - Processes has links like these; no member is called `link`, which would read as HAL."""
+    created = datetime.fromtimestamp(operation.created, UTC).isoformat(timespec="milliseconds")
+    document = {
+        "id": operation.id,
+        "status": state.value,
+        "created": created.replace("+00:00", "Z"),
+        "links": [{"rel": "monitor", "href": href}],
+    }
+    return json.dumps(document).encode()

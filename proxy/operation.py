@@ -1,0 +1,154 @@
+"""What a 202 promises: an exchange with an origin that has a status URL, and the ways in which it can end.
+
+An operation begins running and is settled once, for good. Settled values are made only by `completed`, `failed` and
+`dismissed`, so that one that is settled twice, or completed without a body, cannot be built.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from hashlib import blake2b
+from hmac import compare_digest
+from typing import Final, Self
+
+from proxy.errors import ProxyError
+from proxy.message import ResponseHead
+
+LONGEST_TOMBSTONE: Final = 86_400.0  # seconds
+
+
+class State(Enum):
+    """Where an operation stands."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    DISMISSED = "dismissed"
+
+
+TRANSITIONS: Final = {
+    State.RUNNING: frozenset({State.COMPLETED, State.FAILED, State.DISMISSED}),
+    State.COMPLETED: frozenset[State](),
+    State.FAILED: frozenset[State](),
+    State.DISMISSED: frozenset[State](),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSummary:
+    """What of the request is still needed once it has been sent."""
+
+    method: str
+    uri: str  # absolute, as the client saw it, for relative references to resolve against; surrogates where not UTF-8
+
+
+@dataclass(frozen=True, slots=True)
+class BodyRef:
+    """A stored body: its length and checksum, and the bytes themselves if they are few."""
+
+    size: int  # bytes
+    checksum: int  # CRC-32 of the whole
+    inline: bytes | None = None  # None: the store keeps them under the operation's id
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no response to show."""
+
+    code: str  # of a ProxyError
+    detail: str
+    error_type: str | None  # RFC 9209 section 2.3
+
+    @classmethod
+    def of(cls, error: ProxyError) -> Self:
+        return cls(error.code, error.detail, error.error_type)
+
+    def error(self) -> ProxyError:
+        """The error that this was made of."""
+        return ProxyError.by_code(self.code)(self.detail, error_type=self.error_type)
+
+
+def owner_digest(id: str, credential: bytes) -> bytes:
+    """What is kept of the credential that the status URL needs: keyed by the id, so that none equals another's."""
+    return blake2b(credential, key=id.encode()[:64], digest_size=32).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One exchange that was answered 202. Times are seconds since the epoch, lengths of time are seconds."""
+
+    id: str  # unguessable, at least 128 random bits: whoever knows it may ask, unless there is an owner too
+    route: str
+    keeper: str  # the process that runs it
+    request: RequestSummary
+    created: float
+    keep: float  # how long the settled operation stays
+    longest_wait: float  # ceiling of a long poll
+    retry_after: float  # what a client that asks early is told to wait
+    owner_digest: bytes | None = None  # of the credential that the status URL needs
+    state: State = State.RUNNING
+    settled_at: float | None = None
+    head: ResponseHead | None = None  # as the client is to see it
+    body: BodyRef | None = None
+    failure: Failure | None = None
+
+    def __post_init__(self) -> None:
+        if (self.state is State.RUNNING) != (self.settled_at is None):
+            raise ValueError("an operation has a time of settling exactly if it is settled")
+        for part in (self.head, self.body):
+            if (self.state is State.COMPLETED) != (part is not None):
+                raise ValueError("an operation has a response exactly if it is completed")
+        if (self.state is State.FAILED) != (self.failure is not None):
+            raise ValueError("an operation has a failure exactly if it failed")
+
+    def completed(self, head: ResponseHead, body: BodyRef, now: float) -> Self:
+        """The origin's response is there, whatever its status."""
+        return self._settled(State.COMPLETED, now, head=head, body=body)
+
+    def failed(self, failure: Failure, now: float) -> Self:
+        """There will be no usable response."""
+        return self._settled(State.FAILED, now, failure=failure)
+
+    def dismissed(self, now: float) -> Self:
+        """The client no longer wants it."""
+        return self._settled(State.DISMISSED, now)
+
+    @property
+    def short_id(self) -> str:
+        """Enough of the id to find the operation in a log, too little to ask for it."""
+        return self.id[:8]
+
+    @property
+    def is_running(self) -> bool:
+        return self.state is State.RUNNING
+
+    @property
+    def expires(self) -> float | None:
+        """When the result is dropped; None while running, because a running operation does not expire."""
+        return None if self.settled_at is None else self.settled_at + self.keep
+
+    @property
+    def forgotten(self) -> float | None:
+        """When the tombstone that is left of it goes too."""
+        return None if self.expires is None else self.expires + min(self.keep, LONGEST_TOMBSTONE)
+
+    def belongs_to(self, credential: bytes | None) -> bool:
+        """Whether whoever shows this credential may see it."""
+        if self.owner_digest is None:
+            return True
+        return compare_digest(self.owner_digest, owner_digest(self.id, credential or b""))
+
+    def has_expired(self, now: float) -> bool:
+        return self.expires is not None and self.expires <= now
+
+    def _settled(
+        self,
+        state: State,
+        now: float,
+        *,
+        head: ResponseHead | None = None,
+        body: BodyRef | None = None,
+        failure: Failure | None = None,
+    ) -> Self:
+        if state not in TRANSITIONS[self.state]:
+            raise ValueError(f"{self.state.value} is final: it cannot become {state.value}")
+        return replace(self, state=state, settled_at=now, head=head, body=body, failure=failure)

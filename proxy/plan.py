@@ -1,0 +1,50 @@
+"""Whether a request is answered now, or perhaps later.
+
+Size is not decided here: how much content a request has may be known only after it has been received.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.config import Route
+from proxy.message import RequestHead
+from proxy.prefer import Preferences
+
+NEVER_ASYNC: Final = frozenset({"CONNECT", "TRACE", "OPTIONS"})
+# A 206 or 304 answers this very request; replayed to a later plain GET it would be wrong (RFC 9110 sections 13, 14).
+PARTIAL_OR_CONDITIONAL: Final = frozenset({b"range", b"if-range", b"if-none-match", b"if-modified-since"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """The client waits for the origin, however long it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """The client is answered by the origin in time, or else with 202."""
+
+    wait: float  # seconds from when the request has been received (RFC 7240 section 4.3)
+    honoured_wait: int | None  # the client's own wait, if that is what it got
+
+
+Plan = Sync | Race
+
+
+def decide(preferences: Preferences, route: Route, request: RequestHead) -> Plan:
+    """The plan for a request with these preferences on this route (RFC 7240 section 4.1)."""
+    asynchronous = route.respond_async
+    if asynchronous is None or not preferences.respond_async or not _may_be_answered_later(request):
+        return Sync()
+    if preferences.wait is None:
+        return Race(asynchronous.wait, None)
+    if preferences.wait > asynchronous.max_wait:
+        return Race(asynchronous.max_wait, None)
+    return Race(float(preferences.wait), preferences.wait)
+
+
+def _may_be_answered_later(request: RequestHead) -> bool:
+    names = {name.lower() for name, _ in request.fields}
+    if request.method in NEVER_ASYNC or b"upgrade" in names:
+        return False
+    return request.method not in {"GET", "HEAD"} or names.isdisjoint(PARTIAL_OR_CONDITIONAL)

@@ -1,0 +1,66 @@
+"""Which route a request takes: the first that matches.
+
+Paths are matched as the bytes that came, up to the `?`: nothing is decoded and no dot-segment removed, because nothing
+is changed on the way to the origin either. So `/a%2Fb/../c` is below `/a%2Fb`, and not below `/a/b` or `/c`. An origin
+that decodes and normalises may see another path than the route did: a route says where a request goes, it does not
+guard what lies there.
+
+- `path` matches on segment borders: `/reports` matches itself and `/reports/x`, not `/reportsx`; `/api/` matches
+  what is below it, not `/api`; `/` matches every request, that for `*` too.
+- `path_regex` must match from the path's first byte and need not reach its last: end it with `$` to have that.
+- `host` is compared without port, case and a last dot; `*.example.com` matches at any depth below `example.com`.
+- `methods` are compared exactly (RFC 9110 section 9.1).
+"""
+
+import re
+from collections.abc import Iterable
+
+from proxy.config import Route
+
+
+class Routes:
+    """The routes of a configuration, ready for matching."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._matchers = [_Matcher(route) for route in routes]
+
+    def match(self, method: str, host: bytes | None, target: bytes) -> Route | None:
+        """The route for a Host value, port and all, and a target in origin-form or `*`."""
+        path = target.partition(b"?")[0]
+        name = host_name(host or b"")
+        for matcher in self._matchers:
+            if matcher.accepts(method, name, path):
+                return matcher.route
+        return None
+
+
+class _Matcher:
+    __slots__ = ("_below", "_exact", "_host", "_methods", "_regex", "route")
+
+    def __init__(self, route: Route) -> None:
+        match = route.match
+        self.route = route
+        self._methods = frozenset(match.methods or ())
+        self._host = (match.host or "").encode().removeprefix(b"*")  # ".example.com" of a wildcard
+        self._exact = (match.path or "/").encode()
+        self._below = b"" if self._exact == b"/" else self._exact.removesuffix(b"/") + b"/"
+        self._regex = None if match.path_regex is None else re.compile(match.path_regex.pattern.encode())
+
+    def accepts(self, method: str, host: bytes, path: bytes) -> bool:
+        if self._methods and method not in self._methods:
+            return False
+        if self._host and not self._accepts_host(host):
+            return False
+        if self._regex:
+            return self._regex.match(path) is not None
+        return path.startswith(self._below) or path == self._exact
+
+    def _accepts_host(self, host: bytes) -> bool:
+        return host.endswith(self._host) if self._host.startswith(b".") else host == self._host
+
+
+def host_name(authority: bytes) -> bytes:
+    """The host in a Host value, in lower case; IPv6 keeps its brackets."""
+    if authority.startswith(b"["):
+        return authority.partition(b"]")[0].lower() + b"]"
+    return authority.partition(b":")[0].removesuffix(b".").lower()

@@ -1,0 +1,136 @@
+"""Whatever a configuration file contains, there is data, or a list of problems with lines."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.config import ConfigError, RespondAsync, load
+
+VALID = """\
+listen: [127.0.0.1:8080]
+limits: &limits {header_timeout: 10s}
+origins:
+  legacy: {url: "http://10.0.0.5:8000"}
+routes:
+  - name: all
+    origin: legacy
+    match: {path: /x}
+    request_headers: {set: {X-A: b}}
+    respond_async: {wait: 2s}
+"""
+
+
+def said(file: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+    assert caught.value.problems
+    return [line.removeprefix(f"{file}:") for line in str(caught.value).splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        pytest.param(b"", ["1: origins: is required", "1: routes: is required"], id="empty"),
+        pytest.param(b"# nothing\n---\n", ["1: origins: is required", "1: routes: is required"], id="a comment"),
+        pytest.param(b"- a\n", ["1: file: must be a mapping"], id="a list"),
+        pytest.param(b"a", ["1: file: must be a mapping"], id="text"),
+        pytest.param(b"a: 1\n\xff", ["2: file: is not UTF-8 text"], id="not UTF-8"),
+        pytest.param(b"a: 1\nb: \x07", ["2: file: is not YAML: a character 0x7 must not occur"], id="control character"),
+        pytest.param(b"\na: [1", ["2: file: is not YAML: while parsing a flow sequence, expected ',' or ']', but got '<stream end>'"], id="unclosed list"),
+        pytest.param(b"a: b: c", ["1: file: is not YAML: mapping values are not allowed here"], id="two colons"),
+        pytest.param(b"a: 1\n\tb: 2", ["2: file: is not YAML: while scanning for the next token, found character '\\t' that cannot start any token"], id="tab"),
+        pytest.param(b"a: *b", ["1: file: is not YAML: found undefined alias 'b'"], id="unknown alias"),
+        pytest.param(b"a: 1\n--- \nb: 2", ["2: file: is not YAML: expected a single document in the stream, but found another document"], id="two documents"),
+        pytest.param(b'a: "\\UFFFFFFFF"', ["1: file: is not YAML: an escape or a version number is out of range"], id="impossible escape"),
+        pytest.param(b'a: "\\U00FFFFFF"', ["1: file: is not YAML: an escape or a version number is out of range"], id="escape beyond Unicode"),
+        pytest.param(b"[a," * 5000, ["1: file: is nested too deeply"], id="deeply nested"),
+        pytest.param(b"a: " + b"[" * 60 + b"]" * 60, ["1: file: is nested too deeply, contains itself, or has too many values"], id="nested"),
+        pytest.param(b"x: 1\na: &a [*a]", ["2: file: is nested too deeply, contains itself, or has too many values"], id="contains itself"),
+        pytest.param(b"#" * (1 << 20) + b"\na: 1", ["1: file: is larger than 1 MiB"], id="large"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_configuration_is_one_problem(tmp_path: Path, content: bytes, expected: list[str]) -> None:
+    file = tmp_path / "proxy.yaml"
+    file.write_bytes(content)
+    assert said(file) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("name: a\n\nname: b", "3: name: is given twice, first in line 1", id="key given twice"),
+        pytest.param("? [a]\n: 1", "1: file: has a key that is no text", id="list as a key"),
+        pytest.param("log: {~: 1}", "1: log: has a key that is no text", id="nothing as a key"),
+        pytest.param('"\\ud800": 1', "1: file: has a key that is no text", id="half a character as a key"),
+        pytest.param('name: "\\ud800"', "1: name: is not UTF-8 text", id="half a character"),
+        pytest.param("name: !!str a\nlimits: !!python/object:a.b {}", "2: limits: has a YAML tag; leave it out, the key determines the type", id="tag"),
+        pytest.param("limits: {<<: {}}", "1: limits.<<: unknown key", id="merge key"),
+        pytest.param('"a\\nb": 1', "1: a\\nb: unknown key", id="a key of two lines is shown in one"),
+        pytest.param("1: 1", "1: 1: unknown key", id="number as a key"),
+    ],
+)  # fmt: skip
+def test_what_yaml_allows_and_we_do_not_is_said(tmp_path: Path, text: str, expected: str) -> None:
+    file = tmp_path / "proxy.yaml"
+    file.write_text(f"{text}\norigins: {{a: {{url: 'unix:/x'}}}}\nroutes: [{{name: a, origin: a}}]")
+    assert said(file) == [expected]
+
+
+def test_a_byte_order_mark_is_nothing(tmp_path: Path) -> None:
+    (tmp_path / "proxy.yaml").write_bytes(b"\xef\xbb\xbf" + VALID.encode())
+    assert load(tmp_path / "proxy.yaml", {}).routes[0].name == "all"
+
+
+def test_a_million_laughs_are_cut_off(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10))]
+    (tmp_path / "proxy.yaml").write_text("\n".join(lines))
+    assert "too many values" in said(tmp_path / "proxy.yaml")[0]
+
+
+def test_aliases_are_followed(tmp_path: Path) -> None:
+    text = VALID + "  - {name: rest, origin: legacy, respond_async: &a {wait: 5s}}\n"
+    text += "  - {name: last, origin: legacy, respond_async: *a}\n"
+    (tmp_path / "proxy.yaml").write_text(text)
+    _, rest, last = load(tmp_path / "proxy.yaml", {}).routes
+    assert rest.respond_async == last.respond_async == RespondAsync(wait=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("", "1: file: cannot be read: Is a directory"),
+        ("lost.yaml", "1: file: cannot be read: No such file or directory"),
+        ("\0", "1: file: cannot be read: embedded null"),
+    ],
+    ids=["folder", "not there", "impossible name"],
+)
+def test_a_file_that_cannot_be_read_is_said(tmp_path: Path, name: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / name, {})
+    assert expected in str(caught.value)
+
+
+def _never_a_traceback(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    try:
+        outcome: object = load(file, {"A": "x"})
+    except ConfigError as error:
+        outcome = str(error).encode()
+    assert outcome
+
+
+@given(content=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace")))
+def test_wild_bytes_never_make_a_traceback(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    _never_a_traceback(tmp_path_factory.getbasetemp() / "wild.yaml", content)
+
+
+PIECES = st.sampled_from(["[", "]", "{", "}", ":", " ", "\n", "- ", "&limits", "*limits", "!!", "${A}", "${", "~", '"', "0", "\\", "|", "%", "?", "legacy"])  # fmt: skip
+
+
+@given(piece=PIECES | st.characters(), start=st.integers(0, len(VALID)), length=st.integers(0, 12))
+def test_a_spoilt_configuration_never_makes_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, piece: str, start: int, length: int
+) -> None:
+    text = VALID[:start] + piece + VALID[start + length :]
+    _never_a_traceback(tmp_path_factory.getbasetemp() / "spoilt.yaml", text.encode("utf-8", "replace"))
