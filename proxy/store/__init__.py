@@ -1,0 +1,26 @@
+"""Where operations and their bodies live. `protocol` says what every store promises; this opens one."""
+
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Literal
+
+from proxy.store.memory import open_memory
+from proxy.store.protocol import Sink, Store, Usage
+from proxy.store.sqlite import open_sqlite
+
+__all__ = ["Sink", "Store", "Usage", "open_store"]
+
+
+def open_store(
+    kind: Literal["sqlite", "memory"], folder: Path | None, max_size: int, keeper: str
+) -> AbstractAsyncContextManager[Store]:
+    """A store of this kind, for the process whose id, new at each start, is `keeper`.
+
+    `folder` is where a sqlite store lives; `max_size` in bytes is the size of all bodies from which on it takes no more
+    operations. Opening raises StoreUnavailable with a detail for the operator: what is wrong where, and what to do.
+    """
+    if kind == "memory":
+        return open_memory(max_size, keeper)
+    if folder is None:
+        raise ValueError("a sqlite store needs a folder")
+    return open_sqlite(folder, max_size, keeper)

@@ -1,0 +1,154 @@
+"""Bodies: small ones travel in the operation itself, larger ones are files that are whole or not there at all.
+
+A file is written as `bodies/ab/<id>.part`, synced, renamed to `bodies/ab/<id>`, and the folders synced, all before the
+operation is settled. A crash in between leaves a stray file, which somebody has to look for.
+"""
+
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from proxy.operation import BodyRef
+from proxy.store.faults import damaged
+from proxy.store.files import PIECE, PartFile, StoredFile
+from proxy.store.threads import Threads
+from proxy.store.tokens import is_token, require_token
+
+LONGEST_INLINE: Final = 65_536  # bytes
+FILES_AT_ONCE: Final = 1000  # looked at in one search for strays
+_PART: Final = ".part"
+
+
+class Bodies:
+    """The folder of body files."""
+
+    def __init__(self, folder: Path, threads: Threads) -> None:
+        self._folder = folder
+        self._threads = threads
+        self._open_sinks: set[str] = set()
+        self._round = folder.glob("??/*")
+        self._looking = Lock()
+
+    @asynccontextmanager
+    async def sink(self, id: str) -> AsyncIterator["BodySink"]:
+        """See Store.sink."""
+        part = PartFile(self._path(id), self._part(id))
+        sink = BodySink(part, self._threads)
+        self._open_sinks.add(id)
+        try:
+            yield sink
+            await sink.complete()
+        except BaseException:
+            await self._threads.run(part.discard)
+            raise
+        finally:
+            self._open_sinks.discard(id)
+
+    def read(self, id: str, ref: BodyRef, start: int, stop: int | None) -> AsyncGenerator[bytes, None]:
+        """See Store.body."""
+        if ref.inline is not None:
+            return inline_pieces(ref, start, stop)
+        return self._file_pieces(StoredFile(self._path(id), ref, start, end(ref, stop)))
+
+    def drop(self, ids: list[str]) -> None:
+        """Remove these bodies some time soon; what fails is a stray."""
+        if ids:
+            self._threads.post(partial(_unlink, [self._path(id) for id in ids]))
+
+    async def some(self) -> dict[Path, str]:
+        """Some of the files with the ids that they belong to; all of them in turn, if asked often enough.
+
+        Files that this process is writing are left out.
+        """
+        files = await self._threads.run(self._next_files)
+        ids = {file: file.name.removesuffix(_PART) for file in files}
+        return {file: id for file, id in ids.items() if is_token(id) and id not in self._open_sinks}
+
+    async def remove(self, files: list[Path]) -> None:
+        """Remove these files, if they are still there."""
+        await self._threads.run(partial(_unlink, files))
+
+    async def _file_pieces(self, file: StoredFile) -> AsyncGenerator[bytes, None]:
+        try:
+            while piece := await self._threads.run(file.next_piece):
+                yield piece
+        finally:
+            self._threads.post(file.close)
+
+    def _path(self, id: str) -> Path:
+        return self._folder / require_token(id)[:2] / id
+
+    def _part(self, id: str) -> Path:
+        return self._path(id).with_name(id + _PART)
+
+    def _next_files(self) -> list[Path]:
+        with self._looking:
+            found = list(islice(self._round, FILES_AT_ONCE))
+            if len(found) < FILES_AT_ONCE:
+                self._round = self._folder.glob("??/*")
+            return found
+
+
+class BodySink:
+    """Joins small pieces, and begins a file only when the body is too large to be inline."""
+
+    def __init__(self, part: PartFile, threads: Threads) -> None:
+        self._part = part
+        self._threads = threads
+        self._gathered = bytearray()
+        self._ref: BodyRef | None = None
+
+    async def write(self, piece: bytes) -> None:
+        self._gathered += piece
+        if len(self._gathered) >= PIECE:
+            data = self._take()
+            await self._threads.run(partial(self._part.append, data))
+
+    @property
+    def ref(self) -> BodyRef:
+        if self._ref is None:
+            raise ValueError("a body has a reference once it is whole")
+        return self._ref
+
+    async def complete(self) -> None:
+        """Make the body whole."""
+        data = self._take()
+        if self._part.size == 0 and len(data) <= LONGEST_INLINE:
+            self._ref = BodyRef(len(data), zlib.crc32(data), bytes(data))
+        else:
+            self._ref = await self._threads.run(partial(self._part.complete, data))
+
+    def _take(self) -> bytearray:
+        data, self._gathered = self._gathered, bytearray()
+        return data
+
+
+async def inline_pieces(ref: BodyRef, start: int, stop: int | None) -> AsyncGenerator[bytes, None]:
+    """The same of a body that is in memory, if it still is."""
+    content = ref.inline
+    if content is None or len(content) != ref.size or zlib.crc32(content) != ref.checksum:
+        raise damaged()
+    stop = end(ref, stop)
+    for offset in range(start, stop, PIECE):
+        yield content[offset : min(offset + PIECE, stop)]
+
+
+def end(ref: BodyRef, stop: int | None) -> int:
+    """Where reading ends that was asked to end at `stop`."""
+    return ref.size if stop is None else min(stop, ref.size)
+
+
+def is_part(file: Path) -> bool:
+    """Whether the file was not finished."""
+    return file.suffix == _PART
+
+
+def _unlink(files: list[Path]) -> None:
+    for file in files:
+        with suppress(OSError):  # it is gone, or will be found again
+            file.unlink()

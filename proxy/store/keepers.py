@@ -1,0 +1,60 @@
+"""Which processes are alive: each holds an advisory lock on a file of its own.
+
+The kernel drops the lock with the process, however it ended, so a dead keeper is known at once and no lease has to run
+out. A missing file is a dead keeper's too.
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from proxy.store.tokens import require_name
+
+
+class Keepers:
+    """The folder of lock files, one per keeper."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def hold(self, keeper: str) -> IO[bytes]:
+        """Declare the keeper alive until the file is closed. Raises BlockingIOError if it is already."""
+        file = (self._folder / require_name(keeper)).open("wb")
+        if not _lock(file, fcntl.LOCK_EX):
+            file.close()
+            raise BlockingIOError(f"a process with the id {keeper} is running")
+        return file
+
+    def is_alive(self, keeper: str) -> bool:
+        """Whether a process holds the keeper's lock."""
+        try:
+            with (self._folder / require_name(keeper)).open("rb") as file:
+                return not _lock(file, fcntl.LOCK_SH)  # shared: several may ask at once
+        except FileNotFoundError:
+            return False
+
+    def clear(self) -> None:
+        """Remove the files of dead keepers. Only under `exclusive`, so that nobody is between opening and locking."""
+        for path in self._folder.iterdir():
+            with path.open("rb") as file:
+                if _lock(file, fcntl.LOCK_EX):
+                    path.unlink()
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Alone among all processes that open this folder; waits for its turn."""
+    with (folder / "opening").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _lock(file: IO[bytes], kind: int) -> bool:
+    """Whether the lock could be had, without waiting."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

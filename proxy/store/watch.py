@@ -1,0 +1,86 @@
+"""Who waits for which operation to leave running, and how they hear of it.
+
+A change made in this process wakes its waiters by name. What other processes change is found by one look at regular
+intervals for all waiters together, however many there are.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Final
+
+from proxy.errors import StoreUnavailable
+from proxy.operation import Operation
+
+_LOOK_EVERY: Final = 0.1  # seconds: how late a change made by another process is noticed
+
+Get = Callable[[str], Awaitable[Operation | None]]
+
+
+class Watch:
+    """The waiters of one store. Lives in the event loop."""
+
+    def __init__(self) -> None:
+        self._waiters: dict[str, set[asyncio.Event]] = {}
+
+    async def settled(self, id: str, seconds: float | None, get: Get) -> Operation | None:
+        """The operation once it has left running, or as it is after so many seconds."""
+        clock = asyncio.get_running_loop().time
+        deadline = None if seconds is None else clock() + seconds
+        with self._waiting(id) as woken:  # before the first look: what happens after it wakes us
+            operation = await get(id)
+            while operation is not None and operation.is_running and (deadline is None or clock() < deadline):
+                await _until(woken, deadline)
+                operation = await get(id)
+        return operation
+
+    def wake(self, id: str) -> None:
+        """Have everybody who waits for the operation look at it again."""
+        for waiter in self._waiters.get(id, ()):
+            waiter.set()
+
+    @asynccontextmanager
+    async def looking(self, running: Callable[[], Awaitable[Iterable[str] | None]]) -> AsyncIterator[None]:
+        """Meanwhile, wake who waits for an operation that is no longer among the running.
+
+        `running` gives the ids of those, or None if nothing has changed since it was asked last.
+        """
+        # Not a TaskGroup: it would wrap what is raised inside of the context, which is the whole program, into a group.
+        task = asyncio.get_running_loop().create_task(self._look(running), name="store-watch")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _look(self, running: Callable[[], Awaitable[Iterable[str] | None]]) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            if self._waiters:
+                with suppress(StoreUnavailable):  # those who ask hear of it; the next look may do better
+                    self._wake_all_but(await running())
+
+    def _wake_all_but(self, running: Iterable[str] | None) -> None:
+        if running is not None:
+            for id in self._waiters.keys() - running:
+                self.wake(id)
+
+    @contextmanager
+    def _waiting(self, id: str) -> Iterator[asyncio.Event]:
+        waiters = self._waiters.setdefault(id, set())
+        woken = asyncio.Event()
+        waiters.add(woken)
+        try:
+            yield woken
+        finally:
+            waiters.discard(woken)
+            if not waiters:
+                del self._waiters[id]
+
+
+async def _until(woken: asyncio.Event, deadline: float | None) -> None:
+    """Wait for the event or the deadline, whichever is first."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(deadline):
+            await woken.wait()
+    woken.clear()

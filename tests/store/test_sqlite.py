@@ -1,0 +1,537 @@
+"""What only the store in a folder does: it survives, it is shared, and its disk can fail."""
+
+import asyncio
+import contextlib
+import sqlite3
+import stat
+import threading
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from proxy.errors import StoreUnavailable
+from proxy.operation import Operation
+from proxy.store import Store, Usage, open_store, statements
+from proxy.store.lane import LARGEST_GROUP, Lane
+from proxy.store.sqlite import SqliteStore
+from tests.store.samples import AMPLE, HEAD, KEEPER, body_of, completed, full_disk, running, stored
+
+LARGE = bytes(range(256)) * 2500
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "store"
+
+
+@pytest.fixture
+async def store(folder: Path) -> AsyncIterator[SqliteStore]:
+    async with open_store("sqlite", folder, AMPLE, KEEPER) as opened:
+        assert isinstance(opened, SqliteStore)
+        yield opened
+
+
+@pytest.fixture
+async def other(folder: Path, store: SqliteStore) -> AsyncIterator[Store]:
+    """The same folder, opened by another process as it were."""
+    async with open_store("sqlite", folder, AMPLE, "keeper-two") as opened:
+        yield opened
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def body_files(folder: Path) -> list[str]:
+    return sorted(file.name for file in (folder / "bodies").glob("*/*"))
+
+
+# Opening and closing
+
+
+def test_a_sqlite_store_needs_a_folder() -> None:
+    with pytest.raises(ValueError, match="folder"):
+        open_store("sqlite", None, AMPLE, KEEPER)
+
+
+def test_the_folder_is_made_for_its_owner_only(folder: Path, store: Store) -> None:
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+async def test_everything_is_there_after_opening_again(folder: Path) -> None:
+    async with open_store("sqlite", folder, AMPLE, KEEPER) as store:
+        small, large = await completed(store, b"small"), await completed(store, LARGE)
+    async with open_store("sqlite", folder, AMPLE, "next-start") as store:
+        assert await store.get(small.id) == small
+        assert await store.get(large.id) == large
+        assert await body_of(store, large) == LARGE
+        assert await store.usage() == Usage(0, 2, 5 + len(LARGE))
+
+
+async def test_closing_leaves_one_database_file_and_no_old_locks(folder: Path) -> None:
+    for keeper in ("first", "second"):
+        async with open_store("sqlite", folder, AMPLE, keeper) as store:
+            await store.create(running())
+    assert names(folder) == ["bodies", "keepers", "opening", "operations.db"]
+    assert names(folder / "keepers") == ["second"]
+
+
+async def test_closing_waits_for_writes_that_were_asked_for(folder: Path) -> None:
+    operations = [running() for _ in range(LARGEST_GROUP * 3)]
+    async with asyncio.TaskGroup() as group, open_store("sqlite", folder, AMPLE, KEEPER) as store:
+        for operation in operations:
+            group.create_task(store.create(operation))
+        await asyncio.sleep(0)  # all have asked
+    async with open_store("sqlite", folder, AMPLE, "next-start") as store:
+        assert (await store.usage()).running == len(operations)
+
+
+async def test_a_closed_store_is_unavailable(folder: Path) -> None:
+    async with open_store("sqlite", folder, AMPLE, KEEPER) as store:
+        done = await completed(store, LARGE)
+        reading = store.body(done)
+        assert await anext(reading)
+    for asked in (store.get(done.id), store.create(running()), anext(reading)):
+        with pytest.raises(StoreUnavailable, match="closed"):
+            await asked
+
+
+async def test_what_is_raised_while_a_store_is_open_stays_what_it_is(folder: Path) -> None:
+    with pytest.raises(KeyError):
+        async with open_store("sqlite", folder, AMPLE, KEEPER):
+            raise KeyError
+
+
+async def _open_fails(folder: Path, message: str) -> None:
+    with pytest.raises(StoreUnavailable, match=message):
+        async with open_store("sqlite", folder, AMPLE, KEEPER):
+            pytest.fail("the store was not to be opened")
+
+
+async def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("not a folder")
+    await _open_fails(tmp_path / "store", "has to be a folder")
+
+
+async def test_a_keeper_that_is_alive_already_is_refused(folder: Path, store: Store) -> None:
+    await _open_fails(folder, "is running")
+
+
+async def test_a_keeper_whose_id_could_leave_the_folder_is_a_mistake_of_the_caller(folder: Path) -> None:
+    with pytest.raises(ValueError, match="id of a keeper"):
+        async with open_store("sqlite", folder, AMPLE, "../keeper"):
+            pytest.fail("the store was not to be opened")
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "operations.db").write_bytes(b"garbage " * 1000)
+    await _open_fails(tmp_path, "not a database.* move the whole folder away")
+
+
+async def test_a_database_of_a_later_version_is_refused_and_left_alone(folder: Path) -> None:
+    async with open_store("sqlite", folder, AMPLE, KEEPER):
+        pass
+    with contextlib.closing(sqlite3.connect(folder / "operations.db")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    await _open_fails(folder, "later version.*99")
+    with contextlib.closing(sqlite3.connect(folder / "operations.db")) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (99,)
+
+
+async def test_many_can_open_a_new_folder_at_once(folder: Path) -> None:
+    async def start(number: int) -> None:
+        async with open_store("sqlite", folder, AMPLE, f"keeper-{number}") as store:
+            await store.create(running(f"keeper-{number}"))
+
+    await asyncio.gather(*map(start, range(8)))
+    async with open_store("sqlite", folder, AMPLE, KEEPER) as store:
+        assert len(await store.orphans()) == 8
+
+
+# Group commit
+
+
+async def test_what_comes_together_is_committed_together(store: SqliteStore) -> None:
+    asked: list[str] = []
+    await store._writes.run(lambda connection: connection.set_trace_callback(asked.append))
+    await asyncio.gather(*[store.create(running()) for _ in range(500)])
+    await store._writes.run(lambda connection: connection.set_trace_callback(None))
+    assert asked.count("BEGIN IMMEDIATE") <= -(-500 // LARGEST_GROUP) + 1  # and the group that ends the tracing
+    assert (await store.usage()).running == 500
+
+
+async def test_a_group_that_sqlite_rolled_back_fails_as_a_whole(store: SqliteStore) -> None:
+    def lose_the_transaction(connection: sqlite3.Connection) -> None:
+        connection.rollback()
+        raise sqlite3.OperationalError("database or disk is full")
+
+    before, after = running(), running()
+    outcomes = await asyncio.gather(
+        store.create(before), store._writes.run(lose_the_transaction), store.create(after), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 3
+    assert await store.usage() == Usage(0, 0, 0)
+
+
+async def test_a_failure_that_nobody_waits_for_is_dropped(store: SqliteStore) -> None:
+    operation = running()
+    await store.create(operation)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(store.create(operation))
+        await asyncio.sleep(0)
+        task.cancel()
+    assert await store.usage() == Usage(1, 0, 0)
+
+
+async def test_a_change_that_fails_does_not_spoil_its_neighbours(store: SqliteStore) -> None:
+    twice, once = running(), running()
+    outcomes = await asyncio.gather(*map(store.create, [twice, twice, once]), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None), StoreUnavailable, type(None)]
+    assert await store.get(once.id) == once
+
+
+async def test_a_mistake_in_a_change_reaches_its_caller_and_the_next_group_goes_on(store: SqliteStore) -> None:
+    def mistaken(_: sqlite3.Connection) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await store._writes.run(mistaken)
+    await store.create(running())
+
+
+async def test_a_cancelled_create_is_whole_or_not_there(store: Store) -> None:
+    operation = running()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(store.create(operation))
+        await asyncio.sleep(0)
+        task.cancel()
+    assert await store.settle(operation.dismissed(2000.0))  # it had begun; the writes are in order
+
+
+async def test_those_who_wait_hear_of_a_settling_whose_caller_was_cancelled(store: Store) -> None:
+    operation = running()
+    await store.create(operation)
+    async with asyncio.TaskGroup() as group:
+        waiter = group.create_task(store.settled(operation.id))
+        task = group.create_task(store.settle(operation.dismissed(2000.0)))
+        await asyncio.sleep(0)
+        task.cancel()
+    assert waiter.result() == operation.dismissed(2000.0)
+
+
+async def test_every_scan_uses_an_index(store: SqliteStore) -> None:
+    queries: list[str] = []
+    await store._reads.run(lambda connection: connection.set_trace_callback(queries.append))
+    await store.orphans()
+    await store._reads.run(partial(statements.running_ids, -1))
+    await store._reads.run(partial(statements.running_of, KEEPER, ""))
+    await store._reads.run(partial(statements.sweep, 1.0))
+    await store._reads.run(partial(statements.body_files, ["A" * 22]))
+    await store._reads.run(lambda connection: connection.set_trace_callback(None))
+    asked = [query for query in queries if query.startswith("SELECT")]
+    plans = [await store._reads.run(partial(_plan, query)) for query in asked]
+    assert len(plans) == 5
+    assert [plan for plan in plans if "operations" in plan and "USING" not in plan] == []
+
+
+def _plan(query: str, connection: sqlite3.Connection) -> str:
+    return " / ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}"))
+
+
+# Several processes on one folder
+
+
+async def test_what_one_process_settles_wakes_who_waits_in_another(store: Store, other: Store) -> None:
+    operation = running()
+    await store.create(operation)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        mine = group.create_task(store.settled(operation.id))
+        theirs = group.create_task(other.settled(operation.id))
+        assert await other.settle(operation.dismissed(2000.0))
+    assert mine.result() == theirs.result() == operation.dismissed(2000.0)
+
+
+async def test_what_one_process_removes_wakes_who_waits_in_another(store: Store, other: Store) -> None:
+    operation = running()
+    await store.create(operation)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        waiter = group.create_task(store.settled(operation.id))
+        assert await other.remove(operation.id)
+    assert waiter.result() is None
+
+
+async def test_what_others_do_to_others_does_not_end_a_wait(store: SqliteStore, other: Store) -> None:
+    operation = running()
+    await store.create(operation)
+    async with asyncio.TaskGroup() as group:
+        waiter = group.create_task(store.settled(operation.id))
+        for _ in range(3):
+            seen = store._seen_version
+            await completed(other, b"theirs")
+            async with asyncio.timeout(5):
+                while store._seen_version == seen:
+                    await store.usage()
+        assert not waiter.done()
+        await store.settle(operation.dismissed(2000.0))
+
+
+async def test_the_first_to_settle_wins_across_processes(store: Store, other: Store) -> None:
+    operation = running()
+    await store.create(operation)
+    ends = [operation.dismissed(2000.0 + n) for n in range(10)]
+    won = await asyncio.gather(*[settler.settle(end) for end in ends for settler in (store, other)])
+    assert sum(won) == 1
+
+
+async def test_the_operations_of_a_living_process_are_no_orphans(folder: Path, store: Store, other: Store) -> None:
+    mine, theirs = running(), running("keeper-two")
+    await store.create(mine)
+    await other.create(theirs)
+    async with open_store("sqlite", folder, AMPLE, "keeper-three") as third:
+        gone = running("keeper-three")
+        await third.create(gone)
+        assert await store.orphans() == []
+    assert await store.orphans() == await other.orphans() == [gone]
+
+
+async def test_orphans_are_found_however_many_there_are(store: Store) -> None:
+    orphans = [running("long-gone") for _ in range(250)]
+    await asyncio.gather(*map(store.create, orphans))
+    assert await store.orphans() == sorted(orphans, key=lambda operation: operation.id)
+
+
+async def test_fullness_is_counted_for_all_processes_together(folder: Path, other: Store) -> None:
+    await completed(other, b"0123456789")
+    async with open_store("sqlite", folder, 10, "keeper-three") as third:
+        with pytest.raises(StoreUnavailable, match="full"):
+            await third.create(running())
+
+
+async def test_nothing_is_read_again_while_nothing_was_written(store: SqliteStore, other: Store) -> None:
+    version, _ = await store._reads.run(partial(statements.running_ids, -1))
+    assert await store._reads.run(partial(statements.running_ids, version)) == (version, None)
+    operation = running()
+    await other.create(operation)
+    _, ids = await store._reads.run(partial(statements.running_ids, version))
+    assert ids == {operation.id}
+
+
+# Body files
+
+
+async def test_small_bodies_are_in_the_row_and_large_ones_in_files(folder: Path, store: Store) -> None:
+    await completed(store, LARGE[:65_536])
+    large = await completed(store, LARGE[:65_537])
+    assert body_files(folder) == [large.id]
+    assert (folder / "bodies" / large.id[:2] / large.id).read_bytes() == LARGE[:65_537]
+
+
+async def test_a_body_that_breaks_off_leaves_no_file(folder: Path, store: Store) -> None:
+    with pytest.raises(EOFError):
+        await _break_off(store, running())
+    assert body_files(folder) == []
+
+
+async def _break_off(store: Store, operation: Operation) -> None:
+    async with store.sink(operation.id) as sink:
+        await sink.write(LARGE)
+        raise EOFError
+
+
+async def test_a_body_that_is_discarded_while_it_is_written_leaves_no_file(folder: Path) -> None:
+    async with open_store("sqlite", folder, AMPLE, KEEPER) as store:
+        for turns in range(12):
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(stored(store, running(), LARGE))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+    assert [file for file in body_files(folder) if file.endswith(".part")] == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda content: content[:-1], id="truncated"),
+        pytest.param(lambda content: content + b"x", id="too long"),
+        pytest.param(lambda content: content[:300_000] + b"!" + content[300_001:], id="flipped"),
+        pytest.param(lambda _: b"", id="empty"),
+    ],
+)
+async def test_a_torn_body_never_ends_cleanly(folder: Path, store: Store, damage: Callable[[bytes], bytes]) -> None:
+    done = await completed(store, LARGE)
+    file = folder / "bodies" / done.id[:2] / done.id
+    file.write_bytes(damage(LARGE))
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        await body_of(store, done)
+
+
+async def test_a_body_that_shrinks_while_it_is_read_does_not_end_cleanly(folder: Path, store: Store) -> None:
+    done = await completed(store, LARGE)
+    reading = store.body(done)
+    await anext(reading)
+    with (folder / "bodies" / done.id[:2] / done.id).open("r+b") as file:
+        file.truncate(300_000)
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        await anext(reading)
+
+
+async def test_a_damaged_small_body_is_not_served(store: Store) -> None:
+    done = await completed(store, b"small")
+    with contextlib.closing(sqlite3.connect(await _file(store))) as connection, connection:
+        connection.execute("UPDATE operations SET body = x'00'")
+    read = await store.get(done.id)
+    assert read is not None
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        await body_of(store, read)
+
+
+async def test_a_damaged_record_is_unavailable_and_its_neighbours_are_not(store: Store) -> None:
+    damaged, sound = await completed(store, b"1"), await completed(store, b"2")
+    with contextlib.closing(sqlite3.connect(await _file(store))) as connection, connection:
+        connection.execute("UPDATE operations SET record = '{}' WHERE id = ?", (damaged.id,))
+    outcomes = await asyncio.gather(store.get(damaged.id), store.get(sound.id), return_exceptions=True)
+    assert isinstance(outcomes[0], StoreUnavailable)
+    assert outcomes[1] == sound
+
+
+async def _file(store: Store) -> str:
+    assert isinstance(store, SqliteStore)
+    name: str = await store._reads.run(lambda connection: connection.execute("PRAGMA database_list").fetchone()[2])
+    return name
+
+
+async def test_reading_that_has_begun_outlives_removal(store: Store) -> None:
+    done = await completed(store, LARGE)
+    reading = store.body(done)
+    first = await anext(reading)
+    await store.remove(done.id)
+    assert first + b"".join([piece async for piece in reading]) == LARGE
+
+
+async def test_a_reader_that_leaves_closes_the_file(store: Store) -> None:
+    done = await completed(store, LARGE)
+    async with contextlib.aclosing(store.body(done)) as reading:
+        await anext(reading)
+
+
+async def test_removing_and_expiring_remove_the_files(folder: Path) -> None:
+    async with open_store("sqlite", folder, AMPLE, KEEPER) as store:
+        removed = await completed(store, LARGE)
+        await completed(store, LARGE)
+        await store.remove(removed.id)
+        await store.expire(2100.0)
+    assert body_files(folder) == []  # closing waits for it
+
+
+async def test_what_a_crash_left_is_removed_and_what_is_needed_stays(folder: Path, store: Store, other: Store) -> None:
+    done, unfinished, dismissed = await completed(store, LARGE), running("keeper-two"), running()
+    await other.create(unfinished)
+    await store.create(dismissed)
+    await stored(store, dismissed, LARGE)
+    await store.settle(dismissed.dismissed(2000.0))
+    for name in ("A" * 22, "B" * 22 + ".part", done.id + ".part", "not ours"):
+        (folder / "bodies" / name[:2]).mkdir(exist_ok=True)
+        (folder / "bodies" / name[:2] / name).write_bytes(b"left")
+    async with other.sink(unfinished.id) as sink:
+        await sink.write(LARGE)
+        await store.expire(2001.0)
+        assert body_files(folder) == sorted([done.id, unfinished.id + ".part", "not ours"])
+    assert await body_of(other, unfinished.completed(HEAD, sink.ref, 2002.0)) == LARGE
+
+
+async def test_a_body_still_being_written_for_nobody_is_left_to_its_writer(folder: Path, store: Store) -> None:
+    operation = running()
+    async with store.sink(operation.id) as sink:
+        await sink.write(LARGE)
+        await store.expire(2000.0)
+        assert body_files(folder) == [operation.id + ".part"]
+
+
+async def test_strays_are_found_in_turn_if_there_are_many(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.store.bodies.FILES_AT_ONCE", 2)
+    for name in "ABCDE":
+        (folder / "bodies" / (name * 2)).mkdir()
+        (folder / "bodies" / (name * 2) / (name * 22)).write_bytes(b"left")
+    left = []
+    for _ in range(4):
+        await store.expire(2000.0)
+        left.append(len(body_files(folder)))
+    assert left[0] == 3
+    assert left[-1] == 0
+
+
+# Trouble
+
+
+async def test_a_full_disk_makes_it_unavailable_until_there_is_room_again(folder: Path, store: Store) -> None:
+    before = running()
+    await store.create(before)
+    with full_disk(1000):
+        with pytest.raises(StoreUnavailable) as caught:
+            await store.create(running())
+        outcomes = await asyncio.gather(*[store.create(running()) for _ in range(10)], return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {StoreUnavailable}
+        with pytest.raises(StoreUnavailable):
+            await store.settle(before.dismissed(2000.0))
+        assert await store.get(before.id) == before
+    assert isinstance(caught.value.__cause__, sqlite3.Error)
+    assert str(folder) not in caught.value.detail
+    assert await store.settle(before.dismissed(2000.0))
+    assert await store.usage() == Usage(0, 1, 0)
+
+
+async def test_a_body_that_does_not_fit_leaves_nothing(folder: Path, store: Store) -> None:
+    operation = running()
+    await store.create(operation)
+    with full_disk(300_000), pytest.raises(StoreUnavailable):
+        await stored(store, operation, LARGE)
+    assert body_files(folder) == []
+    assert (await stored(store, operation, LARGE)).size == len(LARGE)
+
+
+async def test_a_body_with_a_gap_cannot_become_whole(folder: Path, store: Store) -> None:
+    with pytest.raises(StoreUnavailable):
+        await _gap(store)
+    assert body_files(folder) == []
+
+
+async def _gap(store: Store) -> None:
+    """Overlook that a piece could not be written."""
+    async with store.sink(running().id) as sink:
+        await sink.write(LARGE[:262_144])
+        with full_disk(300_000), contextlib.suppress(StoreUnavailable):
+            await sink.write(LARGE[262_144:])
+        await sink.write(b"the rest")
+
+
+async def test_looking_for_what_others_change_survives_trouble(
+    store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = statements.running_ids
+    failed = threading.Event()
+
+    def fail_once(seen: int, connection: sqlite3.Connection) -> tuple[int, set[str] | None]:
+        if failed.is_set():
+            return look(seen, connection)
+        failed.set()
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(statements, "running_ids", fail_once)
+    operation = running()
+    await store.create(operation)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        waiter = group.create_task(store.settled(operation.id))
+        await asyncio.to_thread(failed.wait)
+        await other.settle(operation.dismissed(2000.0))
+    assert waiter.result() == operation.dismissed(2000.0)
+
+
+async def test_a_lane_that_cannot_connect_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable):
+        async with Lane("test", partial(sqlite3.connect, tmp_path / "none" / "x.db"), "BEGIN"):
+            pytest.fail("there was nothing to connect to")
