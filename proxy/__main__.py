@@ -1,0 +1,5 @@
+"""`python -m proxy` is `respond-async`."""
+
+from proxy.cli import main
+
+main()

@@ -1,0 +1,85 @@
+"""The command line. Exit codes: 0 fine, 1 bad configuration, 2 wrong usage, 3 cannot start."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final, NoReturn
+
+import click
+
+from proxy import __version__
+
+DEFAULT_CONFIG: Final = Path("config/proxy.yaml")
+BAD_CONFIGURATION: Final = 1
+CANNOT_START: Final = 3
+
+# What serves is imported by the commands that serve: the others answer at once without it.
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="respond-async")
+def main() -> None:
+    """A reverse proxy that gives any slow HTTP backend `Prefer: respond-async`."""
+
+
+@main.command()
+@click.option(
+    "--config", "file", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True, help="A YAML file."
+)
+def serve(file: Path) -> None:
+    """Run the proxy. SIGTERM and Ctrl-C drain it, a second one stops it at once."""
+    _run(file)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def check(file: Path) -> None:
+    """Check a configuration FILE, and report everything that is wrong with it."""
+    from proxy.config import ConfigError, load
+
+    try:
+        load(file, os.environ)
+    except ConfigError as exc:
+        click.echo(str(exc), err=True)
+        sys.exit(BAD_CONFIGURATION)
+    click.echo(f"{file}: fine")
+
+
+@main.command()
+@click.option("--port", default=8080, show_default=True, help="Where the proxy listens, on 127.0.0.1.")
+def demo(port: int) -> None:
+    """Run a slow, old-fashioned backend with the proxy in front of it, and show what to try."""
+    from proxy.demo import LegacyBackend, demo_config, tour
+
+    with tempfile.TemporaryDirectory(prefix="respond-async-") as folder, LegacyBackend(say=click.echo) as backend:
+        file = Path(folder, "demo.yaml")
+        file.write_text(demo_config(backend.port, port, Path(folder, "store")))
+        click.echo(tour(port))
+        _run(file)
+
+
+def _run(file: Path) -> None:
+    import uvloop
+
+    from proxy.config import ConfigError, load
+    from proxy.errors import StoreUnavailable
+    from proxy.listeners import CannotListen
+    from proxy.observe import configure_logging
+    from proxy.server import serve as serve_until_stopped
+
+    try:
+        config = load(file, os.environ)
+        configure_logging(config.log)
+        uvloop.run(serve_until_stopped(config))
+    except ConfigError as exc:
+        _end(BAD_CONFIGURATION, str(exc))
+    except CannotListen as exc:
+        _end(CANNOT_START, str(exc))
+    except StoreUnavailable as exc:
+        _end(CANNOT_START, exc.detail)
+
+
+def _end(code: int, message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(code)

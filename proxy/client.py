@@ -1,0 +1,206 @@
+"""One request of a client: its head, its content as it comes, and the response as it goes.
+
+The response head is written as the bytes that it is; framing is made anew for whoever asked (RFC 9112 section 6). The
+head waits for the first piece of content, so that a small response is one write.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Final, Protocol
+
+from aiohttp import web
+from aiohttp.http import RawRequestMessage
+from aiohttp.streams import StreamReader
+
+from proxy.clock import Clock
+from proxy.config import Limits
+from proxy.errors import BadRequest, RequestTimeout, RequestTooLarge
+from proxy.forwarded import Peer
+from proxy.message import Field, Fields, Reply, RequestHead, ResponseHead, has_body
+from proxy.spool import NO_CONTENT, Content
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+CLOSE: Final[Field] = (b"Connection", b"close")
+KEEP_ALIVE: Final[Field] = (b"Connection", b"keep-alive")
+CHUNKED: Final[Field] = (b"Transfer-Encoding", b"chunked")
+LAST_CHUNK: Final = b"0\r\n\r\n"
+CONTENT_LENGTH: Final = frozenset({b"content-length"})
+
+
+class Link(Protocol):
+    """The connection that a request came on, as far as a request is concerned."""
+
+    limits: Limits
+    peer: Peer
+    clock: Clock
+
+    @property
+    def local(self) -> bytes:
+        """The authority of the address that the client reached."""
+        ...
+
+    @property
+    def draining(self) -> bool:
+        """Whether the connection is to be closed after this response."""
+        ...
+
+    def send(self, data: bytes) -> None:
+        """Write. Raises ConnectionError if the client has left."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until the client takes more. Raises ConnectionError if it takes nothing for too long, or has left."""
+        ...
+
+    def abort(self, *, reset: bool = False) -> None:
+        """Break the connection off; with `reset`, in a way that cannot be taken for its end."""
+        ...
+
+
+class ClientContent:
+    """The content of a request, straight from the client's connection."""
+
+    present = True
+
+    def __init__(self, stream: StreamReader, length: int | None, gap: float, invite: Callable[[], None]) -> None:
+        self.length = length
+        self.limit: int | None = None  # bytes
+        self._stream = stream
+        self._gap = gap
+        self._invite = invite
+        self._received = 0
+
+    @property
+    def whole(self) -> bytes | None:
+        if not self._stream.is_eof() or self._received:
+            return None
+        return self._counted(self._stream.read_nowait())
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Raises RequestTimeout, RequestTooLarge, BadRequest; ConnectionError if the client has left."""
+        self._invite()
+        while piece := await self._next():
+            yield self._counted(piece)
+
+    def close(self) -> None:
+        pass
+
+    async def _next(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._gap):
+                return await self._stream.readany()
+        except TimeoutError as exc:
+            raise RequestTimeout(f"No content came for {self._gap:g} seconds.") from exc
+        except web.RequestPayloadError as exc:
+            raise BadRequest("The framing of the request's content is malformed.") from exc
+
+    def _counted(self, piece: bytes) -> bytes:
+        self._received += len(piece)
+        if self.limit is not None and self._received > self.limit:
+            raise RequestTooLarge(f"The request has more than {self.limit} bytes of content.")
+        return piece
+
+
+class ClientRequest:
+    """A request of a client, and the response to it."""
+
+    def __init__(self, message: RawRequestMessage, payload: StreamReader, link: Link) -> None:
+        target = message.path.encode("utf-8", "surrogateescape")
+        self.head = RequestHead(message.method, target, Fields(message.raw_headers), message.version)
+        self.link = link
+        self.status = 0  # of the response; 0 before it began
+        self.sent = 0  # bytes of its content
+        self.started = False  # whether bytes of it are out
+        self.keep_alive = not message.should_close
+        self._payload = payload
+        self._chunked = False
+        self._until_close = False
+        self._bodiless = False
+        self._pending = b""  # its head, until the first piece of content
+
+    def content(self, limit: int) -> Content:
+        """The request's content, at most `limit` bytes. Raises RequestTooLarge if the head tells that it is more."""
+        fields = self.head.fields
+        chunked = fields.first(b"transfer-encoding") is not None
+        length = None if chunked else fields.first(b"content-length")
+        if length is None and not chunked:
+            return NO_CONTENT
+        if length is not None and int(length) > limit:
+            raise RequestTooLarge(f"The request has {int(length)} bytes of content; at most {limit} are taken here.")
+        gap = self.link.limits.body_timeout
+        content = ClientContent(self._payload, None if length is None else int(length), gap, self._invite)
+        content.limit = limit
+        return content
+
+    def begin(self, head: ResponseHead, length: int | None) -> None:
+        """Make the head ready. `length` is that of the content in bytes, None if only its end will tell."""
+        self.status = head.status
+        self._chunked = self._until_close = False  # an error may take the place of a response that never went out
+        self._bodiless = not has_body(self.head.method, head.status)
+        framed = self._framed(head, length)
+        self._pending = framed._replace(fields=framed.fields.plus(*self._connection_field())).to_wire()
+
+    async def flush(self) -> None:
+        """Send the head now, because content is not there yet."""
+        await self._send(b"")
+
+    async def write(self, piece: bytes) -> None:
+        """Send a piece of content. Raises ConnectionError if the client has left."""
+        await self._send(self._encoded(piece))
+
+    async def end(self, piece: bytes = b"") -> None:
+        """Send the last piece, and the end."""
+        await self._send(self._encoded(piece) + (LAST_CHUNK if self._chunked else b""))
+
+    async def respond(self, reply: Reply) -> None:
+        """Send a whole response of the proxy's own."""
+        date = (b"Date", self.link.clock.date())  # RFC 9110 section 6.6.1
+        self.begin(reply.head._replace(fields=reply.head.fields.plus(date)), len(reply.content))
+        await self.end(reply.content)
+
+    def abort(self) -> None:
+        """Break the response off, so that what was sent does not look whole."""
+        self.keep_alive = False
+        self.link.abort(reset=self._until_close)
+
+    def _framed(self, head: ResponseHead, length: int | None) -> ResponseHead:
+        """The head with the framing fields that this client needs."""
+        if self._bodiless:
+            keep = self.head.method == "HEAD" or head.status == 304  # it tells of the 200's content
+            return head if keep else head._replace(fields=head.fields.without(CONTENT_LENGTH))
+        if length is not None:
+            if head.fields.first(b"content-length") is not None:
+                return head
+            return head._replace(fields=head.fields.plus((b"Content-Length", b"%d" % length)))
+        if self.head.version >= (1, 1):
+            self._chunked = True
+            return head._replace(fields=head.fields.plus(CHUNKED))
+        self._until_close, self.keep_alive = True, False  # HTTP/1.0 knows no chunks
+        return head
+
+    def _connection_field(self) -> tuple[Field, ...]:
+        # A client that is still sending would not know where its next request begins (RFC 9112 section 9.6).
+        self.keep_alive = self.keep_alive and self._payload.is_eof() and not self.link.draining
+        if not self.keep_alive:
+            return (CLOSE,)
+        return () if self.head.version >= (1, 1) else (KEEP_ALIVE,)
+
+    def _encoded(self, piece: bytes) -> bytes:
+        if self._bodiless or not piece:
+            return b""
+        self.sent += len(piece)
+        return b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece
+
+    async def _send(self, data: bytes) -> None:
+        if self._pending:
+            data, self._pending = self._pending + data, b""
+        if data:
+            self.started = True
+            self.link.send(data)
+            await self.link.drain()
+
+    def _invite(self) -> None:
+        """Answer `Expect: 100-continue` (RFC 9110 section 10.1.1), now that somebody wants the content."""
+        expects = b"100-continue" in self.head.fields.members(b"expect")
+        if expects and self.head.version >= (1, 1) and not self.started and not self._payload.is_eof():
+            self.link.send(CONTINUE)

@@ -1,0 +1,23 @@
+"""The wall clock: for dates and expiry, never for deadlines."""
+
+import time
+from email.utils import formatdate
+
+
+class Clock:
+    """What time it is."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._date = b""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()  # noqa: TID251  # the one place that reads it
+
+    def date(self) -> bytes:
+        """Now, as the Date field wants it (RFC 9110 section 5.6.7); made once a second."""
+        second = int(self.now())
+        if second != self._second:
+            self._second, self._date = second, formatdate(second, usegmt=True).encode()
+        return self._date

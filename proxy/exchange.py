@@ -1,0 +1,186 @@
+"""One request to an origin and its response.
+
+An exchange has exactly one owner, who closes it: first the handler of the client's request, after the hand-over the
+keeper. A request goes out once. Only when no byte of it can have been acted upon is it sent once more: for a safe,
+empty-handed method on a connection that had served before and turned out dead.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self, TypeVar
+
+from proxy.connection import Connection, WentStale
+from proxy.errors import OriginBrokeOff
+from proxy.message import RequestHead, ResponseHead
+from proxy.origin import Origin
+from proxy.spool import Content
+
+T = TypeVar("T")
+
+CLOSED: Final = "The exchange was closed before its response was complete."
+REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Deadlines(NamedTuple):
+    """How long an exchange may wait for what, in seconds."""
+
+    connection: float  # for its turn, when the origin has all the connections it may have
+    head: float  # from the request having been sent to the head of the response
+    idle: float  # longest silence while content flows, either way
+
+
+class Exchange:
+    """A request, and the response once it comes. As a context it closes itself, unless it was handed over meanwhile."""
+
+    def __init__(self, origin: Origin, request: RequestHead, content: Content, deadlines: Deadlines) -> None:
+        self.request = request
+        self._origin = origin
+        self._content = content
+        self._deadlines = deadlines
+        self._connection: Connection | None = None
+        self._tasks: list[asyncio.Task[Any]] = []
+        self.handed_over = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self.handed_over:
+            self.close()
+
+    def hand_over(self) -> None:
+        """From now on somebody else closes it."""
+        self.handed_over = True
+
+    def hand_back(self) -> None:
+        """The other one would not have it: it is the context's to close again."""
+        self.handed_over = False
+
+    def start(self) -> None:
+        """Begin, as a task of this exchange's own: it goes on when whoever waits for the answer stops waiting."""
+        self._answer = self._own(self.head())
+
+    async def answered_within(self, wait: float | None) -> bool:
+        """Whether the head of the response, or the error instead of it, is there within `wait` seconds of now."""
+        done, _ = await asyncio.wait({self._answer}, timeout=wait)
+        return bool(done)
+
+    def answer(self) -> ResponseHead:
+        """The head of the response to a started exchange that has answered. Raises as `head` does."""
+        if self._answer.cancelled():
+            raise OriginBrokeOff(CLOSED)
+        return self._answer.result()
+
+    async def head(self) -> ResponseHead:
+        """Send the request and wait for the head of its response. Raises OriginError, and what reading content raises."""
+        try:
+            return await self._attempt(fresh=False)
+        except WentStale:
+            if not self._may_repeat():
+                raise
+        return await self._attempt(fresh=True)
+
+    def arrived(self) -> bytes:
+        """What of the response's body is here already."""
+        return self.connection.arrived()
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the response has arrived."""
+        return self.connection.response.complete
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """The HTTP version of the response."""
+        return self.connection.response.version
+
+    @property
+    def length(self) -> int | None:
+        """The length of the response's body in bytes, where it is known in advance."""
+        return self.connection.response.length
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The response's body, piece by piece. Raises OriginError where it does not end as it should."""
+        connection = self.connection
+        while piece := await connection.piece(self._deadlines.idle):
+            yield piece
+
+    def close(self) -> None:
+        """End it. The connection is kept for others if the exchange is over, and dropped if it is not."""
+        for task in self._tasks:
+            task.cancel()
+        self._content.close()
+        if self._connection is not None:
+            self._origin.give_back(self._connection)
+            self._connection = None
+
+    @property
+    def connection(self) -> Connection:
+        if self._connection is None:
+            raise OriginBrokeOff(CLOSED)
+        return self._connection
+
+    async def _attempt(self, *, fresh: bool) -> ResponseHead:
+        if self._connection is not None:
+            self._origin.give_back(self._connection)
+            self._connection = None
+        connection = await self._origin.connection(self._deadlines.connection, fresh=fresh)
+        self._connection = connection
+        connection.begin(self.request.method)
+        whole = self._content.whole
+        if whole is None:
+            return await self._upload_and_listen(connection)
+        connection.write(self._head_to_wire() + whole)
+        connection.sent_whole()
+        return await connection.head(self._deadlines.head)
+
+    async def _upload_and_listen(self, connection: Connection) -> ResponseHead:
+        """Send the content as it comes. A response that does not wait for its end is the answer, and ends the upload."""
+        upload = self._own(self._upload(connection))
+        try:
+            while not (upload.done() or connection.answered):
+                await asyncio.wait({upload, connection.response.news()}, return_when=asyncio.FIRST_COMPLETED)
+            if not connection.answered:
+                upload.result()
+            return await connection.head(self._deadlines.head)
+        finally:
+            upload.cancel()
+
+    async def _upload(self, connection: Connection) -> None:
+        chunked = self._content.length is None
+        connection.write(self._head_to_wire())
+        async for piece in self._content.pieces():
+            connection.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+            await connection.drain(self._deadlines.idle)
+        if chunked:
+            connection.write(b"0\r\n\r\n")
+        connection.sent_whole()
+
+    def _head_to_wire(self) -> bytes:
+        """The head with its framing made anew: a known length stays one, because legacy origins do not read chunks."""
+        content, request = self._content, self.request
+        if not content.present:
+            return request.to_wire()
+        if content.length is None:
+            framing = (b"Transfer-Encoding", b"chunked")
+        else:
+            framing = (b"Content-Length", b"%d" % content.length)
+        return request._replace(fields=request.fields.plus(framing)).to_wire()
+
+    def _may_repeat(self) -> bool:
+        return self.connection.used and self.request.method in REPEATABLE and not self._content.present
+
+    def _own(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(_look_at)
+        self._tasks.append(task)
+        return task
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """Whoever waited for the task may be gone: then its failure concerns nobody."""
+    if not task.cancelled():
+        task.exception()

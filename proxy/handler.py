@@ -1,0 +1,160 @@
+"""Every request: checked, sent on its way, and accounted for, whatever becomes of it."""
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Final
+
+import structlog
+
+from proxy.client import ClientRequest
+from proxy.errors import BadRequest, MethodNotAllowed, MethodNotImplemented, NoRoute, ProxyError
+from proxy.fields import hop_counted
+from proxy.forward import Forwarder, Inbound
+from proxy.forwarded import TrustedProxies
+from proxy.message import Field, Fields, Reply, RequestHead, ResponseHead
+from proxy.monitor import VARY
+from proxy.observe import Metrics
+from proxy.problem import problem
+from proxy.routes import Routes
+from proxy.status import StatusMonitor
+from proxy.target import Target, target_of
+
+log = structlog.get_logger()
+
+VERSIONS: Final = ((1, 0), (1, 1))
+STATUS_URL: Final = "(status)"  # what stands for a route in logs and metrics where there is none
+NO_ROUTE: Final = "(none)"
+CLIENT_LEFT: Final = 499  # what nginx logs for it; nobody is sent it
+
+
+@dataclass(slots=True)
+class Passage:
+    """What is known of a request on its way, for errors and the access line."""
+
+    client: ClientRequest
+    began: float = field(default_factory=perf_counter)
+    route: str = NO_ROUTE
+    varies: bool = False  # whether the route's responses depend on Prefer
+    path: str = ""  # that may be shown: without query
+    request_id: str = ""
+    error: str | None = None
+
+
+class Handler:
+    """Takes each request from `wire` and responds to it."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        forwarders: Mapping[str, Forwarder],
+        monitor: StatusMonitor,
+        trusted: TrustedProxies,
+        metrics: Metrics,
+    ) -> None:
+        self._routes = routes
+        self._forwarders = forwarders
+        self._monitor = monitor
+        self._trusted = trusted
+        self._metrics = metrics
+
+    async def handle(self, client: ClientRequest) -> None:
+        """Respond, in any case."""
+        passage = Passage(client)
+        try:
+            await self._answer(passage)
+        except ProxyError as error:
+            await self._tell(passage, error)
+        except (asyncio.CancelledError, ConnectionError) as exc:
+            passage.error = "client-left"
+            client.abort()
+            if isinstance(exc, asyncio.CancelledError):
+                raise
+        finally:
+            self._account(passage)
+
+    def refusal(self, client: ClientRequest, error: ProxyError) -> Reply:
+        """The response to what never became a request, or made the proxy itself fail."""
+        log.info("request refused", peer=client.link.peer.address, code=error.code)
+        if type(error) is ProxyError:
+            log.error("handler failed", exc_info=error.__cause__)
+        return problem(error, "/", self._monitor.proxy_name)
+
+    async def _answer(self, passage: Passage) -> None:
+        head = passage.client.head
+        target = _checked(head)
+        passage.path = target.origin_form.partition(b"?")[0].decode("utf-8", "replace")
+        request_id = head.fields.first(b"x-request-id") or uuid.uuid4().hex.encode()
+        passage.request_id = request_id.decode("latin-1")
+        arrival = self._trusted.arrival(passage.client.link.peer, target.authority, head.fields)
+        if (operation_id := self._monitor.urls.id(target.origin_form)) is not None:
+            passage.route = STATUS_URL
+            await self._monitor.answer(passage.client, operation_id, arrival.client)
+            return
+        counted = hop_counted(head)
+        if counted is None:
+            await _answer_here(passage.client)
+            return
+        route = self._routes.match(head.method, target.authority, target.origin_form)
+        if route is None:
+            raise NoRoute
+        passage.route, passage.varies = route.name, route.respond_async is not None
+        inbound = Inbound(passage.client, counted._replace(target=target.origin_form), arrival, request_id)
+        await self._forwarders[route.name].forward(inbound)
+
+    async def _tell(self, passage: Passage, error: ProxyError) -> None:
+        """Tell the client of the error, unless it has been sent half a response already."""
+        passage.error = error.code
+        client = passage.client
+        if client.started:
+            client.abort()
+            return
+        client.keep_alive = client.keep_alive and not error.closes
+        more: list[Field] = [VARY] if passage.varies else []
+        if isinstance(error, MethodNotAllowed):
+            more.append((b"Allow", error.allow.encode()))
+        try:
+            await client.respond(problem(error, passage.path, self._monitor.proxy_name, *more))
+        except ConnectionError:
+            client.abort()
+
+    def _account(self, passage: Passage) -> None:
+        client, seconds = passage.client, perf_counter() - passage.began
+        status = client.status if client.started else CLIENT_LEFT
+        self._metrics.request(passage.route, status, seconds)
+        log.info(
+            "request",
+            id=passage.request_id,
+            route=passage.route,
+            method=client.head.method,
+            path=self._loggable(passage),
+            status=status,
+            error=passage.error,
+            bytes=client.sent,
+            seconds=round(seconds, 4),
+            peer=client.link.peer.address,
+        )
+
+    def _loggable(self, passage: Passage) -> str:
+        return self._monitor.urls.shortened(passage.path) if passage.route == STATUS_URL else passage.path
+
+
+def _checked(head: RequestHead) -> Target:
+    """What the request is sent to. Raises BadRequest, MethodNotImplemented for what aiohttp's parser lets through."""
+    if head.version not in VERSIONS:
+        raise BadRequest("The request is not HTTP/1.1 or HTTP/1.0.")
+    if head.method == "CONNECT":
+        raise MethodNotImplemented("This is no forward proxy.")
+    codings = list(head.fields.members(b"transfer-encoding"))
+    if codings not in ([], [b"chunked"]) or (codings and head.version < (1, 1)):
+        raise BadRequest("The request has a Transfer-Encoding other than chunked.")
+    return target_of(head)
+
+
+async def _answer_here(client: ClientRequest) -> None:
+    """Be the final recipient of a request that may go no further (RFC 9110 section 7.6.2)."""
+    if client.head.method != "OPTIONS":
+        raise MethodNotAllowed("OPTIONS")
+    await client.respond(Reply(ResponseHead(204, b"No Content", Fields())))

@@ -1,0 +1,96 @@
+"""What operators see: structured log lines and metrics. Never credentials, never a whole status URL."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from proxy.config import LogSettings
+from proxy.operation import Operation
+
+SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+
+
+def configure_logging(settings: LogSettings) -> None:
+    """Write log lines to standard error: for people on a terminal, as JSON elsewhere."""
+    console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
+    as_json = [structlog.processors.format_exc_info, _event_first, structlog.processors.JSONRenderer()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            *([structlog.dev.ConsoleRenderer()] if console else as_json),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _event_first(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+    """What happened when, before its facts: that is how people read it."""
+    first: structlog.types.EventDict = {name: line.pop(name) for name in ("timestamp", "level", "event")}
+    first.update(line)
+    return first
+
+
+class Metrics:
+    """What is counted, in the registry of one service."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "respond_async_requests", "Requests answered.", ["route", "status"], registry=self._registry
+        )
+        self._request_seconds = Histogram(
+            "respond_async_request_seconds",
+            "Time from a request's head to the end of its response.",
+            ["route"],
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self.accepted = Counter(
+            "respond_async_operations_accepted", "Operations answered 202.", ["route"], registry=self._registry
+        )
+        self._settled = Counter(
+            "respond_async_operations_settled", "Operations settled.", ["route", "state"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "respond_async_operation_seconds",
+            "Time from an operation's 202 to its settling.",
+            ["route"],
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        self._requests.labels(route, status).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def settled(self, operation: Operation) -> None:
+        """Count an operation that was settled here, and log it."""
+        self._settled.labels(operation.route, operation.state.value).inc()
+        seconds = (operation.settled_at or operation.created) - operation.created
+        self._seconds.labels(operation.route).observe(seconds)
+        structlog.get_logger().info(
+            "operation settled",
+            operation=operation.short_id,
+            route=operation.route,
+            state=operation.state.value,
+            status=operation.head.status if operation.head else None,
+            code=operation.failure.code if operation.failure else None,
+            bytes=operation.body.size if operation.body else 0,
+            seconds=round(seconds, 3),
+        )
+
+    def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
+        """Show a figure that is read when somebody looks."""
+        Gauge(name, documentation, registry=self._registry).set_function(read)
+
+    def exposition(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self._registry)

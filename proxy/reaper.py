@@ -1,0 +1,41 @@
+"""What time does to operations: the orphans of dead processes are settled, the expired are dropped."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from proxy.errors import Interrupted, StoreUnavailable
+from proxy.operation import Failure, Operation
+from proxy.store import Store
+
+log = structlog.get_logger()
+
+ROUND: Final = 2.0  # seconds between two looks
+
+
+class Reaper:
+    """One loop over the store."""
+
+    def __init__(self, store: Store, now: Callable[[], float], on_settled: Callable[[Operation], None]) -> None:
+        self._store = store
+        self._now = now
+        self._on_settled = on_settled
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled. Trouble of the store's is left for the next time."""
+        while True:
+            try:
+                await self.settle_orphans()
+                await self._store.expire(self._now())
+            except StoreUnavailable as exc:
+                log.warning("store not swept", reason=exc.detail)
+            await asyncio.sleep(ROUND)
+
+    async def settle_orphans(self) -> None:
+        """Settle what dead processes left running as interrupted: its effect at the origin is unknown."""
+        for orphan in await self._store.orphans():
+            interrupted = orphan.failed(Failure.of(Interrupted()), self._now())
+            if await self._store.settle(interrupted):
+                self._on_settled(interrupted)

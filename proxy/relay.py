@@ -1,0 +1,34 @@
+"""A response on its way to a client: an origin's as it comes, or a stored one."""
+
+from collections.abc import AsyncIterator
+
+from proxy.client import ClientRequest
+from proxy.errors import ProxyError
+from proxy.exchange import Exchange
+from proxy.message import ResponseHead
+
+
+async def relay(client: ClientRequest, head: ResponseHead, exchange: Exchange) -> None:
+    """Send the origin's response, whose head has come and is given as the client is to see it.
+
+    A response that is all there goes out in one write. Raises ProxyError where the origin's content does not end as it
+    should, with the client's response broken off then; ConnectionError if the client leaves.
+    """
+    first = exchange.arrived()
+    client.begin(head, exchange.length)
+    if exchange.whole:
+        await client.end(first)
+        return
+    await (client.write(first) if first else client.flush())
+    await stream(client, exchange.pieces())
+
+
+async def stream(client: ClientRequest, pieces: AsyncIterator[bytes]) -> None:
+    """Send the content of a response that has begun, to its end or, visibly, not."""
+    try:
+        async for piece in pieces:
+            await client.write(piece)
+    except ProxyError:
+        client.abort()
+        raise
+    await client.end()

@@ -1,0 +1,187 @@
+"""Status URLs: the monitor of an operation while it runs, its result when it is done."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Final, assert_never
+
+from proxy import monitor
+from proxy.client import ClientRequest
+from proxy.errors import ExpiredOperation, MethodNotAllowed, RangeNotSatisfiable, UnknownOperation
+from proxy.forwarded import Client
+from proxy.message import Fields, Reply, RequestHead, ResponseHead
+from proxy.operation import Operation, State
+from proxy.prefer import parse
+from proxy.problem import NO_STORE, problem
+from proxy.ranges import Part, Unsatisfiable, Whole, satisfy
+from proxy.relay import stream
+from proxy.store import Store
+
+METHODS: Final = "GET, HEAD, DELETE, OPTIONS"
+OK: Final = 200
+CONTENT_LENGTH: Final = frozenset({b"content-length"})
+
+
+class StatusUrls:
+    """Where the status URLs are."""
+
+    def __init__(self, path: str, public_url: str | None) -> None:
+        self._path = path
+        self._prefix = path.encode()
+        self._public_url = public_url
+
+    def href(self, id: str, client: Client, local: bytes) -> str:
+        """The absolute URL of an operation, on the scheme, host and port that the client used.
+
+        `local` is the authority of the address that the client reached, for one that named no host.
+        """
+        base = self._public_url or f"{client.scheme}://{(client.host or local).decode('ascii')}"
+        return f"{base}{self._path}{id}"
+
+    def id(self, target: bytes) -> str | None:
+        """The id that a target in origin-form asks for; None if it is not a status URL."""
+        path = target.partition(b"?")[0]
+        return path[len(self._prefix) :].decode("latin-1") if path.startswith(self._prefix) else None
+
+    def shortened(self, path: str) -> str:
+        """The path of a status URL as it may be logged: it is a capability."""
+        return path[: len(self._path) + 8]
+
+
+class StatusMonitor:
+    """Answers requests to status URLs."""
+
+    def __init__(self, store: Store, urls: StatusUrls, proxy_name: str, now: Callable[[], float]) -> None:
+        self._store = store
+        self.urls = urls
+        self.proxy_name = proxy_name
+        self._now = now
+        self._polls: set[asyncio.Timeout] = set()
+        self._draining = False
+
+    def drain(self) -> None:
+        """End the long polls now, with what is known, and begin no more."""
+        self._draining = True
+        for poll in self._polls:
+            if not poll.expired():
+                poll.reschedule(0)
+
+    async def answer(self, request: ClientRequest, id: str, client: Client) -> None:
+        """Respond. Raises UnknownOperation, ExpiredOperation, MethodNotAllowed, RangeNotSatisfiable, StoreUnavailable."""
+        method = request.head.method
+        if method == "OPTIONS":
+            await request.respond(
+                Reply(ResponseHead(204, b"No Content", Fields(((b"Allow", METHODS.encode()), NO_STORE))))
+            )
+        elif method == "DELETE":
+            await request.respond(await self._delete(request, id, client))
+        elif method in ("GET", "HEAD"):
+            await self._show(request, await self._awaited(request, await self._find(request, id)), client)
+        else:
+            raise MethodNotAllowed(METHODS)
+
+    async def _find(self, request: ClientRequest, id: str) -> Operation:
+        return self._visible(request, await self._store.get(id))
+
+    def _visible(self, request: ClientRequest, operation: Operation | None) -> Operation:
+        """The operation, if whoever asks may see it. A stranger learns no more than if there were none."""
+        credential = request.head.fields.first(b"authorization")
+        if operation is None or operation.state is State.DISMISSED or not operation.belongs_to(credential):
+            raise UnknownOperation("It never was, was deleted, has been forgotten, or is not yours.")
+        if operation.has_expired(self._now()):
+            raise ExpiredOperation("Its result was kept for a while and is gone.")
+        return operation
+
+    async def _awaited(self, request: ClientRequest, operation: Operation) -> Operation:
+        """The operation, after a long poll if `Prefer: wait` asks for one (RFC 7240 section 4.3)."""
+        wait = parse(request.head.fields.all(b"prefer")).wait
+        if not wait or not operation.is_running or self._draining:
+            return operation
+        return self._visible(request, await self._poll(operation.id, min(wait, operation.longest_wait)))
+
+    async def _poll(self, id: str, wait: float) -> Operation | None:
+        poll = asyncio.timeout(wait)
+        try:
+            async with poll:
+                self._polls.add(poll)
+                try:
+                    return await self._store.settled(id)
+                finally:
+                    self._polls.discard(poll)
+        except TimeoutError:
+            return await self._store.get(id)
+
+    async def _delete(self, request: ClientRequest, id: str, client: Client) -> Reply:
+        """Dismiss it while it runs: whoever runs it hears of that from the store. Later, drop what is kept."""
+        operation = await self._find(request, id)
+        dismissed = operation.is_running and await self._store.settle(operation.dismissed(self._now()))
+        if not dismissed and not await self._store.remove(id):
+            raise UnknownOperation("It was deleted a moment ago.")
+        return monitor.dismissed(operation, self.urls.href(id, client, request.link.local))
+
+    async def _show(self, request: ClientRequest, operation: Operation, client: Client) -> None:
+        match operation.state:
+            case State.RUNNING:
+                href = self.urls.href(operation.id, client, request.link.local)
+                await request.respond(monitor.running(operation, href, self._now()))
+            case State.COMPLETED:
+                await self._replay(request, operation)
+            case State.FAILED:
+                path = request.head.target.decode("latin-1")
+                await request.respond(monitor.failed(operation, path, self.proxy_name))
+            case State.DISMISSED:
+                raise UnknownOperation("It was deleted a moment ago.")
+            case never:
+                assert_never(never)
+
+    async def _replay(self, request: ClientRequest, operation: Operation) -> None:
+        """The stored response, or the part of it that is asked for."""
+        head, size = _framed(monitor.completed(operation), operation, request.head.method)
+        match _part_asked_for(request.head, head, size):
+            case Whole():
+                start, stop = 0, size
+            case Part(start, stop):
+                head = _partial(head, start, stop, size)
+            case Unsatisfiable():
+                content_range = (b"Content-Range", b"bytes */%d" % size)
+                error = RangeNotSatisfiable(f"The result has {size} bytes.")
+                path = request.head.target.decode("latin-1")
+                await request.respond(problem(error, path, self.proxy_name, content_range))
+                return
+            case never:
+                assert_never(never)
+        await self._send(request, head, operation, start, stop)
+
+    async def _send(
+        self, request: ClientRequest, head: ResponseHead, operation: Operation, start: int, stop: int
+    ) -> None:
+        if request.head.method == "HEAD" or start == stop:
+            request.begin(head, stop - start)
+            await request.end()
+            return
+        async with aclosing(self._store.body(operation, start, stop)) as pieces:
+            first = await anext(pieces)  # a body that is gone or torn is found out before a byte is sent
+            request.begin(head, stop - start)
+            await request.write(first)
+            await stream(request, pieces)
+
+
+def _framed(head: ResponseHead, operation: Operation, method: str) -> tuple[ResponseHead, int]:
+    """The head with the length that is true of this answer, and the length."""
+    size = operation.body.size if operation.body else 0
+    if operation.request.method == "HEAD" and method != "HEAD":  # it tells of content that was never sent
+        return head._replace(fields=head.fields.without(CONTENT_LENGTH)), 0
+    return head, size
+
+
+def _part_asked_for(request: RequestHead, head: ResponseHead, size: int) -> Whole | Part | Unsatisfiable:
+    if request.method != "GET" or head.status != OK:
+        return Whole()
+    asked, stored = request.fields.first, head.fields.first
+    return satisfy(asked(b"range"), asked(b"if-range"), stored(b"etag"), stored(b"last-modified"), size)
+
+
+def _partial(head: ResponseHead, start: int, stop: int, size: int) -> ResponseHead:
+    """The head of a 206 (RFC 9110 section 15.3.7)."""
+    content_range = (b"Content-Range", b"bytes %d-%d/%d" % (start, stop - 1, size))
+    return ResponseHead(206, b"Partial Content", head.fields.without(CONTENT_LENGTH).plus(content_range))
