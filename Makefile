@@ -1,6 +1,7 @@
 # One virtual environment in .venv, from the hashed lock files; a target that finds it up to date does not touch it.
 
 CONFIG ?= config/proxy.yaml
+PORT ?= 8080
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -8,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: help run serve test lint lock clean
 
 help:
-	@echo 'make run                  a slow backend, the proxy before it, and curl lines to paste'
+	@echo 'make run [PORT=8080]      a slow backend, the proxy before it, and curl lines to paste'
 	@echo 'make serve CONFIG=FILE    the proxy itself (default: $(CONFIG))'
 	@echo 'make test                 format, lint, types, and every test with branch coverage'
 	@echo 'make lint                 the first three of these'
@@ -17,7 +18,7 @@ help:
 	@echo 'PYTHON=python3.13 before the first of them chooses the interpreter.'
 
 run: $(VENV)/run.stamp
-	@$(BIN)/respond-async demo
+	@$(BIN)/respond-async demo --port $(PORT)
 
 serve: $(VENV)/run.stamp
 	@$(BIN)/respond-async serve --config $(CONFIG)

@@ -27,6 +27,7 @@ log = structlog.get_logger()
 VERSIONS: Final = ((1, 0), (1, 1))
 STATUS_URL: Final = "(status)"  # what stands for a route in logs and metrics where there is none
 NO_ROUTE: Final = "(none)"
+LONGEST_ID: Final = 128  # characters of a client's X-Request-Id that are logged
 CLIENT_LEFT: Final = 499  # what nginx logs for it; nobody is sent it
 
 
@@ -87,7 +88,7 @@ class Handler:
         target = _checked(head)
         passage.path = target.origin_form.partition(b"?")[0].decode("utf-8", "replace")
         request_id = head.fields.first(b"x-request-id") or uuid.uuid4().hex.encode()
-        passage.request_id = request_id.decode("latin-1")
+        passage.request_id = request_id[:LONGEST_ID].decode("latin-1")
         arrival = self._trusted.arrival(passage.client.link.peer, target.authority, head.fields)
         if (operation_id := self._monitor.urls.id(target.origin_form)) is not None:
             passage.route = STATUS_URL

@@ -12,6 +12,7 @@ from proxy.problem import NO_STORE, problem
 
 JSON: Final[Field] = (b"Content-Type", b"application/json")
 VARY: Final[Field] = (b"Vary", b"Prefer")
+ASYNC_RESULT: Final = frozenset({b"asyncresult"})
 LONGEST_RETRY: Final = 10  # seconds: an old operation is not asked for more rarely than that
 SHARE_OF_AGE: Final = 0.1  # an operation that has run for a minute may as well be asked for in six seconds
 
@@ -39,7 +40,8 @@ def completed(operation: Operation) -> ResponseHead:
     if operation.head is None:
         raise ValueError("only a completed operation has a response")
     head = operation.head
-    return head._replace(fields=head.fields.plus((b"AsyncResult", b"%d" % head.status), NO_STORE))
+    fields = head.fields.without(ASYNC_RESULT)  # one of the origin's own would be taken for ours
+    return head._replace(fields=fields.plus((b"AsyncResult", b"%d" % head.status), NO_STORE))
 
 
 def failed(operation: Operation, instance: str, proxy_name: str) -> Reply:

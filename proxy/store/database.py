@@ -51,6 +51,7 @@ END;
 
 def prepare(path: Path) -> None:
     """Make the database, or make sure that it is one of ours. Only one process at a time."""
+    path.touch(mode=0o600)  # SQLite gives the files that it puts beside it the same mode
     with closing(connect(path)) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
