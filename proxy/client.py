@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
 
 from aiohttp import web
-from aiohttp.http import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from proxy.clock import Clock
 from proxy.config import Limits
 from proxy.errors import BadRequest, RequestTimeout, RequestTooLarge
 from proxy.forwarded import Peer
-from proxy.message import Field, Fields, Reply, RequestHead, ResponseHead, has_body
+from proxy.message import Field, Reply, RequestHead, ResponseHead, has_body
 from proxy.spool import NO_CONTENT, Content
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -104,18 +103,18 @@ class ClientContent:
 class ClientRequest:
     """A request of a client, and the response to it."""
 
-    def __init__(self, message: RawRequestMessage, payload: StreamReader, link: Link) -> None:
-        target = message.path.encode("utf-8", "surrogateescape")
-        self.head = RequestHead(message.method, target, Fields(message.raw_headers), message.version)
+    def __init__(self, head: RequestHead, payload: StreamReader, link: Link, *, keep_alive: bool) -> None:
+        self.head = head
         self.link = link
         self.status = 0  # of the response; 0 before it began
         self.sent = 0  # bytes of its content
         self.started = False  # whether bytes of it are out
-        self.keep_alive = not message.should_close
+        self.keep_alive = keep_alive
         self._payload = payload
         self._chunked = False
         self._until_close = False
         self._bodiless = False
+        self._length: int | None = None  # of its content, where it was announced
         self._pending = b""  # its head, until the first piece of content
 
     def content(self, limit: int) -> Content:
@@ -135,10 +134,16 @@ class ClientRequest:
     def begin(self, head: ResponseHead, length: int | None) -> None:
         """Make the head ready. `length` is that of the content in bytes, None if only its end will tell."""
         self.status = head.status
+        self.sent, self._length = 0, length
         self._chunked = self._until_close = False  # an error may take the place of a response that never went out
         self._bodiless = not has_body(self.head.method, head.status)
         framed = self._framed(head, length)
         self._pending = framed._replace(fields=framed.fields.plus(*self._connection_field())).to_wire()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the response has all the content that its head announced."""
+        return self.sent == self._length
 
     async def flush(self) -> None:
         """Send the head now, because content is not there yet."""
@@ -154,8 +159,10 @@ class ClientRequest:
 
     async def respond(self, reply: Reply) -> None:
         """Send a whole response of the proxy's own."""
-        date = (b"Date", self.link.clock.date())  # RFC 9110 section 6.6.1
-        self.begin(reply.head._replace(fields=reply.head.fields.plus(date)), len(reply.content))
+        fields = reply.head.fields.plus((b"Date", self.link.clock.date()))  # RFC 9110 section 6.6.1
+        if reply.content:  # HEAD tells the length of what GET would get (section 9.3.2)
+            fields = fields.plus((b"Content-Length", b"%d" % len(reply.content)))
+        self.begin(reply.head._replace(fields=fields), len(reply.content))
         await self.end(reply.content)
 
     def abort(self) -> None:
@@ -195,8 +202,8 @@ class ClientRequest:
         if self._pending:
             data, self._pending = self._pending + data, b""
         if data:
-            self.started = True
             self.link.send(data)
+            self.started = True
             await self.link.drain()
 
     def _invite(self) -> None:

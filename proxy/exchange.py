@@ -6,19 +6,21 @@ empty-handed method on a connection that had served before and turned out dead.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
-from proxy.connection import Connection, WentStale
+from proxy.connection import Connection
 from proxy.errors import OriginBrokeOff
 from proxy.message import RequestHead, ResponseHead
 from proxy.origin import Origin
+from proxy.response import WentStale
 from proxy.spool import Content
 
 T = TypeVar("T")
 
 CLOSED: Final = "The exchange was closed before its response was complete."
+LAST_CHUNK: Final = b"0\r\n\r\n"
 REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -102,7 +104,7 @@ class Exchange:
         """The length of the response's body in bytes, where it is known in advance."""
         return self.connection.response.length
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The response's body, piece by piece. Raises OriginError where it does not end as it should."""
         connection = self.connection
         while piece := await connection.piece(self._deadlines.idle):
@@ -133,7 +135,7 @@ class Exchange:
         whole = self._content.whole
         if whole is None:
             return await self._upload_and_listen(connection)
-        connection.write(self._head_to_wire() + whole)
+        connection.write(self._head_to_wire() + self._encoded(whole) + self._last_chunk)
         connection.sent_whole()
         return await connection.head(self._deadlines.head)
 
@@ -150,14 +152,20 @@ class Exchange:
             upload.cancel()
 
     async def _upload(self, connection: Connection) -> None:
-        chunked = self._content.length is None
         connection.write(self._head_to_wire())
         async for piece in self._content.pieces():
-            connection.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+            connection.write(self._encoded(piece))
             await connection.drain(self._deadlines.idle)
-        if chunked:
-            connection.write(b"0\r\n\r\n")
+        connection.write(self._last_chunk)
         connection.sent_whole()
+
+    def _encoded(self, piece: bytes) -> bytes:
+        chunked = piece and self._content.length is None  # an empty chunk would be the last
+        return b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
+
+    @property
+    def _last_chunk(self) -> bytes:
+        return LAST_CHUNK if self._content.length is None else b""
 
     def _head_to_wire(self) -> bytes:
         """The head with its framing made anew: a known length stays one, because legacy origins do not read chunks."""

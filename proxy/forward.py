@@ -99,22 +99,20 @@ class Forwarder:
         with self._exchange(inbound, content, deadlines) as exchange:
             exchange.start()
             with self._seen_out(exchange, asynchronous.timeout):
-                if await exchange.answered_within(race.wait):
-                    await self._relay(inbound, exchange, exchange.answer())
-                elif operation := await self._adopted(inbound, exchange, asynchronous):
-                    await self._accept(inbound, operation, race)
-                elif await exchange.answered_within(self._route.timeout):
-                    await self._relay(inbound, exchange, exchange.answer())
-                else:
+                in_time = await exchange.answered_within(race.wait)
+                if not in_time and await self._promised(inbound, exchange, race, asynchronous):
+                    return
+                if not (in_time or await exchange.answered_within(self._route.timeout)):
                     raise OriginTimeout("The origin did not answer in time.")
+                await self._relay(inbound, exchange, exchange.answer())
 
     async def _received(self, inbound: Inbound, asynchronous: RespondAsync) -> Content:
         """The request's content, received whole: the upload belongs to the client's connection, which ends with the 202."""
         content = inbound.client.content(asynchronous.max_request_body)
         return await Spool.receive(content, self._context.spool_folder) if content.present else content
 
-    async def _adopted(self, inbound: Inbound, exchange: Exchange, asynchronous: RespondAsync) -> Operation | None:
-        """The operation, durable, with the exchange handed over; None if it cannot be had and the client waits on."""
+    async def _promised(self, inbound: Inbound, exchange: Exchange, race: Race, asynchronous: RespondAsync) -> bool:
+        """Whether the client has its 202, and the keeper the exchange; False if it cannot be and the client waits on."""
         operation = self._operation(inbound, asynchronous)
         terms = Terms(
             for_client=partial(self._for_later, inbound, exchange, operation),
@@ -122,16 +120,18 @@ class Forwarder:
             max_body=asynchronous.max_response_body,
             finish=self._route.on_disconnect == "finish",
         )
+        href = self._context.urls.href(operation.id, inbound.arrival.client, inbound.client.link.local)
         try:
             await self._keeper.adopt(exchange, operation, terms)
+            await inbound.client.respond(monitor.accepted(operation, href, race.honoured_wait))
         except (StoreUnavailable, ShuttingDown) as refusal:
             log.warning("preference ignored", route=self._route.name, reason=refusal.detail or refusal.title())
-            return None
-        return operation
-
-    async def _accept(self, inbound: Inbound, operation: Operation, race: Race) -> None:
-        href = self._context.urls.href(operation.id, inbound.arrival.client, inbound.client.link.local)
-        await inbound.client.respond(monitor.accepted(operation, href, race.honoured_wait))
+            return False
+        except (asyncio.CancelledError, ConnectionError):
+            if not (terms.finish or inbound.client.started):
+                self._keeper.withdraw(operation)
+            raise
+        return True
 
     async def _relay(self, inbound: Inbound, exchange: Exchange, head: ResponseHead) -> None:
         await relay(inbound.client, self._for_client(inbound, exchange, head), exchange)

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from proxy.client import ClientRequest
-from proxy.errors import BadRequest, MethodNotAllowed, MethodNotImplemented, NoRoute, ProxyError
+from proxy.errors import BadRequest, MethodNotAllowed, MethodNotImplemented, NoRoute, ProxyError, ShuttingDown
 from proxy.fields import hop_counted
 from proxy.forward import Forwarder, Inbound
 from proxy.forwarded import TrustedProxies
@@ -68,11 +68,14 @@ class Handler:
             await self._answer(passage)
         except ProxyError as error:
             await self._tell(passage, error)
-        except (asyncio.CancelledError, ConnectionError) as exc:
-            passage.error = "client-left"
-            client.abort()
-            if isinstance(exc, asyncio.CancelledError):
-                raise
+        except ConnectionError:
+            self._client_left(passage)
+        except asyncio.CancelledError:
+            if client.link.draining:
+                await self._tell(passage, ShuttingDown("The proxy stopped before the origin answered."))
+            else:
+                self._client_left(passage)
+            raise
         finally:
             self._account(passage)
 
@@ -121,6 +124,11 @@ class Handler:
         except ConnectionError:
             client.abort()
 
+    def _client_left(self, passage: Passage) -> None:
+        """Nobody's error."""
+        passage.error = "client-left"
+        passage.client.abort()
+
     def _account(self, passage: Passage) -> None:
         client, seconds = passage.client, perf_counter() - passage.began
         status = client.status if client.started else CLIENT_LEFT
@@ -148,8 +156,8 @@ def _checked(head: RequestHead) -> Target:
         raise BadRequest("The request is not HTTP/1.1 or HTTP/1.0.")
     if head.method == "CONNECT":
         raise MethodNotImplemented("This is no forward proxy.")
-    codings = list(head.fields.members(b"transfer-encoding"))
-    if codings not in ([], [b"chunked"]) or (codings and head.version < (1, 1)):
+    codings = head.fields.all(b"transfer-encoding")
+    if codings and (len(codings) > 1 or codings[0].lower() != b"chunked" or head.version < (1, 1)):
         raise BadRequest("The request has a Transfer-Encoding other than chunked.")
     return target_of(head)
 

@@ -55,6 +55,11 @@ class Keeper:
         self._spawn(self._keep(exchange, operation, terms, accepted))
         return accepted
 
+    def withdraw(self, operation: Operation) -> None:
+        """Dismiss an operation that was accepted when its client had just left: nobody will ask for it."""
+        if operation.id in self._running:
+            self._spawn(self._settle(operation.dismissed(self._now())))
+
     def see_out(self, exchange: Exchange, timeout: float) -> None:
         """Take over an exchange whose client has left, for its effect at the origin."""
         exchange.hand_over()
@@ -65,8 +70,7 @@ class Keeper:
         self._draining = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
-        for operation in list(self._running.values()):
-            await self._settle(operation.failed(Failure.of(Interrupted()), self._now()))
+        await asyncio.gather(*map(self._interrupt, self._running.values()))  # at once: a store commits them together
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -83,20 +87,22 @@ class Keeper:
     ) -> None:
         try:
             await self._store.create(operation)
+            if not accepted.cancelled():
+                accepted.set_result(None)
+                await self._carry_on(exchange, operation, terms)
+            else:
+                await self._settle(operation.dismissed(self._now()))
+                await self._after_client_left(exchange, terms)
         except StoreUnavailable as refusal:
             if not accepted.cancelled():
                 exchange.hand_back()
                 accepted.set_exception(refusal)
                 accepted.exception()  # the caller may leave before it looks
-                return
-            await self._after_client_left(exchange, terms)
-        else:
-            if not accepted.cancelled():
-                accepted.set_result(None)
-                await self._carry_on(exchange, operation, terms)
-                return
-            await self._settle(operation.dismissed(self._now()))
-            await self._after_client_left(exchange, terms)
+            else:
+                await self._after_client_left(exchange, terms)
+        finally:
+            if exchange.handed_over:
+                exchange.close()
 
     async def _carry_on(self, exchange: Exchange, operation: Operation, terms: Terms) -> None:
         self._running[operation.id] = operation
@@ -106,7 +112,6 @@ class Keeper:
                 await self._settle(await self._outcome(exchange, operation, terms))
         finally:
             del self._running[operation.id]
-            exchange.close()
 
     async def _close_when_settled(self, exchange: Exchange, id: str) -> None:
         for pause in _pauses():
@@ -151,21 +156,29 @@ class Keeper:
         """Settle it, or find it settled. While the store is in trouble the operation waits with us."""
         for pause in _pauses():
             try:
-                won = await self._store.settle(operation)
+                await self._settle_now(operation)
             except StoreUnavailable as exc:
                 log.warning("operation not settled yet", operation=operation.short_id, reason=exc.detail)
                 await asyncio.sleep(pause)
             else:
-                if won:
-                    self._on_settled(operation)
                 return
+
+    async def _interrupt(self, operation: Operation) -> None:
+        """Give it up. If the store cannot be told, the operation is an orphan as soon as this process has ended."""
+        try:
+            await self._settle_now(operation.failed(Failure.of(Interrupted()), self._now()))
+        except StoreUnavailable as exc:
+            log.warning("operation left to others", operation=operation.short_id, reason=exc.detail)
+
+    async def _settle_now(self, operation: Operation) -> None:
+        if await self._store.settle(operation):
+            self._on_settled(operation)
 
     # No operation.
 
     async def _after_client_left(self, exchange: Exchange, terms: Terms) -> None:
         if terms.finish:
             await self._discard(exchange, terms.timeout)
-        exchange.close()
 
     async def _discard(self, exchange: Exchange, timeout: float) -> None:
         """Let the exchange come to its end, for nobody."""

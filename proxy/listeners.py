@@ -1,12 +1,11 @@
 """Where the proxy can be reached: TCP and Unix sockets, with TLS or without."""
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
-import stat
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -65,12 +64,16 @@ def tls_context(tls: ServerTls) -> ssl.SSLContext:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove the socket of a process that is gone. One that somebody listens on stays, and the bind then fails."""
-    with suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(path.stat().st_mode):
+    """Remove the socket of a process that is gone. Raises OSError for one that is not: the event loop would take it over."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(0)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
             return
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(str(path))
-            except ConnectionRefusedError:
-                path.unlink()
+        except BlockingIOError:  # so many wait to be accepted that there is no room for us
+            pass
+    raise OSError(errno.EADDRINUSE, "in use")

@@ -52,9 +52,6 @@ class Metrics:
             buckets=SECONDS,
             registry=self._registry,
         )
-        self.accepted = Counter(
-            "respond_async_operations_accepted", "Operations answered 202.", ["route"], registry=self._registry
-        )
         self._settled = Counter(
             "respond_async_operations_settled", "Operations settled.", ["route", "state"], registry=self._registry
         )

@@ -8,11 +8,12 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
 import aiohappyeyeballs
+from aiohappyeyeballs import AddrInfoType
 
 from proxy.config import OriginSettings
 from proxy.connection import Connection
@@ -114,8 +115,9 @@ class Origin:
 
     def _schedule_sweep(self) -> None:
         if self._sweep is None:
+            oldest = self._idle[0][0]
             loop = asyncio.get_running_loop()
-            self._sweep = loop.call_later(self.settings.keepalive_timeout, self._close_stale)
+            self._sweep = loop.call_at(oldest + self.settings.keepalive_timeout, self._close_stale)
 
     def _close_stale(self) -> None:
         """Close what has been idle for long enough; come again while there is anything left."""
@@ -132,8 +134,12 @@ class Origin:
 
     async def _connect(self) -> Connection:
         try:
+            addresses = await self._addresses()
             async with asyncio.timeout(self.settings.connect_timeout):
-                return await self._open_connection()
+                try:
+                    return await self._open_connection(addresses)
+                except ConnectionError:  # an origin that restarts refuses for a moment; nothing was sent to it yet
+                    return await self._open_connection(addresses)
         except TimeoutError as exc:
             raise OriginTimeout("No connection to the origin in time.", error_type="connection_timeout") from exc
         except ssl.SSLCertVerificationError as exc:
@@ -141,20 +147,30 @@ class Origin:
             raise OriginUnreachable(detail, error_type="tls_certificate_error") from exc
         except ssl.SSLError as exc:
             raise OriginUnreachable("TLS with the origin failed.", error_type="tls_protocol_error") from exc
-        except socket.gaierror as exc:
+        except (socket.gaierror, UnicodeError) as exc:  # the latter: a label that DNS cannot ask for
             raise OriginUnreachable("The origin's name has no address.", error_type="dns_error") from exc
         except ConnectionRefusedError as exc:
             raise OriginUnreachable("The origin refused the connection.", error_type="connection_refused") from exc
         except OSError as exc:
             raise OriginUnreachable("The origin could not be reached.") from exc
 
-    async def _open_connection(self) -> Connection:
+    async def _addresses(self) -> Sequence[AddrInfoType]:
+        """What the origin's name resolves to; nothing for a Unix socket."""
+        if self.address.unix_path is not None:
+            return []
+        lookup = asyncio.get_running_loop().getaddrinfo(self.address.host, self.address.port, type=socket.SOCK_STREAM)
+        try:
+            async with asyncio.timeout(self.settings.connect_timeout):
+                return await lookup
+        except TimeoutError as exc:
+            raise OriginUnreachable("The origin's name was not resolved in time.", error_type="dns_timeout") from exc
+
+    async def _open_connection(self, addresses: Sequence[AddrInfoType]) -> Connection:
         loop, address = asyncio.get_running_loop(), self.address
         if address.unix_path is not None:
             _, connection = await loop.create_unix_connection(self._new, address.unix_path)
             return connection
-        infos = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        sock = await aiohappyeyeballs.start_connection(infos, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, loop=loop)
+        sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, loop=loop)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         name = (self.settings.tls.server_name or address.host) if self._tls else None
         try:

@@ -1,6 +1,7 @@
 """A response on its way to a client: an origin's as it comes, or a stored one."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from proxy.client import ClientRequest
 from proxy.errors import ProxyError
@@ -20,7 +21,8 @@ async def relay(client: ClientRequest, head: ResponseHead, exchange: Exchange) -
         await client.end(first)
         return
     await (client.write(first) if first else client.flush())
-    await stream(client, exchange.pieces())
+    async with aclosing(exchange.pieces()) as pieces:
+        await stream(client, pieces)
 
 
 async def stream(client: ClientRequest, pieces: AsyncIterator[bytes]) -> None:
@@ -28,6 +30,8 @@ async def stream(client: ClientRequest, pieces: AsyncIterator[bytes]) -> None:
     try:
         async for piece in pieces:
             await client.write(piece)
+            if client.is_whole:  # with the last byte the client may go, and nothing that is left concerns it
+                return
     except ProxyError:
         client.abort()
         raise

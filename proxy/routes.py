@@ -7,7 +7,7 @@ guard what lies there.
 
 - `path` matches on segment borders: `/reports` matches itself and `/reports/x`, not `/reportsx`; `/api/` matches
   what is below it, not `/api`; `/` matches every request, that for `*` too.
-- `path_regex` must match from the path's first byte and need not reach its last: end it with `\\Z` to have that.
+- `path_regex` must match from the path's first byte and need not reach its last, unless it says so.
 - `host` is compared without port, case and a last dot; `*.example.com` matches at any depth below `example.com`.
 - `methods` are compared exactly (RFC 9110 section 9.1).
 """

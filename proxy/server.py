@@ -34,7 +34,6 @@ from proxy.wire import Server
 log = structlog.get_logger()
 
 ID_BYTES: Final = 18  # random ones: 144 bits, 24 characters
-AT_ONCE: Final = 0.01  # seconds; aiohttp takes 0 for: without limit
 
 
 class Service:
@@ -83,7 +82,7 @@ class Service:
         for listener in self.listeners:
             listener.close()
         self._monitor.drain()
-        await self._front.drain(max(timeout, AT_ONCE))
+        await self._front.drain(timeout)
         await self._keeper.drain(max(deadline - loop.time(), 0))
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO, Final, Protocol
 
-from proxy.errors import StoreUnavailable
+from proxy.errors import ProxyError, StoreUnavailable
 
 IN_MEMORY: Final = 64 * 1024  # bytes
 PIECE: Final = 256 * 1024  # bytes read from a file at a time
@@ -127,7 +127,7 @@ class Spool:
         file.seek(position)
         piece = file.read(min(PIECE, self._size - position))
         if not piece:
-            raise StoreUnavailable("The spooled request has lost its end.")
+            raise ProxyError("The spooled request has lost its end.")
         return piece
 
 

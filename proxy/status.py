@@ -9,7 +9,7 @@ from proxy import monitor
 from proxy.client import ClientRequest
 from proxy.errors import ExpiredOperation, MethodNotAllowed, RangeNotSatisfiable, UnknownOperation
 from proxy.forwarded import Client
-from proxy.message import Fields, Reply, RequestHead, ResponseHead
+from proxy.message import Fields, Reply, RequestHead, ResponseHead, has_body
 from proxy.operation import Operation, State
 from proxy.prefer import parse
 from proxy.problem import NO_STORE, problem
@@ -169,8 +169,10 @@ class StatusMonitor:
 def _framed(head: ResponseHead, operation: Operation, method: str) -> tuple[ResponseHead, int]:
     """The head with the length that is true of this answer, and the length."""
     size = operation.body.size if operation.body else 0
-    if operation.request.method == "HEAD" and method != "HEAD":  # it tells of content that was never sent
-        return head._replace(fields=head.fields.without(CONTENT_LENGTH)), 0
+    if operation.request.method == "HEAD":  # then Content-Length tells of content that was never sent
+        return head if method == "HEAD" else head._replace(fields=head.fields.without(CONTENT_LENGTH)), 0
+    if head.fields.first(b"content-length") is None and has_body("GET", head.status):
+        head = head._replace(fields=head.fields.plus((b"Content-Length", b"%d" % size)))
     return head, size
 
 

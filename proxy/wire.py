@@ -1,7 +1,9 @@
-"""The few adaptations of aiohttp's low-level server, each with its reason. Private names of aiohttp are used here alone.
+"""The few adaptations of aiohttp's low-level server, each with its reason.
 
-* `GuardedParser`, and the timer in `ClientConnection`: aiohttp limits a field but not the header section, has no timeout
-  for it, and leaves whoever reads a body waiting when its chunks are malformed.
+Private names of aiohttp are used here and in `parser` alone.
+
+* The timer in `ClientConnection`: aiohttp has no timeout for a header section.
+* `ClientConnection.linger`: aiohttp waits for the rest of an unread body, but resets where it reads no further.
 * `ClientConnection.handle_error`: aiohttp answers what it cannot parse, and a handler that failed, in plain text, and
   closes a half-sent response as if it were whole.
 * `_Message`: aiohttp's own request object decodes what a proxy passes on as it is.
@@ -12,24 +14,25 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import RawRequestMessage
-from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, LineTooLong
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.web_protocol import _ErrInfo
+from aiohttp.http import HttpRequestParser, RawRequestMessage
+from aiohttp.streams import StreamReader
 
 from proxy.client import ClientRequest
 from proxy.clock import Clock
 from proxy.config import Limits
-from proxy.errors import BadRequest, Busy, FieldsTooLarge, ProxyError, RequestTimeout, TargetTooLong
+from proxy.errors import Busy, ProxyError, RequestTimeout
 from proxy.forwarded import Peer
-from proxy.message import Reply
+from proxy.message import Fields, Reply, RequestHead
+from proxy.parser import GuardedParser, as_error, raw_target, refused
 
 MOST_FIELDS: Final = 1000  # of one message: a bound on objects; bytes have their own
 LONGEST_LINGERING: Final = 5.0  # seconds for a client that still sends after it has its answer
+LAST_WORDS: Final = 1.0  # seconds for a handler that was given up to answer
+AT_ONCE: Final = 0.01  # seconds; aiohttp takes 0 for: without limit
 
 Handler = Callable[[ClientRequest], Awaitable[None]]
 Refusal = Callable[[ClientRequest, ProxyError], Reply]
@@ -54,19 +57,27 @@ class Server(web.Server):
         self.limits = limits
         self.clock = clock
         self.draining = False
+        self.admitted: set[ClientConnection] = set()
 
     def __call__(self) -> "ClientConnection":
         return ClientConnection(self)
 
     async def drain(self, timeout: float) -> None:
         """Close idle connections, let open requests end for `timeout` seconds, then break them off."""
+        # Not with aiohttp's own means: those stop reading at once, and an upload under way would never end.
         self.draining = True
-        self.pre_shutdown()
-        await self.shutdown(timeout)
+        connections = [connection for connection in self.connections if isinstance(connection, ClientConnection)]
+        for connection in connections:
+            connection.close_if_idle()
+        await _all_closed(connections, timeout)
+        for connection in connections:
+            connection.give_up()
+        await _all_closed(connections, LAST_WORDS)
+        await self.shutdown(AT_ONCE)
 
     async def _handle(self, message: "_Message") -> "_Answered":
         await self._handler(message.request)
-        return _Answered(keep_alive=message.request.keep_alive)
+        return _Answered(message.request)
 
 
 class ClientConnection(web.RequestHandler):
@@ -77,19 +88,21 @@ class ClientConnection(web.RequestHandler):
         self.clock = server.clock
         self.peer = server.peer(None)
         self._server = server
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._head_timer: asyncio.TimerHandle | None = None
+        self._lingering = False
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
             access_log=None,  # type: ignore[arg-type]  # aiohttp's way to say: none
             keepalive_timeout=server.limits.keepalive_timeout,
-            lingering_time=LONGEST_LINGERING,
+            lingering_time=0,  # see linger
             max_line_size=server.limits.max_fields,
             max_field_size=server.limits.max_fields,
             max_headers=MOST_FIELDS,
             auto_decompress=False,
         )
-        self._guard = GuardedParser(self._parser, server.limits.max_fields)
+        self._guard = GuardedParser(cast("HttpRequestParser", self._parser), server.limits.max_fields)
         self._parser = self._guard  # type: ignore[assignment]
 
     # What a request uses (client.Link).
@@ -129,6 +142,34 @@ class ClientConnection(web.RequestHandler):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
+    # What the server and its answers use.
+
+    def close_if_idle(self) -> None:
+        """Close it if no request is under way, and no answer."""
+        if self._lingering or (self._waiter is not None and not self._guard.in_head):
+            self.force_close()
+
+    def give_up(self) -> None:
+        """Cancel the handler of the request that is under way; it may still say why."""
+        if self._task_handler is not None:
+            self._task_handler.cancel()
+
+    def expect_next(self) -> None:
+        """Give a head that has begun behind the last request its time from now."""
+        if self._guard.in_head and self._head_timer is None:
+            self._start_head_timer()
+
+    async def linger(self) -> None:
+        """Let a client that still sends have its answer: to close at once would be a reset (RFC 9112 section 9.6)."""
+        if self.transport is None or self.transport.is_closing() or self.draining:
+            return
+        self._lingering = True
+        self._stop_head_timer()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.transport.resume_reading()
+        await asyncio.wait({self.closed}, timeout=LONGEST_LINGERING)
+
     # What the event loop and aiohttp call.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -136,14 +177,20 @@ class ClientConnection(web.RequestHandler):
         peername = transport.get_extra_info("peername")
         self.peer = self._server.peer(peername[0] if isinstance(peername, tuple) else None)
         self._start_head_timer()
-        if len(self._server.connections) > self.limits.max_connections:
+        if len(self._server.admitted) < self.limits.max_connections:
+            self._server.admitted.add(self)
+        else:
             self._refuse(Busy("Too many connections are open."))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()
+        self._server.admitted.discard(self)
+        self.closed.set_result(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering:
+            return
         super().data_received(data)
         if not self._guard.in_head:
             self._stop_head_timer()
@@ -161,9 +208,10 @@ class ClientConnection(web.RequestHandler):
         if client.started:
             self.abort()
             raise ConnectionResetError("the response was broken off") from exc
-        return _Refused(client, self._server.refusal(client, _as_error(exc)))
+        return _Refused(client, self._server.refusal(client, as_error(exc)))
 
     def _start_head_timer(self) -> None:
+        self.keep_alive(val=True)  # stops the timer for idle connections
         self._head_timer = self._loop.call_later(self.limits.header_timeout, self._head_is_late)
 
     def _stop_head_timer(self) -> None:
@@ -180,66 +228,20 @@ class ClientConnection(web.RequestHandler):
 
     def _refuse(self, error: ProxyError) -> None:
         """Answer with an error in place of the request that is not there."""
-        self._messages.append((_ErrInfo(error.status, error, error.detail), EMPTY_PAYLOAD))
+        self._messages.append(refused(error))
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
 
-class GuardedParser:
-    """aiohttp's request parser: counts the bytes of a head, and tells the reader of a body what goes wrong with it."""
-
-    def __init__(self, parser: Any, max_head: int) -> None:  # aiohttp has no name for it
-        self._parser = parser
-        self._max_head = max_head
-        self._head_bytes = 0  # of a head that is not complete yet
-        self._has_line = False  # whether its first line is complete
-        self._content: StreamReader = EMPTY_PAYLOAD  # of the last request
-        self.message_consumed = parser.message_consumed
-        self.pause_reading = parser.pause_reading
-        self.feed_eof = parser.feed_eof
-        self.set_upgraded = parser.set_upgraded
-
-    @property
-    def in_head(self) -> bool:
-        """Whether a head has begun and not ended."""
-        return self._head_bytes > 0
-
-    def feed_data(self, data: bytes) -> Any:
-        in_content = not self._content.is_eof()
-        try:
-            parsed = self._parser.feed_data(data)
-        except HttpProcessingError as exc:
-            if not self._content.is_eof():
-                self._content.set_exception(web.RequestPayloadError("malformed"))
-            raise self._finer(exc, data) from exc
-        if messages := parsed[0]:
-            self._content = messages[-1][1]
-            self._head_bytes, self._has_line = 0, False
-        elif not in_content:
-            self._count(data)
-        return parsed
-
-    def _count(self, data: bytes) -> None:
-        self._head_bytes += len(data)
-        self._has_line = self._has_line or b"\n" in data
-        if self._head_bytes > self._max_head:
-            raise self._finer(LineTooLong(b"", self._max_head), data)
-
-    def _finer(self, exc: HttpProcessingError, data: bytes) -> HttpProcessingError:
-        """Tell a request line that is too long from fields that are (RFC 9112 section 3 wants a status of its own)."""
-        in_line = not self._has_line and data.find(b"\n", 0, max(self._max_head - self._head_bytes, 0)) < 0
-        self._head_bytes, self._has_line = 0, False
-        return _RequestLineTooLong(b"", self._max_head) if isinstance(exc, LineTooLong) and in_line else exc
-
-
-class _RequestLineTooLong(LineTooLong):
-    """No end of the request line within the limit."""
+async def _all_closed(connections: list[ClientConnection], timeout: float) -> None:
+    if connections:
+        await asyncio.wait([connection.closed for connection in connections], timeout=timeout)
 
 
 class _Message:
     """A request as aiohttp's protocol wants it."""
 
-    __slots__ = ("_payload", "_task", "request", "writer")
+    __slots__ = ("_payload", "_task", "connection", "request", "writer")
 
     def __init__(
         self,
@@ -249,10 +251,20 @@ class _Message:
         writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> None:
-        self.request = ClientRequest(message, payload, protocol)
+        fields = Fields(message.raw_headers)
+        head = RequestHead(message.method, raw_target(message.path), fields, message.version)
+        # llhttp lets keep-alive win over close in HTTP/1.0: RFC 9112 section 9.3 has it the other way round.
+        closes = message.should_close or b"close" in fields.members(b"connection")
+        self.request = ClientRequest(head, payload, protocol, keep_alive=not closes)
+        self.connection = protocol
         self.writer = writer
         self._payload = payload
         self._task = task
+
+    @property
+    def has_been_read(self) -> bool:
+        """Whether all of it has arrived."""
+        return self._payload.is_eof()
 
     def _cancel(self, exc: BaseException) -> None:
         self._payload.set_exception(exc)
@@ -264,47 +276,35 @@ class _Message:
 class _Answered:
     """A response as aiohttp's protocol wants it, when there is nothing left to send."""
 
-    __slots__ = ("keep_alive",)
+    __slots__ = ("_client",)
 
-    def __init__(self, *, keep_alive: bool) -> None:
-        self.keep_alive = keep_alive
+    def __init__(self, client: ClientRequest) -> None:
+        self._client = client
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._client.keep_alive and not self._client.link.draining
 
     async def prepare(self, message: _Message) -> None:
-        pass
+        if message.has_been_read:
+            message.connection.expect_next()
+        else:
+            await message.connection.linger()
 
     async def write_eof(self) -> None:
         pass
 
 
 class _Refused(_Answered):
-    """An error that is still to be sent."""
+    """An error that is still to be sent, to a client of which nothing more is read."""
 
-    __slots__ = ("_client", "_reply")
+    __slots__ = ("_reply",)
 
     def __init__(self, client: ClientRequest, reply: Reply) -> None:
-        super().__init__(keep_alive=False)
-        self._client = client
+        super().__init__(client)
         self._reply = reply
 
-    async def prepare(self, message: _Message) -> None:  # noqa: ARG002
+    async def prepare(self, message: _Message) -> None:
         self._client.keep_alive = False
         await self._client.respond(self._reply)
-
-
-def _as_error(exc: BaseException | None) -> ProxyError:
-    """What went wrong, in our words. The cause is left for the log."""
-    match exc:
-        case ProxyError():
-            return exc
-        case BadHttpMethod():
-            error: ProxyError = BadRequest("The request does not begin with a method that HTTP knows.")
-        case _RequestLineTooLong():
-            error = TargetTooLong("The request line is longer than is taken here.")
-        case LineTooLong():
-            error = FieldsTooLarge("The request line and header section are larger than is taken here.")
-        case HttpProcessingError():
-            error = BadRequest("The request is not valid HTTP/1.1.")
-        case _:
-            error = ProxyError("An error in the proxy itself, which its log tells more about.")
-    error.__cause__ = exc
-    return error
+        await message.connection.linger()

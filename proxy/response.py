@@ -1,0 +1,200 @@
+"""The response to one request as an origin sends it: what llhttp calls back, and what a reader awaits.
+
+llhttp (through httptools) splits the stream; what it lets through and a proxy must not (see `_frame`) is refused here.
+"""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+import httptools
+
+from proxy.errors import OriginBrokeOff, OriginError, OriginMalformed, OriginTimeout
+from proxy.message import Field, Fields, ResponseHead, has_body
+
+VERSIONS: Final = {"1.0": (1, 0), "1.1": (1, 1)}
+SWITCHING_PROTOCOLS: Final = 101
+FIRST_FINAL: Final = 200
+
+
+class WentStale(OriginBrokeOff):
+    """The origin closed the connection before its response was complete.
+
+    Not a byte of it had come: where the connection had served before, the request may never have been read.
+    """
+
+
+class Response:
+    """The response to one request as it arrives: its head, then the pieces of its body."""
+
+    __slots__ = (
+        "_fields", "_max_fields", "_method", "_reason", "_seen", "_waiter", "buffered", "complete", "error", "head", "length",
+        "parser", "persistent", "pieces", "until_close", "version",
+    )  # fmt: skip
+
+    def __init__(self, method: str, max_fields: int, *, lenient: bool) -> None:
+        self._method = method
+        self._max_fields = max_fields
+        self._seen = 0  # bytes of header sections, interim ones too
+        self._reason = b""
+        self._fields: list[Field] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self.head: ResponseHead | None = None
+        self.version = (1, 1)
+        self.length: int | None = None  # of the body, where it is known in advance
+        self.until_close = False  # whether the end of the stream is the end of the body
+        self.persistent = False  # whether the origin will take another request on this connection
+        self.pieces: deque[bytes] = deque()
+        self.buffered = 0  # bytes in pieces
+        self.complete = False  # the whole response has arrived
+        self.error: OriginError | None = None
+        self.parser = httptools.HttpResponseParser(self)
+        if lenient:
+            self.parser.set_dangerous_leniencies(
+                lenient_headers=True,
+                lenient_optional_lf_after_cr=True,
+                lenient_optional_cr_before_lf=True,
+                lenient_spaces_after_chunk_size=True,
+            )
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.persistent = False  # what follows could be taken for the answer to the next request
+
+    def on_status(self, reason: bytes) -> None:
+        self._reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.head is None:  # else it is a trailer, which ends here (RFC 9110 section 6.5.1)
+            self._fields.append((name, value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        if self.complete:
+            return
+        status = self.parser.get_status_code()
+        if status < FIRST_FINAL:
+            self._interim(status)
+            return
+        head = ResponseHead(status, self._reason, Fields(self._fields))
+        if self._seen > self._max_fields:  # else there is no need to count
+            self._measure(head)
+        self._frame(head)
+        self.head = head
+        self.wake()
+
+    def on_body(self, piece: bytes) -> None:
+        if self.complete:
+            self.persistent = False  # surplus: a body on HEAD, say
+            return
+        self.pieces.append(piece)
+        self.buffered += len(piece)
+
+    def on_message_complete(self) -> None:
+        if self.head is not None:
+            self.complete = True
+
+    def _interim(self, status: int) -> None:
+        """Drop a 1xx: `Expect` is answered by the proxy, and nothing ever asked the origin to switch protocols."""
+        if status == SWITCHING_PROTOCOLS or status < 100:
+            raise OriginMalformed("The origin's response has a status code that cannot be here.")
+        self._reason, self._fields = b"", []
+
+    def _measure(self, head: ResponseHead) -> None:
+        size = len(head.reason) + sum(len(name) + len(value) + 4 for name, value in head.fields)
+        if size > self._max_fields:
+            raise _head_too_large()
+
+    def _frame(self, head: ResponseHead) -> None:
+        """Find out where the body ends (RFC 9112 section 6.3), and refuse what two readers could read in two ways."""
+        version = self.parser.get_http_version()
+        codings = list(head.fields.members(b"transfer-encoding"))
+        if codings not in ([], [b"chunked"]) or (codings and version == "1.0"):
+            raise OriginMalformed("The origin's response has a Transfer-Encoding other than chunked.")
+        if version not in VERSIONS:
+            raise OriginMalformed("The origin's response is not HTTP/1.1 or HTTP/1.0.")
+        self.version = VERSIONS[version]
+        length = head.fields.first(b"content-length")
+        if not has_body(self._method, head.status):
+            self.length, self.complete = 0, True
+        elif length is not None:
+            self.length = int(length)  # digits only, once, and without Transfer-Encoding: llhttp has seen to it
+        else:
+            self.until_close = not codings
+        options = set(head.fields.members(b"connection"))
+        kept_alive = b"close" not in options and (version == "1.1" or b"keep-alive" in options)
+        self.persistent = kept_alive and not self.until_close
+
+    # What the connection calls.
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the origin. Whatever is wrong with them becomes `error`, unless the response had ended."""
+        if self.head is None:
+            self._seen += len(data)
+        try:
+            self.parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
+            self._surplus_or_error(exc)
+        if self.head is None and self.error is None and self._seen > self._max_fields:
+            self.error = _head_too_large()
+        self.wake()
+
+    def end_of_stream(self, *, clean: bool) -> None:
+        """The origin has closed: if cleanly, the end of a body that lasts until then, and a truncation of any other."""
+        if self.complete or self.error is not None:
+            return
+        if self.until_close and clean:
+            self.complete = True
+        elif self.head is None and self._seen == 0:
+            self.error = WentStale("The origin closed the connection without an answer.")
+        else:
+            self.error = OriginBrokeOff("The origin closed the connection before its response was complete.")
+        self.wake()
+
+    def abandon(self) -> None:
+        """We have closed: the end of the stream is then no end of a body."""
+        if not self.complete and self.error is None:
+            self.error = OriginBrokeOff("The exchange was closed before its response was complete.")
+        self.wake()
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _surplus_or_error(self, exc: Exception) -> None:
+        self.persistent = False
+        if self.complete:
+            return  # bytes after the end: the message stands, the connection does not (nginx delivers these too)
+        cause = exc.__context__
+        self.error = cause if isinstance(cause, OriginError) else OriginMalformed("The origin's response is not HTTP.")
+        if cause is not self.error:
+            self.error.__cause__ = exc
+
+    # What the reader calls.
+
+    def news(self) -> asyncio.Future[None]:
+        """A future that is done as soon as the parser calls again. One reader at a time."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        return self._waiter
+
+    async def news_within(self, limit: float, late: str, error_type: str) -> None:
+        """Wait for the parser to call; OriginTimeout with this detail after `limit` seconds of silence."""
+        waiter = self.news()
+        timer = waiter.get_loop().call_later(limit, expire, waiter, late, error_type)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+
+def expire(waiter: asyncio.Future[None], late: str, error_type: str) -> None:
+    """End a wait for the origin with OriginTimeout."""
+    if not waiter.done():
+        waiter.set_exception(OriginTimeout(late, error_type=error_type))
+
+
+def _head_too_large() -> OriginMalformed:
+    detail = "The header section of the origin's response is too large."
+    return OriginMalformed(detail, error_type="http_response_header_section_size")
