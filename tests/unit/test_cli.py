@@ -1,0 +1,118 @@
+"""The command line, in this process: what it hands on, and which exit code an error becomes."""
+
+import runpy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+import yaml
+from click.testing import CliRunner, Result
+
+from proxy import server
+from proxy.cli import main
+from proxy.config import Config
+from proxy.errors import StoreUnavailable
+from proxy.listeners import CannotListen
+from tests.conftest import settings_for
+
+
+@pytest.fixture
+def logging() -> Iterator[None]:
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "proxy.yaml"
+    file.write_text(yaml.safe_dump(settings_for("http://127.0.0.1:9")))
+    return file
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_help_names_every_command() -> None:
+    output = run("-h").output
+    assert all(f"\n  {command} " in output for command in ("check", "demo", "serve"))
+
+
+def test_serve_hands_the_configuration_on(file: Path, logging: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Config] = []
+
+    async def serve(config: Config) -> None:
+        served.append(config)
+
+    monkeypatch.setattr(server, "serve", serve)
+    assert run("serve", "--config", file).exit_code == 0
+    assert [route.name for route in served[0].routes] == ["everything"]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        pytest.param(CannotListen("Cannot listen on :80: denied."), "Cannot listen on :80: denied.\n", id="address"),
+        pytest.param(StoreUnavailable("The folder is locked."), "The folder is locked.\n", id="store"),
+    ],
+)
+def test_what_keeps_it_from_starting_is_3(
+    file: Path, logging: None, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
+    async def serve(_: Config) -> None:
+        raise error
+
+    monkeypatch.setattr(server, "serve", serve)
+    result = run("serve", "--config", file)
+    assert (result.exit_code, result.stderr) == (3, message)
+
+
+def test_a_defect_of_our_own_is_not_dressed_up(file: Path, logging: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def serve(_: Config) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(server, "serve", serve)
+    assert isinstance(run("serve", "--config", file).exception, ZeroDivisionError)
+
+
+def test_check_reads_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_for("${LEGACY_URL}")
+    file.write_text(yaml.safe_dump(settings))
+    assert run("check", file).exit_code == 1
+    monkeypatch.setenv("LEGACY_URL", "http://127.0.0.1:9")
+    assert run("check", file).exit_code == 0
+
+
+def test_the_demo_serves_its_own_configuration(logging: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Config] = []
+
+    async def serve(config: Config) -> None:
+        served.append(config)
+
+    monkeypatch.setattr(server, "serve", serve)
+    result = run("demo", "--port", "18080")
+    assert result.exit_code == 0
+    assert "http://127.0.0.1:18080/reports/ledger.csv" in result.output
+    assert [str(address) for address in served[0].listen] == ["127.0.0.1:18080"]
+    folder = served[0].store.url.folder
+    assert folder is not None
+    assert not folder.exists(), "it is temporary"
+
+
+def test_the_demo_says_when_its_port_is_taken(logging: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def serve(_: Config) -> None:
+        raise CannotListen("Cannot listen on 127.0.0.1:8080: Address already in use.")
+
+    monkeypatch.setattr(server, "serve", serve)
+    assert run("demo").exit_code == 3
+
+
+def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["respond-async", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("proxy", run_name="__main__")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("respond-async, version ")

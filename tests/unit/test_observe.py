@@ -1,0 +1,212 @@
+"""What operators see: log lines, metrics, health, and nothing that is not for them."""
+
+import asyncio
+import json
+import math
+import re
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from prometheus_client.parser import text_string_to_metric_families
+
+from proxy import handler
+from proxy.config import LogSettings
+from proxy.observe import Metrics, configure_logging
+from tests.conftest import Proxy, StartProxy, settings_for
+from tests.raw_client import RawClient, request
+from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, stall, wait_for
+
+Lines = list[structlog.types.EventDict]
+
+
+@pytest.fixture
+def logging() -> Iterator[None]:
+    """Log lines go where the configuration says, until the test ends."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+def test_json_lines_begin_with_when_and_what(logging: None, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(LogSettings(level="info", format="json"))
+    structlog.get_logger().info("something happened", fact=1)
+    out, err = capsys.readouterr()
+    assert out == ""
+    line = json.loads(err)
+    assert list(line) == ["timestamp", "level", "event", "fact"]
+    assert (line["level"], line["event"], line["fact"]) == ("info", "something happened", 1)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", line["timestamp"])
+
+
+def test_a_traceback_is_part_of_its_line(logging: None, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(LogSettings(format="json"))
+    try:
+        int("cause")
+    except ValueError:
+        structlog.get_logger().exception("it failed")
+    [line] = capsys.readouterr().err.splitlines()
+    assert "ValueError: invalid literal" in json.loads(line)["exception"]
+
+
+def test_lines_below_the_level_are_not_written(logging: None, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(LogSettings(level="warning", format="json"))
+    structlog.get_logger().info("not this")
+    structlog.get_logger().warning("this")
+    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["this"]
+
+
+def test_without_a_terminal_auto_is_json(logging: None, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(LogSettings(format="auto"))
+    structlog.get_logger().info("something happened")
+    assert json.loads(capsys.readouterr().err)["event"] == "something happened"
+
+
+def test_the_console_format_is_for_people(logging: None, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(LogSettings(format="console"))
+    structlog.get_logger().info("something happened", fact=1)
+    err = capsys.readouterr().err
+    assert "something happened" in err
+    assert not err.startswith("{")
+
+
+def values(exposition: bytes) -> dict[tuple[str, ...], float]:
+    """Every sample: name and label values, to its value."""
+    families = text_string_to_metric_families(exposition.decode())
+    return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+
+
+def test_metrics_of_two_services_are_apart() -> None:
+    first, second = Metrics(), Metrics()
+    first.request("reports", 200, 0.01)
+    assert values(first.exposition())["respond_async_requests_total", "reports", "200"] == 1
+    assert ("respond_async_requests_total", "reports", "200") not in values(second.exposition())
+
+
+def test_a_gauge_is_read_when_somebody_looks() -> None:
+    metrics, figures = Metrics(), [1.0]
+    metrics.gauge("respond_async_things", "Things.", lambda: figures[0])
+    assert values(metrics.exposition())["respond_async_things",] == 1
+    figures[0] = math.inf
+    assert values(metrics.exposition())["respond_async_things",] == math.inf
+
+
+@pytest.fixture
+async def observed(start_proxy: StartProxy, origin: ScriptedOrigin) -> Proxy:
+    return await start_proxy(settings_for(origin.url), admin="127.0.0.1:0")
+
+
+async def admin(proxy: Proxy, method: str, target: bytes) -> tuple[int, bytes]:
+    async with RawClient(port=proxy.admin_port) as client:
+        response = await client.exchange(method, target)
+        return response.status, response.body
+
+
+async def test_health(observed: Proxy) -> None:
+    assert await admin(observed, "GET", b"/livez") == (200, b"alive\n")
+    assert await admin(observed, "GET", b"/readyz") == (200, b"ready\n")
+    assert await admin(observed, "HEAD", b"/readyz") == (200, b"")
+    assert (await admin(observed, "GET", b"/other"))[0] == 404
+    assert (await admin(observed, "POST", b"/livez"))[0] == 405
+
+
+async def test_while_draining_it_lives_and_is_not_ready(observed: Proxy, origin: ScriptedOrigin) -> None:
+    gate = asyncio.Event()
+    origin.script(wait_for(gate), answer(200))
+    client = await observed.client()
+    await client.send(request("GET", b"/"))
+    await origin.request_received()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(observed.service.drain(5))
+        await asyncio.sleep(0)
+        assert (await admin(observed, "GET", b"/readyz"))[0] == 503
+        assert (await admin(observed, "GET", b"/livez"))[0] == 200
+        gate.set()
+    assert (await client.response()).status == 200
+
+
+async def test_metrics_count_requests_and_operations(observed: Proxy, origin: ScriptedOrigin) -> None:
+    client = await observed.client()
+    gate = asyncio.Event()
+    origin.queue([answer(200)], [answer(404)], [wait_for(gate), answer(200)])
+    await client.exchange("GET", b"/")
+    await client.exchange("GET", b"/")
+    accepted = await client.exchange("GET", b"/", [(b"Prefer", b"respond-async, wait=0")])
+    found = values((await admin(observed, "GET", b"/metrics"))[1])
+    assert found["respond_async_operations_running",] == 1
+    gate.set()
+    path = (accepted.field(b"location") or b"").partition(b"proxy.test")[2]
+    assert (await client.exchange("GET", path, [(b"Prefer", b"wait=5")])).status == 200
+    async with asyncio.timeout(5):
+        while (found := values((await admin(observed, "GET", b"/metrics"))[1]))["respond_async_operations_running",]:
+            pass
+    assert found["respond_async_requests_total", "everything", "200"] == 1
+    assert found["respond_async_requests_total", "everything", "404"] == 1
+    assert found["respond_async_requests_total", "everything", "202"] == 1
+    assert found["respond_async_requests_total", "(status)", "200"] == 1
+    assert found["respond_async_operations_settled_total", "everything", "completed"] == 1
+    assert found["respond_async_operation_seconds_count", "everything"] == 1
+
+
+async def test_every_request_is_one_line_without_its_secrets(
+    client: RawClient, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    fields = [(b"Authorization", b"Bearer s3cret"), (b"Cookie", b"sid=s3cret"), (b"X-Request-Id", b"abc")]
+    await client.exchange("POST", b"/a/b?token=s3cret", fields, b"s3cret")
+    [line] = [line for line in quiet_log if line["event"] == "request"]
+    assert (line["id"], line["method"], line["path"], line["status"]) == ("abc", "POST", "/a/b", 200)
+    assert (line["route"], line["error"], line["peer"]) == ("everything", None, "127.0.0.1")
+    assert "s3cret" not in repr(quiet_log)
+
+
+async def test_no_line_has_a_whole_status_url(client: RawClient, origin: ScriptedOrigin, quiet_log: Lines) -> None:
+    accepted = await client.exchange("GET", b"/", [(b"Prefer", b"respond-async, wait=0")])
+    path = (accepted.field(b"location") or b"").partition(b"proxy.test")[2]
+    assert (await client.exchange("GET", path, [(b"Prefer", b"wait=5")])).status == 200
+    assert (await client.exchange("DELETE", path)).status == 200
+    assert (await client.exchange("GET", path)).status == 404
+    token = path.rpartition(b"/")[2].decode()
+    assert len(token) >= 22
+    assert token not in repr(quiet_log)
+    assert [line["event"] for line in quiet_log].count("request") == 4
+    assert "operation settled" in [line["event"] for line in quiet_log]
+
+
+async def test_a_client_that_leaves_is_no_error(
+    client: RawClient, proxy: Proxy, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    origin.script(stall())
+    await client.send(request("GET", b"/"))
+    await origin.request_received()
+    client.reset()
+    await origin.connection_closed()
+    await asyncio.sleep(0)
+    [line] = [line for line in quiet_log if line["event"] == "request"]
+    assert (line["status"], line["error"], line["log_level"]) == (499, "client-left", "info")
+
+
+async def test_a_broken_origin_is_named_by_its_code(
+    client: RawClient, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    origin.script(read_all(), close())
+    await client.exchange("POST", b"/", (), b"")
+    [line] = [line for line in quiet_log if line["event"] == "request"]
+    assert (line["status"], line["error"]) == (502, "origin-broke-off")
+
+
+async def test_a_defect_of_our_own_is_a_500_and_a_traceback_in_the_log_only(
+    client: RawClient, proxy: Proxy, quiet_log: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("s3cret cause")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(handler, "target_of", broken)
+        response = await client.exchange("GET", b"/")
+    assert (response.status, response.field(b"content-type")) == (500, b"application/problem+json")
+    assert json.loads(response.body)["code"] == "internal"
+    assert b"s3cret" not in response.body
+    assert await client.eof()
+    [line] = [line for line in quiet_log if line["event"] == "handler failed"]
+    assert "s3cret cause" in str(line["exc_info"])
+    assert (await (await proxy.client()).exchange("GET", b"/")).status == 200

@@ -1,0 +1,151 @@
+"""What an operation can be, and what it cannot."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from proxy.errors import Interrupted, OriginTimeout, ProxyError, ResponseTooLarge
+from proxy.message import Fields, ResponseHead
+from proxy.operation import TRANSITIONS, BodyRef, Failure, Operation, RequestSummary, State, owner_digest
+
+ID = "A" * 24
+RUNNING = Operation(
+    id=ID,
+    route="reports",
+    keeper="keeper",
+    request=RequestSummary("POST", "http://example.com/"),
+    created=1000.0,
+    keep=60.0,
+    longest_wait=30.0,
+    retry_after=1.0,
+)
+HEAD = ResponseHead(200, b"OK", Fields())
+BODY = BodyRef(0, 0, b"")
+FAILURE = Failure("interrupted", "", None)
+COMPLETED = RUNNING.completed(HEAD, BODY, 1010.0)
+FAILED = RUNNING.failed(FAILURE, 1010.0)
+DISMISSED = RUNNING.dismissed(1010.0)
+settled = pytest.mark.parametrize("operation", [COMPLETED, FAILED, DISMISSED], ids=["completed", "failed", "dismissed"])
+
+
+def test_it_begins_running() -> None:
+    assert RUNNING.state is State.RUNNING
+    assert RUNNING.is_running
+    assert (RUNNING.settled_at, RUNNING.expires, RUNNING.forgotten) == (None, None, None)
+
+
+def test_it_is_settled_in_one_of_three_ways() -> None:
+    assert (COMPLETED.state, COMPLETED.head, COMPLETED.body) == (State.COMPLETED, HEAD, BODY)
+    assert (FAILED.state, FAILED.failure) == (State.FAILED, FAILURE)
+    assert DISMISSED.state is State.DISMISSED
+    assert {one.settled_at for one in (COMPLETED, FAILED, DISMISSED)} == {1010.0}
+    assert not any(one.is_running for one in (COMPLETED, FAILED, DISMISSED))
+
+
+@settled
+def test_settled_is_final(operation: Operation) -> None:
+    with pytest.raises(ValueError, match="is final"):
+        operation.completed(HEAD, BODY, 1020.0)
+    with pytest.raises(ValueError, match="is final"):
+        operation.failed(FAILURE, 1020.0)
+    with pytest.raises(ValueError, match="is final"):
+        operation.dismissed(1020.0)
+
+
+def test_no_state_leads_back() -> None:
+    assert set(TRANSITIONS) == set(State)
+    assert [state for state in State if TRANSITIONS[state]] == [State.RUNNING]
+    assert State.RUNNING not in TRANSITIONS[State.RUNNING]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param({"state": State.COMPLETED, "settled_at": 1.0}, id="completed without a response"),
+        pytest.param({"state": State.COMPLETED, "settled_at": 1.0, "head": HEAD}, id="completed without a body"),
+        pytest.param({"state": State.COMPLETED, "settled_at": 1.0, "body": BODY}, id="completed without a head"),
+        pytest.param({"state": State.COMPLETED, "head": HEAD, "body": BODY}, id="completed at no time"),
+        pytest.param({"state": State.FAILED, "settled_at": 1.0}, id="failed for no reason"),
+        pytest.param(
+            {"state": State.FAILED, "settled_at": 1.0, "failure": FAILURE, "head": HEAD}, id="failed, with head"
+        ),
+        pytest.param({"state": State.DISMISSED, "settled_at": 1.0, "failure": FAILURE}, id="dismissed, with a failure"),
+        pytest.param({"settled_at": 1.0}, id="running, but settled"),
+        pytest.param({"head": HEAD}, id="running, with a head"),
+        pytest.param({"failure": FAILURE}, id="running, with a failure"),
+    ],
+)
+def test_what_cannot_be_cannot_be_built(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="exactly if"):
+        dataclasses.replace(RUNNING, **values)
+
+
+@settled
+def test_its_times_count_from_the_settling(operation: Operation) -> None:
+    assert (operation.expires, operation.forgotten) == (1070.0, 1130.0)
+    assert [operation.has_expired(now) for now in (1069.9, 1070.0)] == [False, True]
+
+
+def test_a_tombstone_stays_for_a_day_at_most() -> None:
+    long = dataclasses.replace(RUNNING, keep=1e6).dismissed(0.0)
+    assert (long.expires, long.forgotten) == (1e6, 1e6 + 86_400)
+
+
+def test_what_runs_does_not_expire() -> None:
+    assert not RUNNING.has_expired(1e12)
+
+
+def test_without_an_owner_it_belongs_to_whoever_asks() -> None:
+    assert RUNNING.belongs_to(None)
+    assert RUNNING.belongs_to(b"anything")
+
+
+@pytest.mark.parametrize("credential", [b"Bearer x", b"\xff\x00", b"x" * 100_000])
+def test_with_one_it_belongs_to_the_same_credential_alone(credential: bytes) -> None:
+    owned = dataclasses.replace(RUNNING, owner_digest=owner_digest(ID, credential))
+    assert owned.belongs_to(credential)
+    for other in (None, b"", credential + b" ", credential[:-1], credential.lower() + b"!"):
+        assert not owned.belongs_to(other)
+
+
+def test_one_credential_has_another_digest_for_each_operation() -> None:
+    digests = {owner_digest(id, b"Bearer x") for id in (ID, "B" * 24, "A" * 23 + "B")}
+    assert len(digests) == 3
+    assert not any(b"Bearer" in digest for digest in digests)
+
+
+def test_its_short_id_gives_little_away() -> None:
+    assert ID.startswith(RUNNING.short_id)
+    assert len(RUNNING.short_id) <= 8
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OriginTimeout("It took too long.", error_type="connection_timeout"),
+        ResponseTooLarge("too large"),
+        Interrupted(),
+        ProxyError("an error"),
+    ],
+    ids=lambda error: error.code,
+)
+def test_a_failure_becomes_the_error_again_that_it_was(error: ProxyError) -> None:
+    again = Failure.of(error).error()
+    assert type(again) is type(error)
+    assert (again.status, again.code, again.detail, again.error_type) == (
+        error.status,
+        error.code,
+        error.detail,
+        error.error_type,
+    )
+
+
+def test_a_failure_that_a_later_version_wrote_is_an_internal_one() -> None:
+    error = Failure("invented-later", "detail", "http_protocol_error").error()
+    assert (error.status, error.code, error.detail, error.error_type) == (
+        500,
+        "internal",
+        "detail",
+        "http_protocol_error",
+    )

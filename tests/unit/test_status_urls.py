@@ -1,0 +1,65 @@
+"""Where status URLs are said to be, and which targets are taken for one."""
+
+import pytest
+
+from proxy.forwarded import Client
+from proxy.status import StatusUrls
+
+ID = "Ab-_" * 6
+LOCAL = b"127.0.0.1:8080"
+URLS = StatusUrls("/.async/", None)
+
+
+def client(scheme: str = "http", host: bytes = b"api.example.com") -> Client:
+    return Client(scheme=scheme, host=host, address="192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("urls", "who", "href"),
+    [
+        pytest.param(URLS, client(), f"http://api.example.com/.async/{ID}", id="the client's host"),
+        pytest.param(URLS, client("https", b"h:8443"), f"https://h:8443/.async/{ID}", id="scheme and port"),
+        pytest.param(URLS, client(host=b"[::1]:80"), f"http://[::1]:80/.async/{ID}", id="IPv6"),
+        pytest.param(URLS, client(host=b""), f"http://127.0.0.1:8080/.async/{ID}", id="none named"),
+        pytest.param(
+            StatusUrls("/.async/", "https://public.example"),
+            client(),
+            f"https://public.example/.async/{ID}",
+            id="public",
+        ),
+        pytest.param(StatusUrls("/jobs/now/", None), client(), f"http://api.example.com/jobs/now/{ID}", id="elsewhere"),
+    ],
+)
+def test_href(urls: StatusUrls, who: Client, href: str) -> None:
+    assert urls.href(ID, who, LOCAL) == href
+
+
+@pytest.mark.parametrize(
+    ("target", "id"),
+    [
+        pytest.param(f"/.async/{ID}".encode(), ID, id="one of ours"),
+        pytest.param(f"/.async/{ID}?x=/.async/y".encode(), ID, id="with a query"),
+        pytest.param(b"/.async/", "", id="the folder"),
+        pytest.param(b"/.async/a/b", "a/b", id="below one"),
+        pytest.param(b"/.async/\xff", "\xff", id="not ASCII"),
+        pytest.param(b"/.async", None, id="without its slash"),
+        pytest.param(b"/.asyncx/a", None, id="another folder"),
+        pytest.param(b"/x/.async/a", None, id="deeper"),
+        pytest.param(b"/x?/.async/a", None, id="in a query"),
+        pytest.param(b"/%2easync/a", None, id="quoted"),
+        pytest.param(b"*", None, id="the server as such"),
+    ],
+)
+def test_id(target: bytes, id: str | None) -> None:
+    assert URLS.id(target) == id
+
+
+def test_what_it_names_it_knows() -> None:
+    href = URLS.href(ID, client(), LOCAL)
+    assert URLS.id(href.removeprefix("http://api.example.com").encode()) == ID
+
+
+def test_a_log_shows_too_little_to_ask_with() -> None:
+    shown = URLS.shortened(f"/.async/{ID}")
+    assert f"/.async/{ID}".startswith(shown)
+    assert len(shown) <= len("/.async/") + 8
