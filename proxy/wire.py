@@ -146,7 +146,8 @@ class ClientConnection(web.RequestHandler):
 
     def close_if_idle(self) -> None:
         """Close it if no request is under way, and no answer."""
-        if self._lingering or (self._waiter is not None and not self._guard.in_head):
+        waits = self._waiter is not None and not self._waiter.done()  # else a request has come and is about to begin
+        if self._lingering or (waits and not self._guard.in_head):
             self.force_close()
 
     def give_up(self) -> None:
@@ -205,10 +206,11 @@ class ClientConnection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002
     ) -> Any:
         client: ClientRequest = request.request
+        reply = self._server.refusal(client, as_error(exc))
         if client.started:
             self.abort()
             raise ConnectionResetError("the response was broken off") from exc
-        return _Refused(client, self._server.refusal(client, as_error(exc)))
+        return _Refused(client, reply)
 
     def _start_head_timer(self) -> None:
         self.keep_alive(val=True)  # stops the timer for idle connections

@@ -10,8 +10,10 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy import handler
+from proxy import forward, handler
+from proxy.client import ClientRequest
 from proxy.config import LogSettings
+from proxy.message import Fields, ResponseHead
 from proxy.observe import Metrics, configure_logging
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.raw_client import RawClient, request
@@ -210,3 +212,18 @@ async def test_a_defect_of_our_own_is_a_500_and_a_traceback_in_the_log_only(
     [line] = [line for line in quiet_log if line["event"] == "handler failed"]
     assert "s3cret cause" in str(line["exc_info"])
     assert (await (await proxy.client()).exchange("GET", b"/")).status == 200
+
+
+async def test_a_defect_in_the_middle_of_a_response_breaks_it_off_and_is_in_the_log(
+    client: RawClient, quiet_log: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(to: ClientRequest, *_: object) -> None:
+        to.begin(ResponseHead(200, b"OK", Fields()), None)
+        await to.write(b"half")
+        raise RuntimeError("s3cret cause")
+
+    monkeypatch.setattr(forward, "relay", broken)
+    response = await client.exchange("GET", b"/")
+    assert (response.status, response.complete) == (200, False)
+    [line] = [line for line in quiet_log if line["event"] == "handler failed"]
+    assert "s3cret cause" in str(line["exc_info"])

@@ -1,0 +1,148 @@
+"""The product as a process of its own, as an operator runs it: a configuration file, signals, a log, an exit code.
+
+    async with Child(settings, tmp_path) as child:
+        async with child.client() as client: ...
+        child.signal(SIGTERM)
+        assert await child.exit_code() == 0
+
+Rules: no port is chosen beforehand, the log says which one it became; a child that is left is killed, by its own id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import yaml
+
+from tests.conftest import settings_for
+from tests.raw_client import RawClient, Response, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from signal import Signals
+    from types import TracebackType
+
+    from tests.conftest import Settings
+
+ROOT: Final = Path(__file__).parents[2]
+LIMIT: Final = 10.0  # seconds for one wait
+
+Line = dict[str, Any]
+
+
+class Child:
+    """`python -m proxy serve` with these settings, serving from `async with` on."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.lines: list[Line] = []
+        self.stderr = ""
+        self._file = folder / "proxy.yaml"
+        self._settings = settings
+        self._changed = Signal()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def port(self) -> int:
+        return int(self._event("serving")["listen"][0].rpartition(":")[2])
+
+    @property
+    def admin_port(self) -> int:
+        return int(self._event("serving")["admin"].rpartition(":")[2])
+
+    def client(self) -> RawClient:
+        """A new connection, not yet made."""
+        return RawClient(port=self.port)
+
+    async def ask(
+        self, method: str, target: bytes, *fields: tuple[bytes, bytes], body: bytes | None = None
+    ) -> Response:
+        """One exchange on a connection of its own."""
+        async with self.client() as client:
+            return await client.exchange(method, target, fields, body)
+
+    async def operator_asks(self, target: bytes) -> Response:
+        """The same at the address for operators."""
+        async with RawClient(port=self.admin_port) as client:
+            return await client.exchange("GET", target)
+
+    def signal(self, number: Signals) -> None:
+        self._process.send_signal(number)
+
+    async def logged(self, event: str) -> Line:
+        """The first line about this event, once it is there."""
+        await self._until(lambda: self._find(event) is not None or self._reader.done(), f"log line {event!r}")
+        return self._event(event)
+
+    async def exit_code(self) -> int:
+        """How it ended, once it has."""
+        async with asyncio.timeout(LIMIT):
+            await self._reader
+            return await self._process.wait()
+
+    async def __aenter__(self) -> Self:
+        self._file.write_text(yaml.safe_dump(self._settings))
+        command = [sys.executable, "-m", "proxy", "serve", "--config", str(self._file)]
+        self._process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
+        self._reader = asyncio.create_task(self._read())
+        try:
+            await self.logged("serving")
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end()
+        if error is not None:
+            error.add_note(f"the child's log:\n{self.stderr}")
+        else:
+            assert "Traceback" not in self.stderr, self.stderr
+
+    async def _end(self) -> None:
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+        await self._reader
+
+    async def _read(self) -> None:
+        assert self._process.stderr is not None
+        async for raw in self._process.stderr:
+            self.stderr += raw.decode()
+            if raw.startswith(b"{"):
+                self.lines.append(json.loads(raw))
+            self._changed.notify()
+        self._changed.notify()
+
+    def _find(self, event: str) -> Line | None:
+        return next((line for line in self.lines if line["event"] == event), None)
+
+    def _event(self, event: str) -> Line:
+        line = self._find(event)
+        assert line is not None, f"no {event!r}: {self.stderr}"
+        return line
+
+    async def _until(self, condition: Callable[[], bool], what: str) -> None:
+        await self._changed.until(condition, LIMIT, what, lambda: self.stderr)
+
+
+def stored_settings(origin_url: str, folder: Path, **route: Any) -> Settings:  # noqa: ANN401  # what YAML can hold
+    """The settings of the other tests, with a store that survives and an address for operators."""
+    stored = {"admin": "127.0.0.1:0", "store": {"url": f"sqlite://{folder / 'store'}"}}
+    return settings_for(origin_url, **route) | stored
+
+
+def path_of(response: Response) -> bytes:
+    """The path of a 202's status URL."""
+    assert response.status == 202, (response.status, response.body)
+    location = response.field(b"location") or b""
+    return b"/" + location.split(b"/", 3)[3]

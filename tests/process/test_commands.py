@@ -1,0 +1,124 @@
+"""The command line as a shell sees it: output, exit codes, and never a traceback."""
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from proxy import __version__
+from tests.conftest import settings_for
+from tests.process.child import ROOT
+
+Write = Callable[..., Path]
+
+
+def run(*arguments: str | Path, program: tuple[str, ...] = (sys.executable, "-m", "proxy")) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    done = subprocess.run([*program, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a good configuration with these changes."""
+
+    def write(**changes: Any) -> Path:  # noqa: ANN401  # what YAML can hold
+        file = tmp_path / "proxy.yaml"
+        file.write_text(yaml.safe_dump(settings_for("http://127.0.0.1:9") | changes))
+        return file
+
+    return write
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        yield sock.getsockname()[1]
+
+
+def test_version_of_the_module_and_of_the_command() -> None:
+    command = shutil.which("respond-async", path=str(Path(sys.executable).parent))
+    assert command is not None
+    told = (0, f"respond-async, version {__version__}\n", "")
+    assert run("--version") == told
+    assert run("--version", program=(command,)) == told
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["serv"], ["check"], ["check", "a", "b"], ["serve", "--conf=x"], ["serve", "--config"], ["serve", "x"], ["--nope"],
+     ["demo", "--port=many"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_wrong_usage_is_2(arguments: list[str]) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert "Error: " in err
+
+
+def test_a_good_configuration_is_0(write: Write) -> None:
+    file = write()
+    assert run("check", file) == (0, f"{file}: fine\n", "")
+
+
+@pytest.mark.parametrize("command", [["check"], ["serve", "--config"]], ids=["check", "serve"])
+def test_a_bad_configuration_is_1_and_all_its_errors(tmp_path: Path, command: list[str]) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("listn: 127.0.0.1:0\norigins: {}\nroutes:\n  - name: a\n    origin: b\n    timeout: 5\n")
+    code, out, err = run(*command, file)
+    assert (code, out) == (1, "")
+    lines = err.splitlines()
+    assert {line.split(" ")[0] + line.split(" ")[1] for line in lines} >= {
+        f"{file}:1:listn:",
+        f"{file}:5:routes[0].origin:",
+        f"{file}:6:routes[0].timeout:",
+    }
+    assert all(line.startswith(f"{file}:") for line in lines)
+    assert "did you mean" in lines[0]
+
+
+@pytest.mark.parametrize("command", [["check"], ["serve", "--config"]], ids=["check", "serve"])
+def test_a_configuration_that_is_not_there_is_1(tmp_path: Path, command: list[str]) -> None:
+    code, _, err = run(*command, tmp_path / "none.yaml")
+    assert code == 1
+    assert "none.yaml" in err
+
+
+def test_a_port_that_is_taken_is_3(write: Write, taken_port: int) -> None:
+    code, out, err = run("serve", "--config", write(listen=f"127.0.0.1:{taken_port}"))
+    assert (code, out) == (3, "")
+    assert f"Cannot listen on 127.0.0.1:{taken_port}" in err
+
+
+def test_a_store_that_cannot_be_used_is_3(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    code, out, err = run("serve", "--config", write(store={"url": f"sqlite://{tmp_path}/file"}))
+    assert (code, out) == (3, "")
+    assert str(tmp_path / "file") in err, "an operator must know which folder"
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_database_that_is_none_is_3(write: Write, tmp_path: Path) -> None:
+    database = tmp_path / "store" / "operations.db"
+    database.parent.mkdir()
+    database.write_bytes(b"no database" * 1000)
+    code, _, err = run("serve", "--config", write(store={"url": f"sqlite://{tmp_path}/store"}))
+    assert code == 3
+    assert str(database) in err
+
+
+def test_a_key_that_is_none_is_3(write: Write, certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text("rubbish")
+    code, _, err = run("serve", "--config", write(tls={"cert_file": str(certificate[0]), "key_file": str(key)}))
+    assert code == 3
+    assert str(key) in err
