@@ -5,6 +5,7 @@ import json
 from tests.raw_client import Response
 
 TITLES = {
+    "shutting-down": "The proxy is shutting down",
     "bad-request": "The request is malformed or ambiguous",
     "busy": "Too much is going on at once",
     "origin-broke-off": "The origin closed the connection before its response was complete",

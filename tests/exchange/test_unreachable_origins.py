@@ -3,11 +3,17 @@
 import asyncio
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import aiohappyeyeballs
 import pytest
 
+from proxy.config import OriginSettings
+from proxy.errors import OriginUnreachable
+from proxy.origin import Origin
 from tests.conftest import Settings
 from tests.exchange.conftest import ClientVia
 from tests.exchange.problems import assert_problem
@@ -48,6 +54,38 @@ async def test_nobody_listens_at_any_of_several_addresses(client_via: ClientVia,
 async def test_the_name_has_no_address(client_via: ClientVia, host: str) -> None:
     client = await client_via(legacy={"url": f"http://{host}", "connect_timeout": "30s"})
     await assert_unreachable(client, 502, "origin-unreachable", "dns_error")
+
+
+def test_the_name_is_not_resolved_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(10) or [])
+    settings = OriginSettings.model_validate({"url": "http://slow.invalid", "connect_timeout": "10ms"})
+
+    async def connect() -> None:
+        try:
+            with pytest.raises(OriginUnreachable) as raised:
+                await Origin(settings, max_fields=1024).connection(1)
+            assert raised.value.error_type == "dns_timeout"
+        finally:
+            answered.set()
+
+    asyncio.run(connect())  # not on uvloop, whose look-ups cannot be held up
+
+
+async def test_an_origin_that_refuses_for_a_moment_is_asked_once_more(
+    client_via: ClientVia, origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals, connect = [ConnectionRefusedError()], aiohappyeyeballs.start_connection
+
+    async def refused_at_first(*args: Any, **options: Any) -> socket.socket:  # noqa: ANN401
+        if refusals:
+            raise refusals.pop()
+        return await connect(*args, **options)
+
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", refused_at_first)
+    client = await client_via()
+    assert (await client.exchange("POST", b"/", body=b"once")).status == 200
+    assert [request.body for request in origin.requests] == [b"once"]
 
 
 async def test_there_is_no_such_unix_socket(client_via: ClientVia, tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ import asyncio
 import pytest
 
 from proxy.operation import State
+from tests.conftest import Proxy
+from tests.exchange.problems import assert_problem
 from tests.operations.conftest import Start
 from tests.operations.house import AT_ONCE, House, both_stores, document, eventually, names
-from tests.raw_client import request
+from tests.raw_client import RawClient, request
 from tests.scripted_origin import ScriptedOrigin, answer, read_all, stall, wait_for
 
 
@@ -114,4 +116,16 @@ async def test_an_exchange_without_client_is_given_its_time_and_then_closed(
     await eventually(lambda: house.has_work)
     await house.service.drain(0.05)
     assert (house.has_work, house.in_use) == (False, 0)
+    await origin.connection_closed()
+
+
+async def test_a_request_that_is_given_up_is_told_so(proxy: Proxy, client: RawClient, origin: ScriptedOrigin) -> None:
+    origin.script(read_all(), stall())
+    await client.send(request("GET", b"/"))
+    await origin.request_received()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(proxy.service.drain(0.05))
+        response = await client.response()
+    assert_problem(response, 503, "shutting-down", "destination_unavailable", instance="/")
+    assert (response.field(b"retry-after"), response.field(b"connection")) == (b"1", b"close")
     await origin.connection_closed()
