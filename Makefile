@@ -38,6 +38,7 @@ $(BIN)/pip:
 
 # The stamps carry the time of the last installation. The second command adds our own package and the command.
 $(VENV)/%.stamp: $(BIN)/pip
+	@echo 'Installing into $(VENV), once.'
 	$(PIP) install --require-hashes --only-binary :all: --requirement $(filter %.lock,$^)
 	$(PIP) install --no-deps --no-index --no-build-isolation --editable .
 	@touch $@

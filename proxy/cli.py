@@ -3,6 +3,8 @@
 import os
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -23,7 +25,7 @@ def main() -> None:
     """A reverse proxy that gives any slow HTTP backend `Prefer: respond-async`."""
 
 
-@main.command()
+@main.command(short_help="Run the proxy.")
 @click.option(
     "--config", "file", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True, help="A YAML file."
 )
@@ -32,7 +34,7 @@ def serve(file: Path) -> None:
     _run(file)
 
 
-@main.command()
+@main.command(short_help="Report everything that is wrong with a configuration.")
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
     """Check a configuration FILE, and report everything that is wrong with it."""
@@ -46,8 +48,14 @@ def check(file: Path) -> None:
     click.echo(f"{file}: fine")
 
 
-@main.command()
-@click.option("--port", default=8080, show_default=True, help="Where the proxy listens, on 127.0.0.1.")
+@main.command(short_help="Try it: a slow backend, and what to ask it.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8080,
+    show_default=True,
+    help="Where the proxy listens, on 127.0.0.1.",
+)
 def demo(port: int) -> None:
     """Run a slow, old-fashioned backend with the proxy in front of it, and show what to try."""
     from proxy.demo import LegacyBackend, demo_config, tour
@@ -55,11 +63,10 @@ def demo(port: int) -> None:
     with tempfile.TemporaryDirectory(prefix="respond-async-") as folder, LegacyBackend(say=click.echo) as backend:
         file = Path(folder, "demo.yaml")
         file.write_text(demo_config(backend.port, port, Path(folder, "store")))
-        click.echo(tour(port))
-        _run(file)
+        _run(file, ready=partial(click.echo, tour(port)))
 
 
-def _run(file: Path) -> None:
+def _run(file: Path, ready: Callable[[], None] = lambda: None) -> None:
     import uvloop
 
     from proxy.config import ConfigError, load
@@ -71,7 +78,7 @@ def _run(file: Path) -> None:
     try:
         config = load(file, os.environ)
         configure_logging(config.log)
-        uvloop.run(serve_until_stopped(config))
+        uvloop.run(serve_until_stopped(config, ready))
     except ConfigError as exc:
         _end(BAD_CONFIGURATION, str(exc))
     except CannotListen as exc:

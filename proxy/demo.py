@@ -28,17 +28,17 @@ Paste these into another terminal (sh, bash or zsh; curl 7.84 or newer), and wat
 
 curl -sS -o /dev/null -w '%{http_code} after %{time_total} s\\n' http://127.0.0.1:8080/reports/ledger.csv
 
-2. The same with `Prefer`: if it takes more than two seconds, 202 and a status URL (kept in $status).
+2. The same with `Prefer`: if it takes more than two seconds, 202 and a status URL (kept in $report).
 
-status=$(curl -sSi -o /dev/stderr -w '%header{location}' -H 'Prefer: respond-async, wait=2' http://127.0.0.1:8080/reports/ledger.csv)
+report=$(curl -sSi -o /dev/stderr -w '%header{location}' -H 'Prefer: respond-async, wait=2' http://127.0.0.1:8080/reports/ledger.csv)
 
 3. The status URL: 202 while the backend works on, then its answer, byte for byte.
 
-curl -si "$status" | head -n 20
+curl -sSi "$report" | head -n 20
 
 4. No need to ask again and again: it answers as soon as the report is there. These are its last lines.
 
-curl -sS -D /dev/stderr -H 'Prefer: wait=30' "$status" | tail -n 3
+curl -sS -D /dev/stderr -H 'Prefer: wait=30' "$report" | tail -n 3
 
 5. An order, answered at once and executed once; its result says 201 and its number.
 

@@ -55,7 +55,7 @@ class Inbound:
     client: ClientRequest
     head: RequestHead  # with its target in origin-form or `*`
     arrival: Arrival
-    id: bytes  # X-Request-Id, its own or ours
+    id: bytes  # X-Request-Id, its own or ours, no longer than may be logged
 
 
 class Forwarder:
@@ -123,6 +123,12 @@ class Forwarder:
         href = self._context.urls.href(operation.id, inbound.arrival.client, inbound.client.link.local)
         try:
             await self._keeper.adopt(exchange, operation, terms)
+            log.info(
+                "operation accepted",
+                operation=operation.short_id,
+                route=self._route.name,
+                id=inbound.id.decode("latin-1"),
+            )
             await inbound.client.respond(monitor.accepted(operation, href, race.honoured_wait))
         except (StoreUnavailable, ShuttingDown) as refusal:
             log.warning("preference ignored", route=self._route.name, reason=refusal.detail or refusal.title())

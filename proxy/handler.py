@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from proxy.client import ClientRequest
-from proxy.errors import BadRequest, MethodNotAllowed, MethodNotImplemented, NoRoute, ProxyError, ShuttingDown
+from proxy.errors import BadRequest, MethodNotAllowed, MethodNotImplemented, NoRoute, ProxyError, ShuttingDown, Side
 from proxy.fields import hop_counted
 from proxy.forward import Forwarder, Inbound
 from proxy.forwarded import TrustedProxies
@@ -27,7 +27,8 @@ log = structlog.get_logger()
 VERSIONS: Final = ((1, 0), (1, 1))
 STATUS_URL: Final = "(status)"  # what stands for a route in logs and metrics where there is none
 NO_ROUTE: Final = "(none)"
-LONGEST_ID: Final = 128  # characters of a client's X-Request-Id that are logged
+LONGEST_ID: Final = 128  # bytes of a client's X-Request-Id that are logged; the origin gets it whole
+OPERATORS: Final = (Side.ORIGIN, Side.STORE)  # whose errors have causes that name addresses, not what clients sent
 CLIENT_LEFT: Final = 499  # what nginx logs for it; nobody is sent it
 
 
@@ -41,7 +42,7 @@ class Passage:
     varies: bool = False  # whether the route's responses depend on Prefer
     path: str = ""  # that may be shown: without query
     request_id: str = ""
-    error: str | None = None
+    error: dict[str, str | None] = field(default_factory=dict)  # what went wrong, if anything did
 
 
 class Handler:
@@ -90,8 +91,8 @@ class Handler:
         head = passage.client.head
         target = _checked(head)
         passage.path = target.origin_form.partition(b"?")[0].decode("utf-8", "replace")
-        request_id = head.fields.first(b"x-request-id") or uuid.uuid4().hex.encode()
-        passage.request_id = request_id[:LONGEST_ID].decode("latin-1")
+        request_id = (head.fields.first(b"x-request-id") or uuid.uuid4().hex.encode())[:LONGEST_ID]
+        passage.request_id = request_id.decode("latin-1")
         arrival = self._trusted.arrival(passage.client.link.peer, target.authority, head.fields)
         if (operation_id := self._monitor.urls.id(target.origin_form)) is not None:
             passage.route = STATUS_URL
@@ -110,7 +111,12 @@ class Handler:
 
     async def _tell(self, passage: Passage, error: ProxyError) -> None:
         """Tell the client of the error, unless it has been sent half a response already."""
-        passage.error = error.code
+        passage.error = {
+            "error": error.code,
+            "error_type": error.error_type,
+            "detail": error.detail or None,
+            "cause": str(error.__cause__) if error.__cause__ and error.side in OPERATORS else None,
+        }
         client = passage.client
         if client.started:
             client.abort()
@@ -126,7 +132,7 @@ class Handler:
 
     def _client_left(self, passage: Passage) -> None:
         """Nobody's error."""
-        passage.error = "client-left"
+        passage.error = {"error": "client-left"}
         passage.client.abort()
 
     def _account(self, passage: Passage) -> None:
@@ -135,15 +141,15 @@ class Handler:
         self._metrics.request(passage.route, status, seconds)
         log.info(
             "request",
-            id=passage.request_id,
-            route=passage.route,
+            status=status,
             method=client.head.method,
             path=self._loggable(passage),
-            status=status,
-            error=passage.error,
-            bytes=client.sent,
             seconds=round(seconds, 4),
+            bytes=client.sent,
+            route=passage.route,
             peer=client.link.peer.address,
+            id=passage.request_id or None,
+            **passage.error,
         )
 
     def _loggable(self, passage: Passage) -> str:

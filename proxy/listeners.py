@@ -35,8 +35,8 @@ class Listener:
         self._server.close()
 
 
-async def listen(address: Address, factory: ProtocolFactory, tls: ssl.SSLContext | None = None) -> Listener:
-    """Accept connections at an address. Raises CannotListen."""
+async def listen(key: str, address: Address, factory: ProtocolFactory, tls: ssl.SSLContext | None = None) -> Listener:
+    """Accept connections at an address, which the configuration has under this key. Raises CannotListen."""
     loop = asyncio.get_running_loop()
     try:
         if address.unix_path is not None:
@@ -48,7 +48,7 @@ async def listen(address: Address, factory: ProtocolFactory, tls: ssl.SSLContext
         )
     except OSError as exc:
         reason = os.strerror(exc.errno) if exc.errno else str(exc)
-        raise CannotListen(f"Cannot listen on {address}: {reason}.") from exc
+        raise CannotListen(f"Cannot listen on {address} (`{key}`): {reason}.") from exc
     return Listener(replace(address, port=server.sockets[0].getsockname()[1]), server)
 
 

@@ -16,13 +16,14 @@ SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 def configure_logging(settings: LogSettings) -> None:
     """Write log lines to standard error: for people on a terminal, as JSON elsewhere."""
     console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
-    as_json = [structlog.processors.format_exc_info, _event_first, structlog.processors.JSONRenderer()]
+    as_json = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
-            *([structlog.dev.ConsoleRenderer()] if console else as_json),
+            _readable,
+            *([structlog.dev.ConsoleRenderer(sort_keys=False)] if console else as_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -30,10 +31,10 @@ def configure_logging(settings: LogSettings) -> None:
     )
 
 
-def _event_first(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
-    """What happened when, before its facts: that is how people read it."""
+def _readable(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+    """What happened when, before its facts, and no fact that is none."""
     first: structlog.types.EventDict = {name: line.pop(name) for name in ("timestamp", "level", "event")}
-    first.update(line)
+    first.update((name, value) for name, value in line.items() if value is not None)
     return first
 
 
@@ -76,12 +77,15 @@ class Metrics:
         structlog.get_logger().info(
             "operation settled",
             operation=operation.short_id,
-            route=operation.route,
             state=operation.state.value,
             status=operation.head.status if operation.head else None,
-            code=operation.failure.code if operation.failure else None,
-            bytes=operation.body.size if operation.body else 0,
+            error=operation.failure.code if operation.failure else None,
+            error_type=operation.failure.error_type if operation.failure else None,
+            detail=operation.failure.detail if operation.failure else None,
+            bytes=operation.body.size if operation.body else None,
             seconds=round(seconds, 3),
+            route=operation.route,
+            method=operation.request.method,
         )
 
     def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:

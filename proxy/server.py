@@ -6,7 +6,7 @@ A stop drains: listeners close, open requests end, then the keeper waits for its
 import asyncio
 import secrets
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -45,7 +45,7 @@ class Service:
         self.reaper = Reaper(store, clock.now, self.metrics.settled)
         self._keeper = Keeper(store, clock.now, self.metrics.settled)
         urls = StatusUrls(config.status_path, config.public_url)
-        self._monitor = StatusMonitor(store, urls, config.name, clock.now)
+        self._monitor = StatusMonitor(store, urls, config.name, clock.now, self.metrics.settled)
         new_id = partial(secrets.token_urlsafe, ID_BYTES)
         context = Context(config.name, keeper_id, urls, clock, new_id, config.store.url.folder)
         forwarders = {
@@ -65,10 +65,10 @@ class Service:
         config = self._config
         tls = tls_context(config.tls) if config.tls is not None else None
         for address in config.listen:
-            self.listeners.append(await listen(address, self._front, tls))
+            self.listeners.append(await listen("listen", address, self._front, tls))
         if config.admin is not None:
             admin = Admin(self.metrics, self.not_ready)
-            self.admin = await listen(config.admin, web.Server(admin.handle, access_log=None))
+            self.admin = await listen("admin", config.admin, web.Server(admin.handle, access_log=None))
 
     def not_ready(self) -> str | None:
         """Why it takes no requests; None if it does."""
@@ -109,14 +109,15 @@ async def serving(config: Config) -> AsyncIterator[Service]:
                     service.admin.close()
 
 
-async def serve(config: Config) -> None:
-    """Run the proxy until SIGTERM or SIGINT, then drain; a second signal stops at once.
+async def serve(config: Config, ready: Callable[[], None] = lambda: None) -> None:
+    """Run the proxy until SIGTERM or SIGINT, then drain; a second signal stops at once. `ready` is called when it listens.
 
     Raises CannotListen, StoreUnavailable.
     """
     stop = _StopSignals()
     async with serving(config) as service:
         admin = str(service.admin.address) if service.admin else "off"
+        ready()
         log.info("serving", listen=[str(listener.address) for listener in service.listeners], admin=admin)
         await stop.wait()
         log.info("draining", seconds=config.drain_timeout)

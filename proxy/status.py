@@ -51,11 +51,19 @@ class StatusUrls:
 class StatusMonitor:
     """Answers requests to status URLs."""
 
-    def __init__(self, store: Store, urls: StatusUrls, proxy_name: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        urls: StatusUrls,
+        proxy_name: str,
+        now: Callable[[], float],
+        on_settled: Callable[[Operation], None],
+    ) -> None:
         self._store = store
         self.urls = urls
         self.proxy_name = proxy_name
         self._now = now
+        self._on_settled = on_settled
         self._polls: set[asyncio.Timeout] = set()
         self._draining = False
 
@@ -114,10 +122,18 @@ class StatusMonitor:
     async def _delete(self, request: ClientRequest, id: str, client: Client) -> Reply:
         """Dismiss it while it runs: whoever runs it hears of that from the store. Later, drop what is kept."""
         operation = await self._find(request, id)
-        dismissed = operation.is_running and await self._store.settle(operation.dismissed(self._now()))
-        if not dismissed and not await self._store.remove(id):
+        if not await self._dismiss(operation) and not await self._store.remove(id):
             raise UnknownOperation("It was deleted a moment ago.")
         return monitor.dismissed(operation, self.urls.href(id, client, request.link.local))
+
+    async def _dismiss(self, operation: Operation) -> bool:
+        if not operation.is_running:
+            return False
+        dismissed = operation.dismissed(self._now())
+        won = await self._store.settle(dismissed)
+        if won:
+            self._on_settled(dismissed)
+        return won
 
     async def _show(self, request: ClientRequest, operation: Operation, client: Client) -> None:
         match operation.state:

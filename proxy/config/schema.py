@@ -248,7 +248,7 @@ class Config(Section):
     tls: ServerTls | None = None
     """HTTP/1.1 over TLS on all of `listen`."""
     admin: AddressOrOff = Field(default=address("127.0.0.1:8081"), validate_default=True)
-    """Where health, metrics and the operator's page are; `off`: nowhere."""
+    """Where health and metrics are; `off`: nowhere."""
     public_url: PublicUrl | None = None
     """Scheme and host of status URLs, where they are not those that the client used."""
     status_path: Folder = "/.async/"

@@ -2,7 +2,7 @@
 
 import runpy
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,7 +44,7 @@ def test_help_names_every_command() -> None:
 def test_serve_hands_the_configuration_on(file: Path, logging: None, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Config] = []
 
-    async def serve(config: Config) -> None:
+    async def serve(config: Config, _: Callable[[], None]) -> None:
         served.append(config)
 
     monkeypatch.setattr(server, "serve", serve)
@@ -62,7 +62,7 @@ def test_serve_hands_the_configuration_on(file: Path, logging: None, monkeypatch
 def test_what_keeps_it_from_starting_is_3(
     file: Path, logging: None, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
 ) -> None:
-    async def serve(_: Config) -> None:
+    async def serve(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(server, "serve", serve)
@@ -71,7 +71,7 @@ def test_what_keeps_it_from_starting_is_3(
 
 
 def test_a_defect_of_our_own_is_not_dressed_up(file: Path, logging: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def serve(_: Config) -> None:
+    async def serve(*_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(server, "serve", serve)
@@ -89,8 +89,9 @@ def test_check_reads_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch
 def test_the_demo_serves_its_own_configuration(logging: None, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Config] = []
 
-    async def serve(config: Config) -> None:
+    async def serve(config: Config, ready: Callable[[], None]) -> None:
         served.append(config)
+        ready()
 
     monkeypatch.setattr(server, "serve", serve)
     result = run("demo", "--port", "18080")
@@ -103,11 +104,12 @@ def test_the_demo_serves_its_own_configuration(logging: None, monkeypatch: pytes
 
 
 def test_the_demo_says_when_its_port_is_taken(logging: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def serve(_: Config) -> None:
+    async def serve(*_: object) -> None:
         raise CannotListen("Cannot listen on 127.0.0.1:8080: Address already in use.")
 
     monkeypatch.setattr(server, "serve", serve)
-    assert run("demo").exit_code == 3
+    result = run("demo")
+    assert (result.exit_code, "curl" in result.output) == (3, False), "there is nothing to try"
 
 
 def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
