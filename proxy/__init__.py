@@ -9,7 +9,7 @@ and `monitor` (errors and operations on the wire).
 Then the machinery: `clock`, `spool` (the content of requests), `client`, `parser` and `wire` (a client's request and
 connection), `response`, `connection`, `origin` and `exchange` (the backend's side), `relay` (a response to a client), `store` (what survives),
 `keeper` (who carries on after the 202), `status` (the status URL), `forward` (a request's way, and the race), `reaper`
-(what expires), `observe` (logs and metrics), `handler` (every request), `admin`, `listeners`, `server` (what lives
+(what expires), `observe` and `logwriter` (logs and metrics), `handler` (every request), `admin`, `listeners`, `server` (what lives
 long), `cli` and `demo`.
 """
 

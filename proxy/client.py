@@ -15,6 +15,7 @@ from proxy.clock import Clock
 from proxy.config import Limits
 from proxy.errors import BadRequest, RequestTimeout, RequestTooLarge
 from proxy.forwarded import Peer
+from proxy.grammar import number
 from proxy.message import Field, Reply, RequestHead, ResponseHead, has_body
 from proxy.spool import NO_CONTENT, Content
 
@@ -121,13 +122,14 @@ class ClientRequest:
         """The request's content, at most `limit` bytes. Raises RequestTooLarge if the head tells that it is more."""
         fields = self.head.fields
         chunked = fields.first(b"transfer-encoding") is not None
-        length = None if chunked else fields.first(b"content-length")
+        announced = fields.first(b"content-length")
+        length = None if chunked or announced is None else number(announced)
         if length is None and not chunked:
             return NO_CONTENT
-        if length is not None and int(length) > limit:
-            raise RequestTooLarge(f"The request has {int(length)} bytes of content; at most {limit} are taken here.")
+        if length is not None and length > limit:
+            raise RequestTooLarge(f"The request has {length} bytes of content; at most {limit} are taken here.")
         gap = self.link.limits.body_timeout
-        content = ClientContent(self._payload, None if length is None else int(length), gap, self._invite)
+        content = ClientContent(self._payload, length, gap, self._invite)
         content.limit = limit
         return content
 

@@ -88,17 +88,19 @@ class Connection(asyncio.Protocol):
         return response.head
 
     async def piece(self, limit: float) -> bytes:
-        """The next piece of the body, b"" at its end. Raises OriginError; OriginTimeout after `limit` silent seconds.
+        """The next piece of the body, b"" at its end. Raises OriginError; OriginTimeout after `limit` seconds without one.
 
         What came before an error is given out before the error is raised.
         """
-        response = self.response
+        response, loop = self.response, asyncio.get_running_loop()
+        deadline = loop.time() + limit  # chunk extensions and trailers buy no time
         while not response.pieces:
             if response.error is not None:
                 raise response.error
             if response.complete:
                 return b""
-            await response.news_within(limit, "The origin fell silent in its response.", "connection_read_timeout")
+            left = deadline - loop.time()
+            await response.news_within(left, "The origin fell silent in its response.", "connection_read_timeout")
         return self._take()
 
     def arrived(self) -> bytes:

@@ -39,6 +39,11 @@ class ProxyError(Exception):
         """What happened, in one sentence, the same for every instance (RFC 9457 section 3.1.3)."""
         return (cls.__doc__ or "").partition("\n")[0].rstrip(".")
 
+    @property
+    def cause(self) -> str | None:
+        """What lies behind it, for operators: it may name addresses and paths."""
+        return None if self.__cause__ is None else str(self.__cause__)
+
     @classmethod
     def by_code(cls, code: str) -> type["ProxyError"]:
         """The class with this code; the plain one for a code that a later version may have written."""
@@ -135,6 +140,12 @@ class OriginBrokeOff(OriginError):
     """The origin closed the connection before its response was complete."""
 
     code, error_type = "origin-broke-off", "http_response_incomplete"
+
+
+class LoopDetected(ProxyError):
+    """The request has come through this proxy too often."""
+
+    status, code, error_type = 502, "loop-detected", "proxy_loop_detected"
 
 
 class OriginMalformed(OriginError):

@@ -131,7 +131,8 @@ class Forwarder:
             )
             await inbound.client.respond(monitor.accepted(operation, href, race.honoured_wait))
         except (StoreUnavailable, ShuttingDown) as refusal:
-            log.warning("preference ignored", route=self._route.name, reason=refusal.detail or refusal.title())
+            reason = refusal.detail or refusal.title()
+            log.warning("preference ignored", route=self._route.name, reason=reason, cause=refusal.cause)
             return False
         except (asyncio.CancelledError, ConnectionError):
             if not (terms.finish or inbound.client.started):

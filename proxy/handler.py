@@ -10,7 +10,16 @@ from typing import Final
 import structlog
 
 from proxy.client import ClientRequest
-from proxy.errors import BadRequest, MethodNotAllowed, MethodNotImplemented, NoRoute, ProxyError, ShuttingDown, Side
+from proxy.errors import (
+    BadRequest,
+    LoopDetected,
+    MethodNotAllowed,
+    MethodNotImplemented,
+    NoRoute,
+    ProxyError,
+    ShuttingDown,
+    Side,
+)
 from proxy.fields import hop_counted
 from proxy.forward import Forwarder, Inbound
 from proxy.forwarded import TrustedProxies
@@ -27,6 +36,7 @@ log = structlog.get_logger()
 VERSIONS: Final = ((1, 0), (1, 1))
 STATUS_URL: Final = "(status)"  # what stands for a route in logs and metrics where there is none
 NO_ROUTE: Final = "(none)"
+MOST_PASSAGES: Final = 8  # of one request through proxies of this one's name
 LONGEST_ID: Final = 128  # bytes of a client's X-Request-Id that are logged; the origin gets it whole
 OPERATORS: Final = (Side.ORIGIN, Side.STORE)  # whose errors have causes that name addresses, not what clients sent
 CLIENT_LEFT: Final = 499  # what nginx logs for it; nobody is sent it
@@ -102,6 +112,8 @@ class Handler:
         if counted is None:
             await _answer_here(passage.client)
             return
+        if self._has_looped(head):
+            raise LoopDetected("Its Via names this proxy too many times: an origin leads back to it.")
         route = self._routes.match(head.method, target.authority, target.origin_form)
         if route is None:
             raise NoRoute
@@ -109,13 +121,18 @@ class Handler:
         inbound = Inbound(passage.client, counted._replace(target=target.origin_form), arrival, request_id)
         await self._forwarders[route.name].forward(inbound)
 
+    def _has_looped(self, head: RequestHead) -> bool:
+        """Whether forwarding would go in circles (RFC 9110 section 7.6). Some proxies of one name may stand in line."""
+        name = b" " + self._monitor.proxy_name.lower().encode()
+        return sum(member.endswith(name) for member in head.fields.members(b"via")) >= MOST_PASSAGES
+
     async def _tell(self, passage: Passage, error: ProxyError) -> None:
         """Tell the client of the error, unless it has been sent half a response already."""
         passage.error = {
             "error": error.code,
             "error_type": error.error_type,
             "detail": error.detail or None,
-            "cause": str(error.__cause__) if error.__cause__ and error.side in OPERATORS else None,
+            "cause": error.cause if error.side in OPERATORS else None,
         }
         client = passage.client
         if client.started:
@@ -131,8 +148,9 @@ class Handler:
             client.abort()
 
     def _client_left(self, passage: Passage) -> None:
-        """Nobody's error."""
-        passage.error = {"error": "client-left"}
+        """Nobody's error; and none at all where the client had all that it came for."""
+        if not (passage.client.started and passage.client.is_whole):
+            passage.error = {"error": "client-left"}
         passage.client.abort()
 
     def _account(self, passage: Passage) -> None:

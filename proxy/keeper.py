@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from proxy.errors import Interrupted, OriginTimeout, ProxyError, ResponseTooLarge, ShuttingDown, StoreUnavailable
+from proxy.errors import Busy, Interrupted, OriginTimeout, ProxyError, ResponseTooLarge, ShuttingDown, StoreUnavailable
 from proxy.exchange import Exchange
 from proxy.message import ResponseHead
 from proxy.operation import BodyRef, Failure, Operation
@@ -101,6 +101,7 @@ class Keeper:
             else:
                 await self._after_client_left(exchange, terms)
         finally:
+            accepted.cancel()  # if it is not done by now, it never will be
             if exchange.handed_over:
                 exchange.close()
 
@@ -129,10 +130,13 @@ class Keeper:
                 head, body = await self._collect(exchange, operation.id, terms)
         except TimeoutError:
             error: ProxyError = OriginTimeout(f"The exchange took more than {terms.timeout:g} seconds.")
+        except Busy as exc:  # a failed operation is final: nothing of it says to try again
+            error = OriginTimeout(exc.detail, error_type=exc.error_type)
         except StoreUnavailable as exc:
-            log.error("result not stored", operation=operation.short_id, reason=exc.detail)
+            log.error("result not stored", operation=operation.short_id, reason=exc.detail, cause=exc.cause)
             error = ProxyError("The result could not be stored.")
         except ProxyError as exc:
+            log.info("exchange failed", operation=operation.short_id, error=exc.code, cause=exc.cause)
             error = exc
         except Exception:
             log.exception("operation failed", operation=operation.short_id)
@@ -158,7 +162,9 @@ class Keeper:
             try:
                 await self._settle_now(operation)
             except StoreUnavailable as exc:
-                log.warning("operation not settled yet", operation=operation.short_id, reason=exc.detail)
+                log.warning(
+                    "operation not settled yet", operation=operation.short_id, reason=exc.detail, cause=exc.cause
+                )
                 await asyncio.sleep(pause)
             else:
                 return

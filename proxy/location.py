@@ -53,6 +53,7 @@ class WayBack:
         if path is None or not self._points_at_origin(reference, host_sent):
             return value
         if not (reference.authority and client.host):
+            path = b"/." + path if path.startswith(b"//") else path  # else its beginning would name another host
             return b"".join(reference._replace(scheme=b"", authority=b"", path=path))
         scheme = client.scheme.encode() + b":" if reference.scheme else b""
         return b"".join(reference._replace(scheme=scheme, authority=b"//" + client.host, path=path))

@@ -8,13 +8,15 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from proxy.config import LogSettings
+from proxy.logwriter import LogWriter, to_standard_error
 from proxy.operation import Operation
 
 SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
-def configure_logging(settings: LogSettings) -> None:
+def configure_logging(settings: LogSettings) -> LogWriter:
     """Write log lines to standard error: for people on a terminal, as JSON elsewhere."""
+    writer = LogWriter(to_standard_error)
     console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
     as_json = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
@@ -26,9 +28,10 @@ def configure_logging(settings: LogSettings) -> None:
             *([structlog.dev.ConsoleRenderer(sort_keys=False)] if console else as_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: writer,
         cache_logger_on_first_use=True,
     )
+    return writer
 
 
 def _readable(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:

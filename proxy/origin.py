@@ -5,6 +5,7 @@ close them itself. Whoever finds no room waits its turn, first come, first serve
 """
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections import deque
@@ -152,6 +153,8 @@ class Origin:
         except ConnectionRefusedError as exc:
             raise OriginUnreachable("The origin refused the connection.", error_type="connection_refused") from exc
         except OSError as exc:
+            if exc.errno in (errno.EMFILE, errno.ENFILE):
+                raise Busy("Too many files and connections are open.") from exc
             raise OriginUnreachable("The origin could not be reached.") from exc
 
     async def _addresses(self) -> Sequence[AddrInfoType]:

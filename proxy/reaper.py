@@ -30,12 +30,14 @@ class Reaper:
                 await self.settle_orphans()
                 await self._store.expire(self._now())
             except StoreUnavailable as exc:
-                log.warning("store not swept", reason=exc.detail)
+                log.warning("store not swept", reason=exc.detail, cause=exc.cause)
             await asyncio.sleep(ROUND)
 
     async def settle_orphans(self) -> None:
         """Settle what dead processes left running as interrupted: its effect at the origin is unknown."""
-        for orphan in await self._store.orphans():
-            interrupted = orphan.failed(Failure.of(Interrupted()), self._now())
-            if await self._store.settle(interrupted):
-                self._on_settled(interrupted)
+        await asyncio.gather(*map(self._settle, await self._store.orphans()))  # at once: a store commits them together
+
+    async def _settle(self, orphan: Operation) -> None:
+        interrupted = orphan.failed(Failure.of(Interrupted()), self._now())
+        if await self._store.settle(interrupted):
+            self._on_settled(interrupted)

@@ -4,17 +4,22 @@ llhttp (through httptools) splits the stream; what it lets through and a proxy m
 """
 
 import asyncio
+import re
 from collections import deque
 from typing import Final
 
 import httptools
 
 from proxy.errors import OriginBrokeOff, OriginError, OriginMalformed, OriginTimeout
+from proxy.grammar import number
 from proxy.message import Field, Fields, ResponseHead, has_body
 
 VERSIONS: Final = {"1.0": (1, 0), "1.1": (1, 1)}
+ENDLESS: Final = "The origin's response has too much chunk framing, or too long a trailer section."
 SWITCHING_PROTOCOLS: Final = 101
 FIRST_FINAL: Final = 200
+
+_FORBIDDEN: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9112 section 4, RFC 9110 section 5.5
 
 
 class WentStale(OriginBrokeOff):
@@ -28,17 +33,18 @@ class Response:
     """The response to one request as it arrives: its head, then the pieces of its body."""
 
     __slots__ = (
-        "_fields", "_max_fields", "_method", "_reason", "_seen", "_waiter", "buffered", "complete", "error", "head", "length",
-        "parser", "persistent", "pieces", "until_close", "version",
+        "_fields", "_max_fields", "_method", "_overhead", "_reason", "_waiter", "buffered", "complete", "error", "head", "length",
+        "parser", "persistent", "pieces", "until_close", "untouched", "version",
     )  # fmt: skip
 
     def __init__(self, method: str, max_fields: int, *, lenient: bool) -> None:
         self._method = method
         self._max_fields = max_fields
-        self._seen = 0  # bytes of header sections, interim ones too
+        self._overhead = 0  # bytes of fields or framing since the last that was of use
         self._reason = b""
         self._fields: list[Field] = []
         self._waiter: asyncio.Future[None] | None = None
+        self.untouched = True  # whether not a byte of it has come
         self.head: ResponseHead | None = None
         self.version = (1, 1)
         self.length: int | None = None  # of the body, where it is known in advance
@@ -78,16 +84,19 @@ class Response:
             self._interim(status)
             return
         head = ResponseHead(status, self._reason, Fields(self._fields))
-        if self._seen > self._max_fields:  # else there is no need to count
+        if self._overhead > self._max_fields:  # else there is no need to count
             self._measure(head)
+        if _FORBIDDEN.search(b"".join([head.reason, *[value for _, value in head.fields]])):
+            raise OriginMalformed("The origin's response has a control character in its head.")
         self._frame(head)
-        self.head = head
+        self.head, self._overhead = head, 0
         self.wake()
 
     def on_body(self, piece: bytes) -> None:
         if self.complete:
             self.persistent = False  # surplus: a body on HEAD, say
             return
+        self._overhead = 0
         self.pieces.append(piece)
         self.buffered += len(piece)
 
@@ -99,7 +108,7 @@ class Response:
         """Drop a 1xx: `Expect` is answered by the proxy, and nothing ever asked the origin to switch protocols."""
         if status == SWITCHING_PROTOCOLS or status < 100:
             raise OriginMalformed("The origin's response has a status code that cannot be here.")
-        self._reason, self._fields = b"", []
+        self._reason, self._fields, self._overhead = b"", [], 0
 
     def _measure(self, head: ResponseHead) -> None:
         size = len(head.reason) + sum(len(name) + len(value) + 4 for name, value in head.fields)
@@ -119,7 +128,7 @@ class Response:
         if not has_body(self._method, head.status):
             self.length, self.complete = 0, True
         elif length is not None:
-            self.length = int(length)  # digits only, once, and without Transfer-Encoding: llhttp has seen to it
+            self.length = number(length)  # digits, once, and without Transfer-Encoding: llhttp has seen to it
         else:
             self.until_close = not codings
         options = set(head.fields.members(b"connection"))
@@ -130,14 +139,14 @@ class Response:
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the origin. Whatever is wrong with them becomes `error`, unless the response had ended."""
-        if self.head is None:
-            self._seen += len(data)
+        self.untouched = False
+        self._overhead += len(data)
         try:
             self.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
             self._surplus_or_error(exc)
-        if self.head is None and self.error is None and self._seen > self._max_fields:
-            self.error = _head_too_large()
+        if self._overhead > self._max_fields and self.error is None and not self.complete:
+            self.error = _head_too_large() if self.head is None else OriginMalformed(ENDLESS)
         self.wake()
 
     def end_of_stream(self, *, clean: bool) -> None:
@@ -146,7 +155,7 @@ class Response:
             return
         if self.until_close and clean:
             self.complete = True
-        elif self.head is None and self._seen == 0:
+        elif self.untouched:
             self.error = WentStale("The origin closed the connection without an answer.")
         else:
             self.error = OriginBrokeOff("The origin closed the connection before its response was complete.")

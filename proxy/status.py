@@ -7,7 +7,7 @@ from typing import Final, assert_never
 
 from proxy import monitor
 from proxy.client import ClientRequest
-from proxy.errors import ExpiredOperation, MethodNotAllowed, RangeNotSatisfiable, UnknownOperation
+from proxy.errors import ExpiredOperation, MethodNotAllowed, RangeNotSatisfiable, StoreUnavailable, UnknownOperation
 from proxy.forwarded import Client
 from proxy.message import Fields, Reply, RequestHead, ResponseHead, has_body
 from proxy.operation import Operation, State
@@ -176,7 +176,11 @@ class StatusMonitor:
             await request.end()
             return
         async with aclosing(self._store.body(operation, start, stop)) as pieces:
-            first = await anext(pieces)  # a body that is gone or torn is found out before a byte is sent
+            try:
+                first = await anext(pieces)  # a body that is gone or torn is found out before a byte is sent
+            except StoreUnavailable:
+                await self._find(request, operation.id)  # deleted or expired a moment ago: then that is the answer
+                raise
             request.begin(head, stop - start)
             await request.write(first)
             await stream(request, pieces)

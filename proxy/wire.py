@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpRequestParser, RawRequestMessage
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from proxy.client import ClientRequest
 from proxy.clock import Clock
@@ -257,6 +257,8 @@ class _Message:
         head = RequestHead(message.method, raw_target(message.path), fields, message.version)
         # llhttp lets keep-alive win over close in HTTP/1.0: RFC 9112 section 9.3 has it the other way round.
         closes = message.should_close or b"close" in fields.members(b"connection")
+        # aiohttp loses what follows the content of a request that asks for an upgrade.
+        closes = closes or (message.upgrade and payload is not EMPTY_PAYLOAD)
         self.request = ClientRequest(head, payload, protocol, keep_alive=not closes)
         self.connection = protocol
         self.writer = writer

@@ -22,7 +22,7 @@ RINGS = {
     ],
     "clock": ["clock"],
     "store": ["store"],
-    "logs": ["observe"],
+    "logs": ["logwriter", "observe"],
     "origin side": ["spool", "response", "connection", "origin", "exchange"],
     "client side": ["client", "parser", "wire", "relay"],
     "keepers": ["keeper", "reaper"],

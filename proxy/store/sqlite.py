@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from proxy.errors import StoreUnavailable
 from proxy.operation import Operation
@@ -26,6 +26,8 @@ from proxy.store.threads import Threads
 from proxy.store.tokens import is_token, require_token
 from proxy.store.watch import Watch
 
+MOVED: Final = "The store's database is no longer in its place. What runs goes on; restart to take operations again."
+
 
 @asynccontextmanager
 async def open_sqlite(folder: Path, max_size: int, keeper: str) -> AsyncIterator[Store]:
@@ -37,7 +39,7 @@ async def open_sqlite(folder: Path, max_size: int, keeper: str) -> AsyncIterator
                 Lane("store-writes", database, "BEGIN IMMEDIATE") as writes,
                 Lane("store-reads", database, "BEGIN") as reads,
             ):
-                store = SqliteStore(folder, max_size, writes, reads, threads)
+                store = SqliteStore(folder, max_size, writes, reads, threads, keeper=keeper)
                 async with store.watching():
                     yield store
 
@@ -67,7 +69,12 @@ def _open_folder(folder: Path, keeper: str) -> IO[bytes]:
 class SqliteStore:
     """See Store. Built by open_sqlite."""
 
-    def __init__(self, folder: Path, max_size: int, writes: Lane, reads: Lane, threads: Threads) -> None:
+    def __init__(
+        self, folder: Path, max_size: int, writes: Lane, reads: Lane, threads: Threads, *, keeper: str
+    ) -> None:
+        self._file = folder / "operations.db"
+        self._inode: int | None = self._file.stat().st_ino  # None: it is no longer in its place
+        self._keeper = keeper
         self._max_size = max_size
         self._writes = writes
         self._reads = reads
@@ -83,6 +90,8 @@ class SqliteStore:
 
     async def create(self, operation: Operation) -> None:
         require_token(operation.id)
+        if self._inode is None:
+            raise StoreUnavailable(MOVED)
         if not await self._writes.run(partial(statements.insert, operation, self._max_size)):
             raise StoreUnavailable("The store is full.")
 
@@ -117,6 +126,7 @@ class SqliteStore:
         return found
 
     async def expire(self, now: float) -> int:
+        await self._threads.run(self._look_for_file)
         touched = 0
         while swept := await self._writes.run(partial(statements.sweep, now), self._dropped):
             touched += len(swept)
@@ -131,8 +141,18 @@ class SqliteStore:
             self._watch.wake(id)
         self._bodies.drop([id for id, in_file in rows if in_file])
 
+    def _look_for_file(self) -> None:
+        """Make sure that what is written will be found again. SQLite itself does not mind if its file is gone."""
+        try:
+            if self._file.stat().st_ino != self._inode:
+                self._inode = None
+        except OSError:
+            self._inode = None
+        if self._inode is None:
+            raise StoreUnavailable(MOVED)
+
     def _dead(self, keepers: list[str]) -> list[str]:
-        return [keeper for keeper in keepers if not self._keepers.is_alive(keeper)]
+        return [keeper for keeper in keepers if keeper != self._keeper and not self._keepers.is_alive(keeper)]
 
     async def _running_of(self, keeper: str) -> list[Operation]:
         found: list[Operation] = []

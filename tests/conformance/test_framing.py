@@ -185,3 +185,9 @@ async def test_rfc9112_6_3_a_request_without_framing_has_no_content(client: RawC
     assert request.fields_named(b"content-length") + request.fields_named(b"transfer-encoding") == []
     await client.send(SMUGGLED)
     assert (await client.response()).status == 201
+
+
+async def test_rfc9110_8_6_content_length_may_have_leading_zeros(client: RawClient, origin: ScriptedOrigin) -> None:
+    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"0" * 5000 + b"2\r\n\r\nok")
+    assert (await client.response()).status == 200
+    assert [request.body for request in origin.requests] == [b"ok"]

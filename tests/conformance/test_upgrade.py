@@ -21,18 +21,26 @@ UPGRADES = [pytest.param(WEBSOCKET, id="websocket"), pytest.param(H2C, id="h2c")
 
 
 @pytest.mark.parametrize("fields", UPGRADES)
-@pytest.mark.parametrize("body", [None, b"body"], ids=["no content", "content"])
 async def test_rfc9110_7_8_an_upgrade_is_stripped_and_the_connection_goes_on(
-    client: RawClient, origin: ScriptedOrigin, fields: list[Field], body: bytes | None
+    client: RawClient, origin: ScriptedOrigin, fields: list[Field]
 ) -> None:
     for number in range(2):
-        response = await client.exchange("GET", b"/", fields, body)
+        response = await client.exchange("GET", b"/", fields)
         assert (response.status, response.fields_named(b"upgrade")) == (200, [])
         received = origin.requests[number]
         assert received.fields_named(b"upgrade") + received.fields_named(b"http2-settings") == []
         assert b"upgrade" not in b"".join(received.fields_named(b"connection")).lower()
-        assert received.body == (body or b"")
     assert (await client.exchange("POST", b"/", (), b"body")).status == 200
+
+
+@pytest.mark.parametrize("fields", UPGRADES)
+async def test_an_upgrade_with_content_is_the_last_request_of_its_connection(
+    client: RawClient, origin: ScriptedOrigin, fields: list[Field]
+) -> None:
+    await client.send(request("POST", b"/1", fields, b"body") + request("GET", b"/2"))
+    response = await client.response()
+    assert (response.status, response.field(b"connection")) == (200, b"close")
+    assert [(received.target, received.body) for received in origin.requests] == [(b"/1", b"body")]
 
 
 @pytest.mark.parametrize("fields", UPGRADES)

@@ -5,6 +5,7 @@ import json
 from tests.raw_client import Response
 
 TITLES = {
+    "loop-detected": "The request has come through this proxy too often",
     "shutting-down": "The proxy is shutting down",
     "bad-request": "The request is malformed or ambiguous",
     "busy": "Too much is going on at once",

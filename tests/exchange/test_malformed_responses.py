@@ -6,7 +6,7 @@ from tests.conftest import Settings
 from tests.exchange.conftest import ClientVia
 from tests.exchange.problems import assert_problem
 from tests.raw_client import RawClient
-from tests.scripted_origin import ScriptedOrigin, answer, close, send
+from tests.scripted_origin import ScriptedOrigin, answer, close, send, stall, trickle
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -100,7 +100,7 @@ async def test_malformed_chunks_break_the_response_off(
         pytest.param(OK + b"X: y\r\n" * 1000 + b"Content-Length: 2\r\n\r\nok", id="many fields"),
         pytest.param(OK + b"X: " + b"x" * 5000, id="no end of a field"),
         pytest.param(b"HTTP/1.1 200 " + b"x" * 5000, id="no end of the reason"),
-        pytest.param(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000, id="no end of interim responses"),
+        pytest.param(b"HTTP/1.1 103 Early Hints\r\nX: " + b"x" * 5000, id="no end of an interim response"),
     ],
 )
 async def test_a_header_section_has_a_limit(client_via: ClientVia, origin: ScriptedOrigin, head: bytes) -> None:
@@ -108,6 +108,54 @@ async def test_a_header_section_has_a_limit(client_via: ClientVia, origin: Scrip
     client = await client_via(limits={"max_fields": "4KiB"})
     response = await client.exchange("GET", b"/")
     assert_problem(response, 502, "origin-malformed", "http_response_header_section_size")
+
+
+async def test_interim_responses_do_not_add_up(client_via: ClientVia, origin: ScriptedOrigin) -> None:
+    origin.script(send(b"HTTP/1.1 102 Processing\r\n\r\n" * 1500), answer(200, body=b"at last"))
+    client = await client_via(limits={"max_fields": "4KiB"})
+    assert (await client.exchange("GET", b"/")).body == b"at last"
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        pytest.param(b"0\r\nX-Trailer: " + b"x" * 1_000_000, id="trailer"),
+        pytest.param(b"0\r\n" + b"X-Trailer: x\r\n" * 100_000, id="trailers"),
+        pytest.param(b"2;" + b"x" * 1_000_000, id="chunk extension"),
+    ],
+)
+async def test_framing_without_content_has_a_limit(
+    client_via: ClientVia, origin: ScriptedOrigin, endless: bytes
+) -> None:
+    origin.script(send(OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n" + endless), stall())
+    client = await client_via(limits={"max_fields": "4KiB"})
+    response = await client.exchange("GET", b"/")
+    assert (response.status, response.complete, response.body) == (200, False, b"ok")
+
+
+async def test_framing_does_not_keep_a_silent_origin_alive(client_via: ClientVia, origin: ScriptedOrigin) -> None:
+    head = OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n2;"
+    origin.script(send(head), trickle(b"x" * 1000, pause=0.05))
+    client = await client_via({"idle_timeout": "300ms"})
+    response = await client.exchange("GET", b"/")
+    assert (response.complete, response.body) == (False, b"ok")
+    await origin.connection_closed()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"HTTP/1.1 200 O\x01K\r\nContent-Length: 0\r\n\r\n", id="in the reason"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: a\x00b\r\nContent-Length: 0\r\n\r\n", id="in a value"),
+    ],
+)
+@pytest.mark.parametrize("lenient", [False, True], ids=["strict", "lenient"])
+async def test_control_characters_go_no_further(
+    client_via: ClientVia, origin: ScriptedOrigin, head: bytes, *, lenient: bool
+) -> None:
+    origin.script(send(head))
+    client = await client_via(legacy={"lenient": lenient})
+    assert_problem(await client.exchange("GET", b"/"), 502, "origin-malformed", "http_protocol_error")
 
 
 async def test_the_limit_is_for_the_head_and_not_for_what_comes_with_it(

@@ -1,8 +1,11 @@
 """An operation without a usable response says so, and is never taken for a success (contract 4 and 6, P3)."""
 
+import asyncio
+import errno
 import json
 from typing import Any
 
+import aiohappyeyeballs
 import pytest
 
 from tests.operations.conftest import Start
@@ -25,6 +28,23 @@ def assert_failed(response: Response, status: int, code: str, error_type: str, p
     assert set(told) == {"type", "title", "status", "detail", "instance", "code"}
     assert all(told.values())
     assert not [word for word in INTERNALS if word in json.dumps(told)]
+
+
+async def test_without_a_file_descriptor_there_is_no_connection(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = asyncio.Event()
+    gate.set()
+
+    async def connect(*_: object, **__: object) -> None:
+        await gate.wait()
+        raise OSError(errno.EMFILE, "too many")
+
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", connect)
+    now = await house.ask("GET", b"/")
+    assert (now.status, document(now)["code"], now.field(b"retry-after")) == (503, "busy", b"1")
+    gate.clear()
+    path = await house.accepted()
+    gate.set()  # a failed operation is final: nothing of it says to try again
+    assert_failed(await house.outcome(path), 504, "origin-timeout", "connection_limit_reached", path)
 
 
 @both_stores

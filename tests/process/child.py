@@ -38,7 +38,11 @@ Line = dict[str, Any]
 class Child:
     """`python -m proxy serve` with these settings, serving from `async with` on."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, *, reads_log: bool = True) -> None:
+        """Without `reads_log`, nobody reads on after the child has begun to serve, until its end is waited for."""
+        self._reads_on = asyncio.Event()
+        if reads_log:
+            self._reads_on.set()
         self.lines: list[Line] = []
         self.stderr = ""
         self._file = folder / "proxy.yaml"
@@ -83,6 +87,7 @@ class Child:
 
     async def exit_code(self) -> int:
         """How it ended, once it has."""
+        self._reads_on.set()
         async with asyncio.timeout(LIMIT):
             await self._reader
             return await self._process.wait()
@@ -109,6 +114,7 @@ class Child:
             assert "Traceback" not in self.stderr, self.stderr
 
     async def _end(self) -> None:
+        self._reads_on.set()
         with suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
@@ -121,6 +127,8 @@ class Child:
             if raw.startswith(b"{"):
                 self.lines.append(json.loads(raw))
             self._changed.notify()
+            if self._find("serving"):
+                await self._reads_on.wait()
         self._changed.notify()
 
     def _find(self, event: str) -> Line | None:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from signal import SIGTERM
 from typing import NamedTuple
 
 import pytest
@@ -134,3 +135,17 @@ async def test_operators_and_clients_have_doors_of_their_own(child: Child, origi
         assert (await child.ask("GET", target)).status == 200
     assert [request.target for request in origin.requests] == [b"/livez", b"/metrics"], "clients may have such paths"
     assert (await child.operator_asks(b"/reports")).status == 404
+
+
+async def test_a_log_that_nobody_reads_stops_nothing(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    async with (
+        Child(stored_settings(origin.url, tmp_path), tmp_path, reads_log=False) as child,
+        child.client() as client,
+    ):
+        for _ in range(1000):  # more lines than a pipe takes
+            assert (await client.exchange("GET", b"/")).status == 200
+        later = await client.exchange("POST", b"/", [LATER], b"x")
+        done = await client.exchange("GET", path_of(later), [(b"Prefer", b"wait=10")])
+        assert done.fields_named(b"asyncresult") == [b"200"]
+        child.signal(SIGTERM)
+        assert await child.exit_code() == 0

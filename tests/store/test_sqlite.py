@@ -296,6 +296,28 @@ async def test_the_operations_of_a_living_process_are_no_orphans(folder: Path, s
     assert await store.orphans() == await other.orphans() == [gone]
 
 
+async def test_a_process_does_not_take_itself_for_dead_where_its_lock_was_removed(folder: Path, store: Store) -> None:
+    await store.create(running())
+    (folder / "keepers" / KEEPER).unlink()
+    assert await store.orphans() == []
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["removed", "replaced"])
+async def test_a_database_that_is_no_longer_in_its_place_takes_no_operations(
+    folder: Path, store: Store, *, again: bool
+) -> None:
+    before = running()
+    await store.create(before)
+    (folder / "operations.db").rename(folder / "moved.db")
+    if again:
+        (folder / "operations.db").touch()
+    with pytest.raises(StoreUnavailable, match="place"):
+        await store.expire(0)
+    with pytest.raises(StoreUnavailable, match="place"):
+        await store.create(running())
+    assert await store.get(before.id) == before
+
+
 async def test_orphans_are_found_however_many_there_are(store: Store) -> None:
     orphans = [running("long-gone") for _ in range(250)]
     await asyncio.gather(*map(store.create, orphans))

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from proxy.cli import main
 from proxy.config import Limits, Match, OriginSettings, OriginTls, RespondAsync, Route, StoreSettings, load
+from proxy.demo import TOUR
 from proxy.errors import ProxyError
 
 ROOT: Final = Path(__file__).parents[2]
@@ -18,6 +19,8 @@ DOCUMENTS: Final = {
     str(file.relative_to(ROOT)): file.read_text() for file in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 }
 HTTP: Final = DOCUMENTS["docs/http.md"]
+OPERATIONS: Final = DOCUMENTS["docs/operations.md"]
+SOURCE: Final = "".join(file.read_text() for file in ROOT.glob("proxy/**/*.py"))
 
 FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED: Final = re.compile(r"^    (.*)$", re.MULTILINE)
@@ -79,6 +82,11 @@ def test_make_targets_that_are_shown_exist() -> None:
     assert {"run", "test", "serve"} <= words_after("make") <= targets
 
 
+def test_the_tour_of_the_readme_is_the_one_that_the_demo_prints() -> None:
+    shown = re.findall(r"^    \$ (.*)$", DOCUMENTS["README.md"], re.MULTILINE)
+    assert shown == [line for line in TOUR.splitlines() if "curl -" in line]
+
+
 LINKS: Final = [
     pytest.param(name, target, id=f"{name} to {target}")
     for name, text in DOCUMENTS.items()
@@ -128,6 +136,17 @@ def test_keys_that_are_named_exist(document: str) -> None:
     named = re.findall(r"`((?:limits|store|origin|route)(?:\.\w+)*)\.(\w+)\b", DOCUMENTS[document])
     assert named
     assert [(section, key) for section, key in named if key not in SECTIONS[section].model_fields] == []
+
+
+def test_metrics_are_documented_as_they_are() -> None:
+    documented = re.findall(r"\brespond_async_\w+?(?=_total\b|\b)", OPERATIONS)
+    assert set(documented) == set(re.findall(r'"(respond_async_\w+)"', SOURCE))
+
+
+def test_log_events_are_documented_as_they_are() -> None:
+    calls = re.findall(r'(?:\blog|get_logger\(\))\.(\w+)\(\s*"([a-z ]+)"', SOURCE)
+    logged = {(event, "error" if level == "exception" else level) for level, event in calls}
+    assert set(re.findall(r"^\| `([a-z ]+)` \| (info|warning|error) \|", OPERATIONS, re.MULTILINE)) == logged
 
 
 def test_the_way_through_the_code_passes_every_module() -> None:

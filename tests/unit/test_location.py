@@ -66,6 +66,10 @@ def test_a_client_that_named_no_host_gets_a_path() -> None:
     assert led_back(b"http://backend:8000/app/x", client=CLIENT._replace(host=b"")) == b"/legacy/x"
 
 
+def test_a_path_that_begins_with_two_slashes_does_not_become_a_host() -> None:
+    assert led_back(b"/app//evil.example/", Paths(add=b"/app")) == b"/.//evil.example/"
+
+
 def test_a_relative_reference_stays_relative_where_nothing_was_added() -> None:
     assert led_back(b"x/y", Paths(b"/legacy")) == b"x/y"
 

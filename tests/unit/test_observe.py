@@ -30,10 +30,11 @@ def logging() -> Iterator[None]:
     structlog.configure(**before)
 
 
-def test_json_lines_begin_with_when_and_what(logging: None, capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging(LogSettings(level="info", format="json"))
+def test_json_lines_begin_with_when_and_what(logging: None, capfd: pytest.CaptureFixture[str]) -> None:
+    writer = configure_logging(LogSettings(level="info", format="json"))
     structlog.get_logger().info("something happened", fact=1)
-    out, err = capsys.readouterr()
+    writer.close()
+    out, err = capfd.readouterr()
     assert out == ""
     line = json.loads(err)
     assert list(line) == ["timestamp", "level", "event", "fact"]
@@ -41,33 +42,37 @@ def test_json_lines_begin_with_when_and_what(logging: None, capsys: pytest.Captu
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", line["timestamp"])
 
 
-def test_a_traceback_is_part_of_its_line(logging: None, capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging(LogSettings(format="json"))
+def test_a_traceback_is_part_of_its_line(logging: None, capfd: pytest.CaptureFixture[str]) -> None:
+    writer = configure_logging(LogSettings(format="json"))
     try:
         int("cause")
     except ValueError:
         structlog.get_logger().exception("it failed")
-    [line] = capsys.readouterr().err.splitlines()
+    writer.close()
+    [line] = capfd.readouterr().err.splitlines()
     assert "ValueError: invalid literal" in json.loads(line)["exception"]
 
 
-def test_lines_below_the_level_are_not_written(logging: None, capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging(LogSettings(level="warning", format="json"))
+def test_lines_below_the_level_are_not_written(logging: None, capfd: pytest.CaptureFixture[str]) -> None:
+    writer = configure_logging(LogSettings(level="warning", format="json"))
     structlog.get_logger().info("not this")
     structlog.get_logger().warning("this")
-    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["this"]
+    writer.close()
+    assert [json.loads(line)["event"] for line in capfd.readouterr().err.splitlines()] == ["this"]
 
 
-def test_without_a_terminal_auto_is_json(logging: None, capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging(LogSettings(format="auto"))
+def test_without_a_terminal_auto_is_json(logging: None, capfd: pytest.CaptureFixture[str]) -> None:
+    writer = configure_logging(LogSettings(format="auto"))
     structlog.get_logger().info("something happened")
-    assert json.loads(capsys.readouterr().err)["event"] == "something happened"
+    writer.close()
+    assert json.loads(capfd.readouterr().err)["event"] == "something happened"
 
 
-def test_the_console_format_is_for_people(logging: None, capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging(LogSettings(format="console"))
+def test_the_console_format_is_for_people(logging: None, capfd: pytest.CaptureFixture[str]) -> None:
+    writer = configure_logging(LogSettings(format="console"))
     structlog.get_logger().info("something happened", fact=1)
-    err = capsys.readouterr().err
+    writer.close()
+    err = capfd.readouterr().err
     assert "something happened" in err
     assert not err.startswith("{")
 
