@@ -67,5 +67,9 @@ def prepare(path: Path) -> None:
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that begins transactions only when told to."""
     connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
-    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
     return connection
