@@ -16,15 +16,13 @@ from proxy.config import Limits
 from proxy.errors import BadRequest, RequestTimeout, RequestTooLarge
 from proxy.forwarded import Peer
 from proxy.grammar import number
-from proxy.message import Field, Reply, RequestHead, ResponseHead, has_body
+from proxy.message import CONTENT_LENGTH, LAST_CHUNK, Field, Reply, RequestHead, ResponseHead, chunk, has_body
 from proxy.spool import NO_CONTENT, Content
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 CLOSE: Final[Field] = (b"Connection", b"close")
 KEEP_ALIVE: Final[Field] = (b"Connection", b"keep-alive")
 CHUNKED: Final[Field] = (b"Transfer-Encoding", b"chunked")
-LAST_CHUNK: Final = b"0\r\n\r\n"
-CONTENT_LENGTH: Final = frozenset({b"content-length"})
 
 
 class Link(Protocol):
@@ -195,10 +193,10 @@ class ClientRequest:
         return () if self.head.version >= (1, 1) else (KEEP_ALIVE,)
 
     def _encoded(self, piece: bytes) -> bytes:
-        if self._bodiless or not piece:
+        if self._bodiless:
             return b""
         self.sent += len(piece)
-        return b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece
+        return chunk(piece) if self._chunked else piece
 
     async def _send(self, data: bytes) -> None:
         if self._pending:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from proxy.connection import Connection
 from proxy.errors import OriginBrokeOff
-from proxy.message import RequestHead, ResponseHead
+from proxy.message import LAST_CHUNK, RequestHead, ResponseHead, chunk
 from proxy.origin import Origin
 from proxy.response import WentStale
 from proxy.spool import Content
@@ -20,7 +20,6 @@ from proxy.spool import Content
 T = TypeVar("T")
 
 CLOSED: Final = "The exchange was closed before its response was complete."
-LAST_CHUNK: Final = b"0\r\n\r\n"
 REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -160,8 +159,7 @@ class Exchange:
         connection.sent_whole()
 
     def _encoded(self, piece: bytes) -> bytes:
-        chunked = piece and self._content.length is None  # an empty chunk would be the last
-        return b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
+        return chunk(piece) if self._content.length is None else piece
 
     @property
     def _last_chunk(self) -> bytes:

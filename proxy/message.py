@@ -10,6 +10,8 @@ from typing import NamedTuple, Self
 Field = tuple[bytes, bytes]
 
 CRLF = b"\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+CONTENT_LENGTH = frozenset({b"content-length"})  # for `without`
 
 
 class Fields(tuple[Field, ...]):
@@ -78,6 +80,11 @@ class Reply(NamedTuple):
 
     head: ResponseHead
     content: bytes = b""
+
+
+def chunk(piece: bytes) -> bytes:
+    """Content as one chunk (RFC 9112 section 7.1); nothing of nothing, because an empty chunk would be the last."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
 
 
 def has_body(method: str, status: int) -> bool:

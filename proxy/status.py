@@ -9,7 +9,7 @@ from proxy import monitor
 from proxy.client import ClientRequest
 from proxy.errors import ExpiredOperation, MethodNotAllowed, RangeNotSatisfiable, StoreUnavailable, UnknownOperation
 from proxy.forwarded import Client
-from proxy.message import Fields, Reply, RequestHead, ResponseHead, has_body
+from proxy.message import CONTENT_LENGTH, Fields, Reply, RequestHead, ResponseHead, has_body
 from proxy.operation import Operation, State
 from proxy.prefer import parse
 from proxy.problem import NO_STORE, problem
@@ -19,7 +19,6 @@ from proxy.store import Store
 
 METHODS: Final = "GET, HEAD, DELETE, OPTIONS"
 OK: Final = 200
-CONTENT_LENGTH: Final = frozenset({b"content-length"})
 
 
 class StatusUrls:
