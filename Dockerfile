@@ -7,7 +7,7 @@ WORKDIR /build
 
 # The dependencies first: a change of our own code leaves this layer as it is.
 COPY requirements.lock .
-RUN pip install --require-hashes --only-binary :all: --requirement requirements.lock
+RUN pip install --require-hashes --no-deps --only-binary :all: --requirement requirements.lock
 
 COPY pyproject.toml README.md LICENSE ./
 COPY proxy proxy

@@ -36,10 +36,11 @@ test: lint
 $(BIN)/pip:
 	sh .ci/make-venv $(VENV)
 
-# The stamps carry the time of the last installation. The second command adds our own package and the command.
+# The lock files name everything, so pip resolves nothing (`--no-deps`): where it does, older ones refuse `name[extra]`
+# once a newer `name` is out. The stamps carry the time of the last installation. The second command adds our own package and the command.
 $(VENV)/%.stamp: $(BIN)/pip
 	@echo 'Installing into $(VENV), once.'
-	$(PIP) install --require-hashes --only-binary :all: --requirement $(filter %.lock,$^)
+	$(PIP) install --require-hashes --no-deps --only-binary :all: --requirement $(filter %.lock,$^)
 	$(PIP) install --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
