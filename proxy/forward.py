@@ -179,6 +179,7 @@ class Forwarder:
         return Operation(
             id=operation_id,
             route=self._route.name,
+            origin=self._route.origin,
             keeper=self._context.keeper_id,
             request=RequestSummary(head.method, f"{client.scheme}://{authority.decode('ascii')}{target}"),
             created=self._context.clock.now(),

@@ -13,12 +13,22 @@ import pytest
 
 from proxy.errors import StoreUnavailable
 from proxy.operation import Operation
-from proxy.store import Store, Usage, open_store, statements
+from proxy.store import Store, Usage, changes, open_store, queries
 from proxy.store.lane import LARGEST_GROUP, Lane
 from proxy.store.sqlite import SqliteStore
-from tests.store.samples import AMPLE, HEAD, KEEPER, body_of, completed, full_disk, running, stored
-
-LARGE = bytes(range(256)) * 2500
+from tests.store.samples import (
+    AMPLE,
+    HEAD,
+    KEEPER,
+    LARGE,
+    NOTHING,
+    body_of,
+    completed,
+    full_disk,
+    queued,
+    running,
+    stored,
+)
 
 
 @pytest.fixture
@@ -67,14 +77,14 @@ async def test_everything_is_there_after_opening_again(folder: Path) -> None:
         assert await store.get(small.id) == small
         assert await store.get(large.id) == large
         assert await body_of(store, large) == LARGE
-        assert await store.usage() == Usage(0, 2, 5 + len(LARGE))
+        assert await store.usage() == Usage(0, 0, 2, 5 + len(LARGE))
 
 
 async def test_closing_leaves_one_database_file_and_no_old_locks(folder: Path) -> None:
     for keeper in ("first", "second"):
         async with open_store("sqlite", folder, AMPLE, keeper) as store:
             await store.create(running())
-    assert names(folder) == ["bodies", "keepers", "opening", "operations.db"]
+    assert names(folder) == ["bodies", "keepers", "opening", "operations.db", "requests"]
     assert names(folder / "keepers") == ["second"]
 
 
@@ -172,7 +182,7 @@ async def test_a_group_that_sqlite_rolled_back_fails_as_a_whole(store: SqliteSto
         store.create(before), store._writes.run(lose_the_transaction), store.create(after), return_exceptions=True
     )
     assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 3
-    assert await store.usage() == Usage(0, 0, 0)
+    assert await store.usage() == NOTHING
 
 
 async def test_a_failure_that_nobody_waits_for_is_dropped(store: SqliteStore) -> None:
@@ -182,7 +192,7 @@ async def test_a_failure_that_nobody_waits_for_is_dropped(store: SqliteStore) ->
         task = group.create_task(store.create(operation))
         await asyncio.sleep(0)
         task.cancel()
-    assert await store.usage() == Usage(1, 0, 0)
+    assert await store.usage() == Usage(0, 1, 0, 0)
 
 
 async def test_a_change_that_fails_does_not_spoil_its_neighbours(store: SqliteStore) -> None:
@@ -221,19 +231,32 @@ async def test_those_who_wait_hear_of_a_settling_whose_caller_was_cancelled(stor
     assert waiter.result() == operation.dismissed(2000.0)
 
 
-async def test_every_scan_uses_an_index(store: SqliteStore) -> None:
-    queries: list[str] = []
-    await store._reads.run(lambda connection: connection.set_trace_callback(queries.append))
-    await store.orphans()
-    await store._reads.run(partial(statements.running_ids, -1))
-    await store._reads.run(partial(statements.running_of, KEEPER, ""))
-    await store._reads.run(partial(statements.sweep, 1.0))
-    await store._reads.run(partial(statements.body_files, ["A" * 22]))
+@pytest.mark.parametrize(
+    ("scan", "index"),
+    [
+        pytest.param(queries.keepers, "unsettled", id="keepers"),
+        pytest.param(partial(queries.unsettled_under, KEEPER, None), "unsettled", id="what a keeper has"),
+        pytest.param(partial(queries.unsettled_ids, -1), "unsettled", id="all ids"),
+        pytest.param(partial(queries.overdue, 1.0, None), "overdue", id="overdue"),
+        pytest.param(partial(queries.queued_before, queued()), "queued_for_origin", id="the line of an origin"),
+        pytest.param(partial(queries.queued_on, "reports"), "queued_on_route", id="the line of a route"),
+        pytest.param(partial(queries.unsettled_of, "client"), "unsettled_of_client", id="a client's"),
+        pytest.param(partial(queries.body_files, ["A" * 22]), "sqlite_autoindex_operations_1", id="bodies"),
+        pytest.param(partial(queries.request_files, ["A" * 22]), "sqlite_autoindex_requests_1", id="requests"),
+        pytest.param(partial(changes.sweep, 1.0), "due", id="expiry"),
+    ],
+)
+async def test_every_scan_uses_its_index(
+    store: SqliteStore, scan: Callable[[sqlite3.Connection], object], index: str
+) -> None:
+    asked: list[str] = []
+    await store._reads.run(lambda connection: connection.set_trace_callback(asked.append))
+    await store._reads.run(scan)
     await store._reads.run(lambda connection: connection.set_trace_callback(None))
-    asked = [query for query in queries if query.startswith("SELECT")]
-    plans = [await store._reads.run(partial(_plan, query)) for query in asked]
-    assert len(plans) == 5
-    assert [plan for plan in plans if "operations" in plan and "USING" not in plan] == []
+    [query] = [query for query in asked if query.startswith("SELECT")]
+    plan = await store._reads.run(partial(_plan, query))
+    assert f"INDEX {index} " in plan + " "
+    assert "TEMP B-TREE" not in plan
 
 
 def _plan(query: str, connection: sqlite3.Connection) -> str:
@@ -332,11 +355,11 @@ async def test_fullness_is_counted_for_all_processes_together(folder: Path, othe
 
 
 async def test_nothing_is_read_again_while_nothing_was_written(store: SqliteStore, other: Store) -> None:
-    version, _ = await store._reads.run(partial(statements.running_ids, -1))
-    assert await store._reads.run(partial(statements.running_ids, version)) == (version, None)
+    version, _ = await store._reads.run(partial(queries.unsettled_ids, -1))
+    assert await store._reads.run(partial(queries.unsettled_ids, version)) == (version, None)
     operation = running()
     await other.create(operation)
-    _, ids = await store._reads.run(partial(statements.running_ids, version))
+    _, ids = await store._reads.run(partial(queries.unsettled_ids, version))
     assert ids == {operation.id}
 
 
@@ -504,7 +527,7 @@ async def test_a_full_disk_makes_it_unavailable_until_there_is_room_again(folder
     assert isinstance(caught.value.__cause__, sqlite3.Error)
     assert str(folder) not in caught.value.detail
     assert await store.settle(before.dismissed(2000.0))
-    assert await store.usage() == Usage(0, 1, 0)
+    assert await store.usage() == Usage(0, 0, 1, 0)
 
 
 async def test_a_body_that_does_not_fit_leaves_nothing(folder: Path, store: Store) -> None:
@@ -534,7 +557,7 @@ async def _gap(store: Store) -> None:
 async def test_looking_for_what_others_change_survives_trouble(
     store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = statements.running_ids
+    look: Callable[[int, sqlite3.Connection], tuple[int, set[str] | None]] = queries.unsettled_ids
     failed = threading.Event()
 
     def fail_once(seen: int, connection: sqlite3.Connection) -> tuple[int, set[str] | None]:
@@ -543,7 +566,7 @@ async def test_looking_for_what_others_change_survives_trouble(
         failed.set()
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(statements, "running_ids", fail_once)
+    monkeypatch.setattr(queries, "unsettled_ids", fail_once)
     operation = running()
     await store.create(operation)
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
