@@ -14,7 +14,7 @@ from proxy.store.protocol import Quotas
 from proxy.store.queries import queued_on, unsettled_of
 from proxy.store.rows import encode, encode_request
 
-SWEPT_AT_ONCE: Final = 50  # rows: freeing the pages of their inline bodies takes about 15 ms at most
+SWEPT_AT_ONCE: Final = 25  # rows: overwriting the pages of their inline bodies takes 5 ms, on a busy disk 15
 
 
 class Dropped(NamedTuple):
@@ -53,7 +53,7 @@ def start(operation: Operation, connection: sqlite3.Connection) -> bool:
 def take_over(orphan: Operation, operation: Operation, connection: sqlite3.Connection) -> bool:
     """Compare and set: False if somebody else was first."""
     cursor = connection.execute(
-        "UPDATE operations SET keeper = ?, stage = ?, overdue = ?, growth = 0, record = ?"
+        "UPDATE operations SET keeper = ?, stage = ?, overdue = ?, record = ?"
         " WHERE id = ? AND keeper = ? AND stage = ?",
         (operation.keeper, operation.state.value, operation.overdue, encode(operation),
          orphan.id, orphan.keeper, orphan.state.value),
@@ -82,7 +82,7 @@ def settle(operation: Operation, connection: sqlite3.Connection) -> Dropped | No
     dropped = Dropped(operation.id, body=False, request=_has_request_file(operation.id, connection))
     size, content = (0, None) if operation.body is None else (operation.body.size, operation.body.inline)
     cursor = connection.execute(
-        "UPDATE operations SET stage = 'settled', due = ?, forgotten = ?, overdue = NULL, size = ?, record = ?, body = ?"
+        "UPDATE operations SET stage = 'settled', due = ?, forgotten = ?, size = ?, record = ?, body = ?"
         " WHERE id = ? AND keeper = ? AND due IS NULL",
         (operation.expires, operation.forgotten, size, encode(operation), content, operation.id, operation.keeper),
     )

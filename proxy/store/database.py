@@ -56,7 +56,7 @@ ALTER TABLE operations ADD COLUMN route TEXT NOT NULL DEFAULT '';
 ALTER TABLE operations ADD COLUMN origin TEXT NOT NULL DEFAULT '';
 ALTER TABLE operations ADD COLUMN client TEXT NOT NULL DEFAULT '';
 ALTER TABLE operations ADD COLUMN created REAL NOT NULL DEFAULT 0;
-ALTER TABLE operations ADD COLUMN overdue REAL;                        -- CLOCK_MONOTONIC; null unless running
+ALTER TABLE operations ADD COLUMN overdue REAL;                        -- CLOCK_MONOTONIC; while running
 ALTER TABLE operations ADD COLUMN growth INTEGER NOT NULL DEFAULT 0;   -- bytes of the body so far, while running
 ALTER TABLE operations ADD COLUMN held INTEGER                         -- bytes that it occupies now
     GENERATED ALWAYS AS (CASE stage WHEN 'running' THEN growth ELSE size END) VIRTUAL;

@@ -495,6 +495,16 @@ async def test_what_a_crash_left_is_removed_and_what_is_needed_stays(folder: Pat
     assert await body_of(other, unfinished.completed(HEAD, sink.ref, 2002.0)) == LARGE
 
 
+async def test_what_a_first_try_left_is_not_removed_under_the_hands_of_a_second(folder: Path, store: Store) -> None:
+    waiting = queued()
+    await store.create(waiting)
+    part = folder / "bodies" / waiting.id[:2] / (waiting.id + ".part")
+    part.parent.mkdir()
+    part.write_bytes(b"left")
+    await store.expire(2000.0)  # somebody may start it at this very moment, and write there
+    assert body_files(folder) == [part.name]
+
+
 async def test_a_body_still_being_written_for_nobody_is_left_to_its_writer(folder: Path, store: Store) -> None:
     operation = running()
     async with store.sink(operation.id) as sink:
