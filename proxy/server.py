@@ -25,6 +25,7 @@ from proxy.keeper import Keeper
 from proxy.listeners import Listener, listen, tls_context
 from proxy.observe import Metrics
 from proxy.origin import Origins
+from proxy.pool import Places
 from proxy.reaper import Reaper
 from proxy.routes import Routes
 from proxy.status import StatusMonitor, StatusUrls
@@ -95,7 +96,7 @@ async def serving(config: Config) -> AsyncIterator[Service]:
     keeper_id, url = secrets.token_urlsafe(ID_BYTES), config.store.url
     async with (
         open_store(url.kind, url.folder, config.store.max_size, keeper_id) as store,
-        Origins.opened(config.origins, config.limits.max_fields) as origins,
+        Origins.opened(config.origins, config.limits.max_fields, Places.alone()) as origins,
     ):
         service = Service(config, store, origins, keeper_id, Clock())
         await service.reaper.settle_orphans()

@@ -19,11 +19,12 @@ RINGS = {
     "configuration": ["config"],
     "decisions": [
         "prefer", "target", "forwarded", "location", "fields", "routes", "plan", "operation", "ranges", "problem", "monitor",
+        "places",
     ],
     "clock": ["clock"],
     "store": ["store"],
     "logs": ["logwriter", "observe"],
-    "origin side": ["spool", "response", "connection", "origin", "exchange"],
+    "origin side": ["spool", "response", "connection", "health", "servers", "pool", "checks", "origin", "exchange"],
     "client side": ["client", "parser", "wire", "relay"],
     "keepers": ["keeper", "reaper"],
     "requests": ["status", "forward", "handler"],
@@ -43,7 +44,7 @@ KNOWS = {
     "prometheus_client": {"observe"},
     "click": {"cli"},
     "uvloop": {"cli"},
-    "aiohappyeyeballs": {"origin"},
+    "aiohappyeyeballs": {"servers"},
 }
 
 # The only names that others may take from aiohttp beside the server side itself.

@@ -16,6 +16,7 @@ from proxy.config import Config
 from proxy.errors import StoreUnavailable
 from proxy.operation import BodyRef, KeptRequest, Operation
 from proxy.origin import Origins
+from proxy.pool import Places
 from proxy.server import Service
 from proxy.store import UNLIMITED, Quotas, Sink, Store, Usage, open_store
 from tests.raw_client import Field, RawClient, Response, request
@@ -182,7 +183,7 @@ class House:
     @property
     def in_use(self) -> int:
         """Connections to the origin that an exchange has."""
-        return self.origins["legacy"]._open
+        return len(self.origins["legacy"]._used)
 
     async def client(self) -> RawClient:
         """A new connection, closed at the end of the test."""
@@ -228,7 +229,7 @@ async def open_house(config: Config, keeper_id: str) -> AsyncIterator[House]:
     url, clock = config.store.url, TestClock()
     async with (
         open_store(url.kind, url.folder, config.store.max_size, keeper_id) as store,
-        Origins.opened(config.origins, config.limits.max_fields) as origins,
+        Origins.opened(config.origins, config.limits.max_fields, Places.alone()) as origins,
     ):
         flaky = Flaky(store)
         service = Service(config, flaky, origins, keeper_id, clock)
