@@ -30,6 +30,7 @@ from proxy.reaper import Reaper
 from proxy.routes import Routes
 from proxy.status import StatusMonitor, StatusUrls
 from proxy.store import Store, open_store
+from proxy.tally import Tally
 from proxy.wire import Server
 
 log = structlog.get_logger()
@@ -54,7 +55,7 @@ class Service:
         }
         handler = Handler(Routes(config.routes), forwarders, self._monitor, trusted, self.metrics)
         peer = partial(trusted.peer, tls=config.tls is not None)
-        self._front = Server(handler.handle, handler.refusal, peer, config.limits, clock)
+        self._front = Server(handler.handle, handler.refusal, peer, config.limits, clock, admitted=Tally(1).cell(0))
         self._config = config
         self.listeners: list[Listener] = []
         self.admin: Listener | None = None

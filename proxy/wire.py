@@ -28,6 +28,7 @@ from proxy.errors import Busy, ProxyError, RequestTimeout
 from proxy.forwarded import Peer
 from proxy.message import Fields, Reply, RequestHead
 from proxy.parser import GuardedParser, as_error, raw_target, refused
+from proxy.tally import Cell
 
 MOST_FIELDS: Final = 1000  # of one message: a bound on objects; bytes have their own
 LONGEST_LINGERING: Final = 5.0  # seconds for a client that still sends after it has its answer
@@ -45,7 +46,9 @@ class Server(web.Server):
     `refusal` writes the response to what never becomes a request, or made the handler fail.
     """
 
-    def __init__(self, handler: Handler, refusal: Refusal, peer: PeerOf, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self, handler: Handler, refusal: Refusal, peer: PeerOf, limits: Limits, clock: Clock, *, admitted: Cell
+    ) -> None:
         super().__init__(
             self._handle,  # type: ignore[arg-type]  # our own request and response, see _Message and _Answered
             request_factory=_Message,  # type: ignore[arg-type]
@@ -56,11 +59,18 @@ class Server(web.Server):
         self.peer = peer
         self.limits = limits
         self.clock = clock
+        self.admitted = admitted  # connections; limits are for those of all processes together
         self.draining = False
-        self.admitted: set[ClientConnection] = set()
 
     def __call__(self) -> "ClientConnection":
         return ClientConnection(self)
+
+    def admit(self) -> bool:
+        """Count one more connection, unless there are as many as may be."""
+        if self.admitted.total() >= self.limits.max_connections:
+            return False
+        self.admitted.add()
+        return True
 
     async def drain(self, timeout: float) -> None:
         """Close idle connections, let open requests end for `timeout` seconds, then break them off."""
@@ -91,6 +101,7 @@ class ClientConnection(web.RequestHandler):
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._head_timer: asyncio.TimerHandle | None = None
         self._lingering = False
+        self._admitted = False
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -178,14 +189,14 @@ class ClientConnection(web.RequestHandler):
         peername = transport.get_extra_info("peername")
         self.peer = self._server.peer(peername[0] if isinstance(peername, tuple) else None)
         self._start_head_timer()
-        if len(self._server.admitted) < self.limits.max_connections:
-            self._server.admitted.add(self)
-        else:
+        self._admitted = self._server.admit()
+        if not self._admitted:
             self._refuse(Busy("Too many connections are open."))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()
-        self._server.admitted.discard(self)
+        if self._admitted:
+            self._server.admitted.remove()
         self.closed.set_result(None)
         super().connection_lost(exc)
 

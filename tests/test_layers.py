@@ -22,6 +22,7 @@ RINGS = {
         "places",
     ],
     "clock": ["clock"],
+    "counts": ["tally"],
     "store": ["store"],
     "logs": ["logwriter", "observe"],
     "origin side": ["spool", "response", "connection", "health", "servers", "pool", "checks", "origin", "exchange"],
