@@ -36,6 +36,7 @@ from proxy.wire import Server
 log = structlog.get_logger()
 
 ID_BYTES: Final = 18  # random ones: 144 bits, 24 characters
+LAST_HANDSHAKES: Final = 2.0  # seconds for those of TLS that are under way when it stops
 
 
 class Service:
@@ -67,7 +68,8 @@ class Service:
         config = self._config
         tls = tls_context(config.tls) if config.tls is not None else None
         for address in config.listen:
-            self.listeners.append(await listen("listen", address, self._front, tls))
+            patience = config.limits.header_timeout
+            self.listeners.append(await listen("listen", address, self._front, tls, patience))
         if config.admin is not None:
             admin = Admin(self.metrics, self.not_ready)
             self.admin = await listen("admin", config.admin, web.Server(admin.handle, access_log=None))
@@ -80,11 +82,12 @@ class Service:
         """Accept nothing more, and give what is under way `timeout` seconds. Can be cancelled, and called again."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        self.draining = True
+        self.draining = self._front.draining = True
         for listener in self.listeners:
             listener.close()
         self._monitor.drain()
-        await self._front.drain(timeout)
+        await asyncio.gather(*(listener.drain(min(timeout, LAST_HANDSHAKES)) for listener in self.listeners))
+        await self._front.drain(max(deadline - loop.time(), 0))
         await self._keeper.drain(max(deadline - loop.time(), 0))
 
 
@@ -109,6 +112,7 @@ async def serving(config: Config) -> AsyncIterator[Service]:
                 await service.drain(0)
                 if service.admin is not None:
                     service.admin.close()
+                    await service.admin.drain(0)
 
 
 async def serve(config: Config, ready: Callable[[], None] = lambda: None) -> None:

@@ -29,7 +29,7 @@ RINGS = {
     "client side": ["client", "parser", "wire", "relay"],
     "keepers": ["keeper", "reaper"],
     "requests": ["status", "forward", "handler"],
-    "process": ["listeners", "admin", "server", "demo", "cli", "__main__"],
+    "process": ["acceptor", "listeners", "admin", "server", "demo", "cli", "__main__"],
 }  # fmt: skip
 
 PURE = {*RINGS["values"], *RINGS["configuration"], *RINGS["decisions"]}
