@@ -62,6 +62,8 @@ class Limits(Section):
     """Until a request's head is there."""
     body_timeout: Duration = duration("30s")
     """Longest gap between two pieces of a request's body."""
+    min_upload_rate: Size = size("100B")
+    """What a request's body must have come at, per second, once it has been coming for `body_timeout`."""
     send_timeout: Duration = duration("60s")
     """Longest time in which a client takes nothing of its response."""
     keepalive_timeout: Duration = duration("75s")
@@ -70,6 +72,8 @@ class Limits(Section):
     """Of the header section of one request or response."""
     max_connections: Count = 10_000
     """Open at the same time."""
+    max_operations_per_client: Count | None = None
+    """Running and queued, for one credential, or one address without; absent: as many as it likes."""
 
 
 class LogSettings(Section):

@@ -1,9 +1,15 @@
 """How long a client may take: for a head, between two pieces of content, between two requests."""
 
 import asyncio
+import json
+from pathlib import Path
 
 import pytest
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.streams import StreamReader
 
+from proxy.client import ClientContent
+from proxy.config import Limits
 from tests.conformance.refusals import refusal
 from tests.conftest import StartProxy
 from tests.raw_client import Pattern, RawClient, request
@@ -83,6 +89,17 @@ async def test_a_new_connection_that_says_nothing_is_closed(start_proxy: StartPr
     assert await (await proxy.client()).eof()
 
 
+async def test_a_handshake_of_tls_has_the_time_of_a_head(
+    start_proxy: StartProxy, certificate: tuple[Path, Path]
+) -> None:
+    tls = {"cert_file": str(certificate[0]), "key_file": str(certificate[1])}
+    proxy = await start_proxy(tls=tls, limits={"header_timeout": SHORT})
+    silent, halfway = await proxy.client(), await proxy.client()
+    await halfway.send(b"\x16\x03\x01\x02\x00\x01")
+    await silent.wire.until(lambda: silent.wire.end is not None, "end of the connection")
+    await halfway.wire.until(lambda: halfway.wire.end is not None, "end of the connection")
+
+
 async def test_rfc9112_9_5_an_idle_connection_is_closed(start_proxy: StartProxy) -> None:
     proxy = await start_proxy(limits={"header_timeout": LONG, "keepalive_timeout": SHORT})
     client = await proxy.client()
@@ -131,13 +148,78 @@ async def test_rfc9110_15_5_9_content_that_does_not_come_in_time_is_408(
 
 
 async def test_slow_but_steady_content_is_in_time(start_proxy: StartProxy, origin: ScriptedOrigin) -> None:
-    client = await (await start_proxy(limits={"body_timeout": "400ms", "header_timeout": "50ms"})).client()
+    limits = {"body_timeout": "400ms", "header_timeout": "50ms", "min_upload_rate": "1B"}
+    client = await (await start_proxy(limits=limits)).client()
     await client.send(request("POST", b"/", [(b"Content-Length", b"10")]))
     for _ in range(10):
         await asyncio.sleep(0.05)
         await client.send(b"x")
     assert (await client.response()).status == 200
     assert (await origin.request_complete()).body == b"x" * 10
+
+
+RATED = {"body_timeout": "200ms", "min_upload_rate": "10KiB"}
+
+
+@pytest.mark.parametrize("prefer", [b"", b"Prefer: respond-async, wait=0\r\n"], ids=["streamed", "spooled"])
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        pytest.param(request("POST", b"/a", [(b"Content-Length", b"10000")]), b"x", id="known length"),
+        pytest.param(CHUNKED, b"1\r\nx\r\n", id="chunks"),
+        pytest.param(CHUNKED, b"1;" + b"e" * 1000 + b"\r\nx\r\n", id="chunks that are extensions for the most part"),
+    ],
+)
+async def test_rfc9110_15_5_9_content_that_comes_too_slowly_is_408(
+    start_proxy: StartProxy, origin: ScriptedOrigin, prefer: bytes, start: bytes, piece: bytes
+) -> None:
+    client = await (await start_proxy(limits=RATED)).client()
+    await client.send(start.replace(b"\r\n", b"\r\n" + prefer, 1))
+    async with asyncio.TaskGroup() as tasks:
+        dribbling = tasks.create_task(dribble(client, piece))
+        response = await refusal(client, 408, instance="/a")
+        dribbling.cancel()
+    assert json.loads(response.body)["detail"] == "The content came at less than 10240 bytes per second."
+    if origin.connections:
+        await origin.connection_closed()
+    assert [request for request in origin.requests if request.complete] == []
+
+
+async def test_content_may_come_slowly_for_a_while(start_proxy: StartProxy, origin: ScriptedOrigin) -> None:
+    client = await (await start_proxy(limits={"body_timeout": "1h", "min_upload_rate": "1GiB"})).client()
+    await client.send(request("POST", b"/", [(b"Content-Length", b"10")]))
+    for _ in range(10):
+        await asyncio.sleep(0.01)
+        await client.send(b"x")
+    assert (await client.response()).status == 200
+
+
+async def test_content_that_has_come_to_its_end_is_not_measured(
+    start_proxy: StartProxy, origin: ScriptedOrigin
+) -> None:
+    client = await (await start_proxy(limits={"body_timeout": "600ms", "min_upload_rate": "1GiB"})).client()
+    await client.send(request("POST", b"/", [(b"Content-Length", b"3")]))
+    for _ in range(3):
+        await client.send(b"x")
+        await asyncio.sleep(0.35)
+    assert (await client.response()).status == 200
+
+
+async def test_the_time_in_which_nobody_takes_content_is_not_the_clients() -> None:
+    protocol = BaseProtocol(asyncio.get_running_loop())
+    protocol.connection_made(asyncio.Transport())
+    stream = StreamReader(protocol, 2**16, loop=asyncio.get_running_loop())
+    content = ClientContent(stream, None, Limits(body_timeout=0.3, min_upload_rate=10**6), lambda: None)
+    received = b""
+    stream.feed_data(b"x")
+    async for piece in content.pieces():
+        received += piece
+        await asyncio.sleep(0.35)  # as when an origin reads nothing
+        if len(received) == 3:
+            stream.feed_eof()
+        else:
+            asyncio.get_running_loop().call_soon(stream.feed_data, b"x")
+    assert received == b"xxx"
 
 
 async def test_a_client_that_takes_nothing_of_its_response_is_let_go(

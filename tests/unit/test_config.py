@@ -59,10 +59,12 @@ def test_the_defaults_are_those_of_the_documentation(tmp_path: Path) -> None:
     assert config.limits.model_dump(mode="python") == {
         "header_timeout": "10s",
         "body_timeout": "30s",
+        "min_upload_rate": "100B",
         "send_timeout": "1m",
         "keepalive_timeout": "75s",
         "max_fields": "32KiB",
         "max_connections": 10000,
+        "max_operations_per_client": None,
     }
     assert config.drain_timeout == 30
     assert (config.log.level, config.log.format) == ("info", "auto")
@@ -219,6 +221,8 @@ WRONG = [
     ("limits: {max_fields: 0B}", "1: limits.max_fields: must be more than zero"),
     ("limits: {max_connections: many}", "1: limits.max_connections: must be a whole number"),
     ("limits: {max_connections: 0}", "1: limits.max_connections: must be more than zero"),
+    ("limits: {min_upload_rate: 100}", "1: limits.min_upload_rate: must be a size with its unit, such as `512B`, `64KiB`, `10MiB` or `1GiB`; did you mean `100B`?"),
+    ("limits: {max_operations_per_client: 0}", "1: limits.max_operations_per_client: must be more than zero"),
     ("limits: 5s", "1: limits: must be a mapping"),
     ("log: {level: loud}", "1: log.level: must be 'debug', 'info', 'warning' or 'error'"),
     ("listen: []", "1: listen: must not be empty"),
