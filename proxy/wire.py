@@ -4,6 +4,7 @@ Private names of aiohttp are used here and in `parser` alone.
 
 * The timer in `ClientConnection`: aiohttp has no timeout for a header section.
 * `ClientConnection.linger`: aiohttp waits for the rest of an unread body, but resets where it reads no further.
+* `ClientConnection.see_out`: a transport that closes waits without end for a client to take what is left.
 * `ClientConnection.handle_error`: aiohttp answers what it cannot parse, and a handler that failed, in plain text, and
   closes a half-sent response as if it were whole.
 * `_Message`: aiohttp's own request object decodes what a proxy passes on as it is.
@@ -32,6 +33,7 @@ from proxy.tally import Cell
 
 MOST_FIELDS: Final = 1000  # of one message: a bound on objects; bytes have their own
 LONGEST_LINGERING: Final = 5.0  # seconds for a client that still sends after it has its answer
+FIRST_WORDS: Final = 1.0  # seconds for a client that had just connected when the drain began
 LAST_WORDS: Final = 1.0  # seconds for a handler that was given up to answer
 AT_ONCE: Final = 0.01  # seconds; aiohttp takes 0 for: without limit
 
@@ -79,7 +81,11 @@ class Server(web.Server):
         connections = [connection for connection in self.connections if isinstance(connection, ClientConnection)]
         for connection in connections:
             connection.close_if_idle()
-        await _all_closed(connections, timeout)
+        patience = min(timeout, FIRST_WORDS)
+        await _all_closed(connections, patience)
+        for connection in connections:
+            connection.close_if_silent()
+        await _all_closed(connections, timeout - patience)
         for connection in connections:
             connection.give_up()
         await _all_closed(connections, LAST_WORDS)
@@ -100,6 +106,7 @@ class ClientConnection(web.RequestHandler):
         self._server = server
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._head_timer: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
         self._lingering = False
         self._admitted = False
         super().__init__(
@@ -156,9 +163,14 @@ class ClientConnection(web.RequestHandler):
     # What the server and its answers use.
 
     def close_if_idle(self) -> None:
-        """Close it if no request is under way, and no answer."""
+        """Close it if no request is under way, and no answer, and there was one before: else one is on its way."""
         waits = self._waiter is not None and not self._waiter.done()  # else a request has come and is about to begin
-        if self._lingering or (waits and not self._guard.in_head):
+        if self._lingering or (waits and not self._guard.in_head and not self._is_silent):
+            self.force_close()
+
+    def close_if_silent(self) -> None:
+        """Close it if nothing has come yet."""
+        if self._is_silent:
             self.force_close()
 
     def give_up(self) -> None:
@@ -170,6 +182,11 @@ class ClientConnection(web.RequestHandler):
         """Give a head that has begun behind the last request its time from now."""
         if self._guard.in_head and self._head_timer is None:
             self._start_head_timer()
+
+    def see_out(self) -> None:
+        """Before it closes: let the client take the rest of its answer, as long as it takes any."""
+        if self.transport is not None and self._rest_timer is None:
+            self._start_rest_timer(self.transport)
 
     async def linger(self) -> None:
         """Let a client that still sends have its answer: to close at once would be a reset (RFC 9112 section 9.6)."""
@@ -184,6 +201,10 @@ class ClientConnection(web.RequestHandler):
 
     # What the event loop and aiohttp call.
 
+    def force_close(self) -> None:
+        self.see_out()
+        super().force_close()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         peername = transport.get_extra_info("peername")
@@ -195,6 +216,8 @@ class ClientConnection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
         if self._admitted:
             self._server.admitted.remove()
         self.closed.set_result(None)
@@ -223,6 +246,11 @@ class ClientConnection(web.RequestHandler):
             raise ConnectionResetError("the response was broken off") from exc
         return _Refused(client, reply)
 
+    @property
+    def _is_silent(self) -> bool:
+        """Whether nothing has come yet."""
+        return self._head_timer is not None and not self._guard.in_head
+
     def _start_head_timer(self) -> None:
         self.keep_alive(val=True)  # stops the timer for idle connections
         self._head_timer = self._loop.call_later(self.limits.header_timeout, self._head_is_late)
@@ -238,6 +266,16 @@ class ClientConnection(web.RequestHandler):
             self._refuse(RequestTimeout(f"The request's head took more than {self.limits.header_timeout:g} seconds."))
         elif self.transport is not None:
             self.transport.close()
+
+    def _start_rest_timer(self, transport: asyncio.WriteTransport) -> None:
+        left = transport.get_write_buffer_size()
+        self._rest_timer = self._loop.call_later(self.limits.send_timeout, self._rest_is_late, transport, left)
+
+    def _rest_is_late(self, transport: asyncio.WriteTransport, left: int) -> None:
+        if transport.get_write_buffer_size() < left:
+            self._start_rest_timer(transport)
+        else:
+            transport.abort()
 
     def _refuse(self, error: ProxyError) -> None:
         """Answer with an error in place of the request that is not there."""
@@ -305,6 +343,8 @@ class _Answered:
             message.connection.expect_next()
         else:
             await message.connection.linger()
+        if not self.keep_alive:
+            message.connection.see_out()
 
     async def write_eof(self) -> None:
         pass
@@ -323,3 +363,4 @@ class _Refused(_Answered):
         self._client.keep_alive = False
         await self._client.respond(self._reply)
         await message.connection.linger()
+        message.connection.see_out()

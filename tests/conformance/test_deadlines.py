@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,8 @@ from aiohttp.streams import StreamReader
 from proxy.client import ClientContent
 from proxy.config import Limits
 from tests.conformance.refusals import refusal
-from tests.conftest import StartProxy
+from tests.conftest import Proxy, StartProxy
+from tests.operations.house import eventually
 from tests.raw_client import Pattern, RawClient, request
 from tests.scripted_origin import ScriptedOrigin, answer, stall, wait_for
 
@@ -231,3 +235,41 @@ async def test_a_client_that_takes_nothing_of_its_response_is_let_go(
     await client.send(request("GET", b"/"))
     await client.begin()
     assert (await origin.connection_closed()).end is not None
+
+
+@contextmanager
+def taking_little(proxy: Proxy) -> Iterator[socket.socket]:
+    """A client for which the kernel holds no more than a few KiB of a response, on either side."""
+    [acceptor] = proxy.service.listeners[0]._acceptors
+    acceptor._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # inherited by what is accepted
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", proxy.port))
+        sock.settimeout(0)
+        yield sock
+
+
+async def test_and_so_is_one_that_leaves_no_more_than_the_rest_of_it(
+    start_proxy: StartProxy, origin: ScriptedOrigin
+) -> None:
+    proxy = await start_proxy(limits={"send_timeout": SHORT, "keepalive_timeout": SHORT})
+    origin.script(answer(200, body=Pattern(60_000)))
+    with taking_little(proxy) as sock:
+        sock.send(request("GET", b"/"))
+        await origin.request_complete()
+        await eventually(lambda: proxy.service._front.admitted.total() == 0)
+
+
+@pytest.mark.parametrize("connection", [b"keep-alive", b"close"])
+async def test_one_that_takes_its_response_slowly_gets_all_of_it(
+    start_proxy: StartProxy, origin: ScriptedOrigin, connection: bytes
+) -> None:
+    proxy = await start_proxy(limits={"send_timeout": "500ms", "keepalive_timeout": SHORT})
+    origin.script(answer(200, body=Pattern(60_000)))
+    received = b""
+    with taking_little(proxy) as sock:
+        sock.send(request("GET", b"/", [(b"Connection", connection)]))
+        while piece := await asyncio.get_running_loop().sock_recv(sock, 4096):
+            received += piece
+            await asyncio.sleep(0.05)  # longer than `send_timeout`, all in all
+    assert received.endswith(b"".join(Pattern(60_000)))
