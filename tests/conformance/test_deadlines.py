@@ -17,7 +17,7 @@ from tests.conformance.refusals import refusal
 from tests.conftest import Proxy, StartProxy
 from tests.operations.house import eventually
 from tests.raw_client import Pattern, RawClient, request
-from tests.scripted_origin import ScriptedOrigin, answer, stall, wait_for
+from tests.scripted_origin import ScriptedOrigin, answer, read_all, stall, wait_for
 
 SHORT, LONG = "100ms", "1h"
 CHUNKED = request("POST", b"/a", [(b"Transfer-Encoding", b"chunked")])
@@ -86,6 +86,20 @@ async def test_a_head_behind_a_request_in_one_segment_has_its_time_too(
     await client.send(request("GET", b"/") + b"GET / HTTP/1.1\r\n")
     assert (await client.response()).status == 200
     await refusal(client, 408)
+
+
+async def test_content_of_a_pipelined_request_has_its_time_when_its_turn_has_come(
+    start_proxy: StartProxy, origin: ScriptedOrigin
+) -> None:
+    proxy = await start_proxy(limits={"body_timeout": SHORT, "keepalive_timeout": LONG})
+    gate = asyncio.Event()
+    origin.script(read_all(), wait_for(gate), answer(200))
+    client = await proxy.client()
+    await client.send(request("GET", b"/") + request("POST", b"/a", [(b"Content-Length", b"10")], b"hello"))
+    await origin.request_received()
+    asyncio.get_running_loop().call_later(0.3, gate.set)  # longer than the second may take
+    assert (await client.response()).status == 200
+    await refusal(client, 408, instance="/a")
 
 
 async def test_a_new_connection_that_says_nothing_is_closed(start_proxy: StartProxy) -> None:
