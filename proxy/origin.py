@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 from proxy.checks import keep_checking
 from proxy.config import HealthCheck, OriginSettings
-from proxy.connection import Connection
+from proxy.connection import MOMENT, Connection
 from proxy.errors import Busy, OriginError, OriginTimeout, OriginUnreachable
 from proxy.places import Figures
 from proxy.pool import Link, Place, Places, Turn
@@ -123,8 +123,11 @@ class Origin:
             if place.link is not None and place.link.connection.closed:
                 await _emptied(place)
             return self._use(place, place.link or await self._open(place))
-        except BaseException:
+        except OriginError:
             self._pool.give_back(place)
+            raise
+        except BaseException:  # in the middle of an attempt, which the origin may have seen as a connection
+            asyncio.get_running_loop().call_later(MOMENT, self._pool.give_back, place)
             raise
 
     async def _open(self, place: Place) -> Link:
@@ -132,8 +135,11 @@ class Origin:
         for server in self.servers.in_turn():
             try:
                 return await self._open_to(server, place)
-            except (OriginUnreachable, OriginTimeout) as exc:
+            except OriginUnreachable as exc:
                 error = exc
+            except OriginTimeout as exc:
+                error = exc
+                await asyncio.sleep(MOMENT)  # in which it sees the end of the attempt
         raise error
 
     async def _open_to(self, server: Server, place: Place) -> Link:

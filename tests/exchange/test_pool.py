@@ -207,6 +207,16 @@ async def test_each_connection_is_closed_when_its_own_time_is_up(
     await origin.connection_closed(2)
 
 
+async def test_nobody_looks_for_idle_connections_where_nothing_is_open(start_origin: StartOrigin) -> None:
+    pool = start_origin(keepalive_timeout="10ms")
+    for _ in range(2):
+        connection = await used(await pool.connection(Turn(1)), pool)
+        async with asyncio.timeout(5):
+            while pool._sweep is not None:  # noqa: ASYNC110  # a timer, which tells nobody
+                await asyncio.sleep(0.001)
+        assert (connection.lost.done(), pool.figures) == (True, (0, 0))
+
+
 async def test_the_last_that_fell_idle_is_the_first_to_serve(start_origin: StartOrigin) -> None:
     pool = start_origin()
     first, second = await pool.connection(Turn(1)), await pool.connection(Turn(1))
