@@ -1,4 +1,4 @@
-"""The wall clock: for dates and expiry, never for deadlines."""
+"""The clocks: one for dates and expiry, one for deadlines, which nobody can set."""
 
 import time
 from email.utils import formatdate
@@ -14,6 +14,10 @@ class Clock:
     def now(self) -> float:
         """Seconds since the epoch."""
         return time.time()  # noqa: TID251  # the one place that reads it
+
+    def monotonic(self) -> float:
+        """Seconds since some moment that is the same for all processes of the machine until it restarts."""
+        return time.monotonic()
 
     def date(self) -> bytes:
         """Now, as the Date field wants it (RFC 9110 section 5.6.7); made once a second."""

@@ -129,7 +129,8 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether the exchange is over on both sides, nothing is left unread, and the origin will take another one."""
-        response = self.response
+        if (response := self._response) is None:
+            return not self.closed
         over = self._sent_whole and response.complete and not response.pieces
         return over and response.persistent and not self.closed
 

@@ -24,15 +24,17 @@ class ProxyError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"  # stable: clients and dashboards depend on it
     side: ClassVar[Side] = Side.PROXY
-    retry_after: ClassVar[int | None] = None  # seconds
+    retry_after: int | None = None  # seconds; an instance may know better
     closes: ClassVar[bool] = False  # whether the client's connection can no longer be relied upon
     error_type: str | None = "proxy_internal_error"  # RFC 9209 section 2.3; an instance may name a finer one
 
-    def __init__(self, detail: str = "", *, error_type: str | None = None) -> None:
+    def __init__(self, detail: str = "", *, error_type: str | None = None, retry_after: int | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         if error_type is not None:
             self.error_type = error_type
+        if retry_after is not None:
+            self.retry_after = retry_after
 
     @classmethod
     def title(cls) -> str:

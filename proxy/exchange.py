@@ -6,7 +6,7 @@ empty-handed method on a connection that had served before and turned out dead.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
@@ -38,9 +38,11 @@ class Exchange:
 
     def __init__(self, origin: Origin, request: RequestHead, content: Content, deadlines: Deadlines) -> None:
         self.request = request
+        self.content = content
         self._origin = origin
-        self._content = content
         self._deadlines = deadlines
+        self._gate: Callable[[], Awaitable[None]] | None = None
+        self._turn_came: asyncio.Future[None] | None = None  # there once it was started
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self.handed_over = False
@@ -64,7 +66,24 @@ class Exchange:
 
     def start(self) -> None:
         """Begin, as a task of this exchange's own: it goes on when whoever waits for the answer stops waiting."""
+        self._turn_came = asyncio.get_running_loop().create_future()
         self._answer = self._own(self.head())
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a started exchange still waits for its turn, so that its origin knows nothing of it."""
+        return not (self._answer.done() or self._turn_came is None or self._turn_came.done())
+
+    async def turn_within(self, wait: float | None) -> bool:
+        """Whether its turn comes, or an error instead of it, within `wait` seconds."""
+        if self._turn_came is not None:
+            either: set[asyncio.Future[Any]] = {self._turn_came, self._answer}
+            await asyncio.wait(either, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+        return not self.is_waiting
+
+    def hold(self, gate: Callable[[], Awaitable[None]]) -> None:
+        """Have nothing sent before `gate` has returned; what it raises ends the exchange. Only while it waits."""
+        self._gate = gate
 
     async def answered_within(self, wait: float | None) -> bool:
         """Whether the head of the response, or the error instead of it, is there within `wait` seconds of now."""
@@ -80,6 +99,10 @@ class Exchange:
     async def head(self) -> ResponseHead:
         """Send the request and wait for the head of its response. Raises OriginError, and what reading content raises."""
         self._connection = await self._origin.connection(self._deadlines.turn)
+        if self._turn_came is not None:
+            self._turn_came.set_result(None)
+        if self._gate is not None:
+            await self._gate()
         try:
             return await self._attempt(self._connection)
         except WentStale:
@@ -118,7 +141,7 @@ class Exchange:
         """End it. The connection is kept for others if the exchange is over, and dropped if it is not."""
         for task in self._tasks:
             task.cancel()
-        self._content.close()
+        self.content.close()
         if self._connection is not None:
             self._origin.give_back(self._connection)
             self._connection = None
@@ -131,7 +154,7 @@ class Exchange:
 
     async def _attempt(self, connection: Connection) -> ResponseHead:
         connection.begin(self.request.method)
-        whole = self._content.whole
+        whole = self.content.whole
         if whole is None:
             return await self._upload_and_listen(connection)
         connection.write(self._head_to_wire(connection) + self._encoded(whole) + self._last_chunk)
@@ -152,30 +175,30 @@ class Exchange:
 
     async def _upload(self, connection: Connection) -> None:
         connection.write(self._head_to_wire(connection))
-        async for piece in self._content.pieces():
+        async for piece in self.content.pieces():
             connection.write(self._encoded(piece))
             await connection.drain(self._deadlines.idle)
         connection.write(self._last_chunk)
         connection.sent_whole()
 
     def _encoded(self, piece: bytes) -> bytes:
-        return chunk(piece) if self._content.length is None else piece
+        return chunk(piece) if self.content.length is None else piece
 
     @property
     def _last_chunk(self) -> bytes:
-        return LAST_CHUNK if self._content.length is None else b""
+        return LAST_CHUNK if self.content.length is None else b""
 
     def _head_to_wire(self, connection: Connection) -> bytes:
         """The head with its framing made anew: a known length stays one, because legacy origins do not read chunks."""
         fields = addressed(self.request.fields, connection.authority)
-        if self._content.present:
-            length = self._content.length
+        if self.content.present:
+            length = self.content.length
             chunked = (b"Transfer-Encoding", b"chunked")
             fields = fields.plus(chunked if length is None else (b"Content-Length", b"%d" % length))
         return self.request._replace(fields=fields).to_wire()
 
     def _may_repeat(self) -> bool:
-        return self.connection.used and self.request.method in REPEATABLE and not self._content.present
+        return self.connection.used and self.request.method in REPEATABLE and not self.content.present
 
     def _own(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)

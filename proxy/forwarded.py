@@ -54,6 +54,9 @@ class Peer:
     trusted: bool
 
 
+NOBODY: Final = Peer(UNKNOWN, UNKNOWN.encode(), "http", trusted=False)  # who has left long ago
+
+
 class Arrival(NamedTuple):
     """How a request reached the proxy."""
 

@@ -30,6 +30,11 @@ def running(operation: Operation, href: str, now: float) -> Reply:
     return _status(operation, href, now, (b"X-Progress", b"running for %d s" % age))
 
 
+def queued(operation: Operation, href: str, now: float, before: int) -> Reply:
+    """The status of an operation that waits for its turn at the origin, behind so many others."""
+    return _status(operation, href, now, (b"X-Progress", b"queued, %d before it" % before))
+
+
 def dismissed(operation: Operation, href: str) -> Reply:
     """The answer to DELETE: the operation is cancelled, or its result dropped."""
     return Reply(ResponseHead(200, b"OK", Fields((JSON, NO_STORE))), _document(operation, href, State.DISMISSED))
@@ -69,7 +74,7 @@ def _status(operation: Operation, href: str, now: float, *more: Field) -> Reply:
             *more,
         )
     )
-    return Reply(ResponseHead(202, b"Accepted", fields), _document(operation, href, State.RUNNING))
+    return Reply(ResponseHead(202, b"Accepted", fields), _document(operation, href, operation.state))
 
 
 def _document(operation: Operation, href: str, state: State) -> bytes:

@@ -1,43 +1,54 @@
-"""What time does to operations: the orphans of dead processes are settled, the expired are dropped."""
+"""What time does to operations: what dead processes left is taken over, what is overdue settled, the expired dropped."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import structlog
 
-from proxy.errors import Interrupted, StoreUnavailable
-from proxy.operation import Failure, Operation
-from proxy.store import Store
+from proxy.errors import OriginTimeout, StoreUnavailable
+from proxy.ledger import Ledger
+from proxy.operation import Failure
 
 log = structlog.get_logger()
 
 ROUND: Final = 2.0  # seconds between two looks
+OVERDUE: Final = "The exchange took longer than it may, and the process that ran it did not say so."
 
 
 class Reaper:
     """One loop over the store."""
 
-    def __init__(self, store: Store, now: Callable[[], float], on_settled: Callable[[Operation], None]) -> None:
-        self._store = store
-        self._now = now
-        self._on_settled = on_settled
+    def __init__(self, ledger: Ledger, take_over: Callable[[], Awaitable[None]]) -> None:
+        self._ledger = ledger
+        self._take_over = take_over
+        self._called = asyncio.Event()
+
+    def look_now(self) -> None:
+        """Do not wait for the next round: a process has died."""
+        self._called.set()
 
     async def run(self) -> None:
         """Look again and again, until cancelled. Trouble of the store's is left for the next time."""
         while True:
+            self._called.clear()
             try:
-                await self.settle_orphans()
-                await self._store.expire(self._now())
+                await self.look()
             except StoreUnavailable as exc:
                 log.warning("store not swept", reason=exc.detail, cause=exc.cause)
-            await asyncio.sleep(ROUND)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ROUND):
+                    await self._called.wait()
 
-    async def settle_orphans(self) -> None:
-        """Settle what dead processes left running as interrupted: its effect at the origin is unknown."""
-        await asyncio.gather(*map(self._settle, await self._store.orphans()))  # at once: a store commits them together
+    async def look(self) -> None:
+        """One round. Raises StoreUnavailable."""
+        await self._take_over()
+        await self._settle_overdue()
+        await self._ledger.store.expire(self._ledger.now())
 
-    async def _settle(self, orphan: Operation) -> None:
-        interrupted = orphan.failed(Failure.of(Interrupted()), self._now())
-        if await self._store.settle(interrupted):
-            self._on_settled(interrupted)
+    async def _settle_overdue(self) -> None:
+        """Settle what runs beyond its timeout: its keeper lives, but is stopped or stuck."""
+        for operation in await self._ledger.store.overdue(self._ledger.monotonic()):
+            failure = Failure.of(OriginTimeout(OVERDUE))
+            await self._ledger.settle(operation.failed(failure, self._ledger.now()))

@@ -22,11 +22,13 @@ from proxy.forward import Context, Forwarder
 from proxy.forwarded import TrustedProxies
 from proxy.handler import Handler
 from proxy.keeper import Keeper
+from proxy.ledger import Ledger
 from proxy.listeners import Listener, listen, tls_context
 from proxy.observe import Metrics
 from proxy.origin import Origins
 from proxy.pool import Places
 from proxy.reaper import Reaper
+from proxy.recovery import Recovery
 from proxy.routes import Routes
 from proxy.status import StatusMonitor, StatusUrls
 from proxy.store import Store, open_store
@@ -45,15 +47,18 @@ class Service:
     def __init__(self, config: Config, store: Store, origins: Origins, keeper_id: str, clock: Clock) -> None:
         trusted = TrustedProxies(config.trusted_proxies)
         self.metrics = Metrics()
-        self.reaper = Reaper(store, clock.now, self.metrics.settled)
-        self._keeper = Keeper(store, clock.now, self.metrics.settled)
+        ledger = Ledger(store, clock, self.metrics.settled)
+        self._keeper = Keeper(ledger)
         urls = StatusUrls(config.status_path, config.public_url)
-        self._monitor = StatusMonitor(store, urls, config.name, clock.now, self.metrics.settled)
+        self._monitor = StatusMonitor(ledger, urls, config.name)
         new_id = partial(secrets.token_urlsafe, ID_BYTES)
-        context = Context(config.name, keeper_id, urls, clock, new_id, config.store.url.folder)
+        most = config.limits.max_operations_per_client
+        context = Context(config.name, keeper_id, urls, clock, store, most, new_id, config.store.url.folder)
         forwarders = {
             route.name: Forwarder(route, origins[route.origin], self._keeper, context) for route in config.routes
         }
+        self.recovery = Recovery(ledger, keeper_id, forwarders)
+        self.reaper = Reaper(ledger, self.recovery.take_over)
         handler = Handler(Routes(config.routes), forwarders, self._monitor, trusted, self.metrics)
         peer = partial(trusted.peer, tls=config.tls is not None)
         self._front = Server(handler.handle, handler.refusal, peer, config.limits, clock, admitted=Tally(1).cell(0))
@@ -62,6 +67,9 @@ class Service:
         self.admin: Listener | None = None
         self.draining = False
         self.metrics.gauge("respond_async_operations_running", "Operations under way.", lambda: self._keeper.running)
+        self.metrics.gauge(
+            "respond_async_operations_queued", "Operations that wait for their turn.", lambda: self._keeper.queued
+        )
 
     async def listen(self) -> None:
         """Open the configuration's addresses, that for operators last. Raises CannotListen."""
@@ -85,6 +93,7 @@ class Service:
         self.draining = self._front.draining = True
         for listener in self.listeners:
             listener.close()
+        self.recovery.end()
         self._monitor.drain()
         await asyncio.gather(*(listener.drain(min(timeout, LAST_HANDSHAKES)) for listener in self.listeners))
         await self._front.drain(max(deadline - loop.time(), 0))
@@ -103,7 +112,7 @@ async def serving(config: Config) -> AsyncIterator[Service]:
         Origins.opened(config.origins, config.limits.max_fields, Places.alone()) as origins,
     ):
         service = Service(config, store, origins, keeper_id, Clock())
-        await service.reaper.settle_orphans()
+        await service.recovery.take_over()
         async with _in_background(service.reaper.run()):
             try:
                 await service.listen()

@@ -5,8 +5,9 @@ that in a file without a name, which vanishes with the process.
 """
 
 import asyncio
+import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import IO, Final, Protocol
 
@@ -124,8 +125,8 @@ class Spool:
         return file
 
     def _read(self, file: IO[bytes], position: int) -> bytes:
-        file.seek(position)
-        piece = file.read(min(PIECE, self._size - position))
+        # Not by the file's own position: an operation's content is sent and stored at the same time.
+        piece = os.pread(file.fileno(), min(PIECE, self._size - position), position)
         if not piece:
             raise ProxyError("The spooled request has lost its end.")
         return piece
@@ -152,6 +153,24 @@ class Remainder:
 
     def close(self) -> None:
         self._spool.close()
+
+
+class Stored:
+    """Content that is in a store, whose pieces `read` brings."""
+
+    present = True
+    whole = None
+
+    def __init__(self, length: int, read: Callable[[], AsyncIterator[bytes]]) -> None:
+        self.length = length
+        self._read = read
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        async for piece in self._read():
+            yield piece
+
+    def close(self) -> None:
+        pass
 
 
 class NoContent:

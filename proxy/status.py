@@ -1,7 +1,6 @@
 """Status URLs: the monitor of an operation while it runs, its result when it is done."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import aclosing
 from typing import Final, assert_never
 
@@ -9,13 +8,13 @@ from proxy import monitor
 from proxy.client import ClientRequest
 from proxy.errors import ExpiredOperation, MethodNotAllowed, RangeNotSatisfiable, StoreUnavailable, UnknownOperation
 from proxy.forwarded import Client
+from proxy.ledger import Ledger
 from proxy.message import CONTENT_LENGTH, Fields, Reply, RequestHead, ResponseHead, has_body
 from proxy.operation import Operation, State
 from proxy.prefer import parse
 from proxy.problem import NO_STORE, problem
 from proxy.ranges import Part, Unsatisfiable, Whole, satisfy
 from proxy.relay import stream
-from proxy.store import Store
 
 METHODS: Final = "GET, HEAD, DELETE, OPTIONS"
 OK: Final = 200
@@ -50,19 +49,11 @@ class StatusUrls:
 class StatusMonitor:
     """Answers requests to status URLs."""
 
-    def __init__(
-        self,
-        store: Store,
-        urls: StatusUrls,
-        proxy_name: str,
-        now: Callable[[], float],
-        on_settled: Callable[[Operation], None],
-    ) -> None:
-        self._store = store
+    def __init__(self, ledger: Ledger, urls: StatusUrls, proxy_name: str) -> None:
+        self._ledger = ledger
+        self._store = ledger.store
         self.urls = urls
         self.proxy_name = proxy_name
-        self._now = now
-        self._on_settled = on_settled
         self._polls: set[asyncio.Timeout] = set()
         self._draining = False
 
@@ -95,14 +86,14 @@ class StatusMonitor:
         credential = request.head.fields.first(b"authorization")
         if operation is None or operation.state is State.DISMISSED or not operation.belongs_to(credential):
             raise UnknownOperation("It never was, was deleted, has been forgotten, or is not yours.")
-        if operation.has_expired(self._now()):
+        if operation.has_expired(self._ledger.now()):
             raise ExpiredOperation("Its result was kept for a while and is gone.")
         return operation
 
     async def _awaited(self, request: ClientRequest, operation: Operation) -> Operation:
         """The operation, after a long poll if `Prefer: wait` asks for one (RFC 7240 section 4.3)."""
         wait = parse(request.head.fields.all(b"prefer")).wait
-        if not wait or not operation.is_running or self._draining:
+        if not wait or operation.is_settled or self._draining:
             return operation
         return self._visible(request, await self._poll(operation.id, min(wait, operation.longest_wait)))
 
@@ -126,19 +117,13 @@ class StatusMonitor:
         return monitor.dismissed(operation, self.urls.href(id, client, request.link.local))
 
     async def _dismiss(self, operation: Operation) -> bool:
-        if not operation.is_running:
-            return False
-        dismissed = operation.dismissed(self._now())
-        won = await self._store.settle(dismissed)
-        if won:
-            self._on_settled(dismissed)
-        return won
+        return not operation.is_settled and await self._ledger.settle(operation.dismissed(self._ledger.now()))
 
     async def _show(self, request: ClientRequest, operation: Operation, client: Client) -> None:
         match operation.state:
             case State.QUEUED | State.RUNNING:
                 href = self.urls.href(operation.id, client, request.link.local)
-                await request.respond(monitor.running(operation, href, self._now()))
+                await request.respond(await self._unsettled(operation, href))
             case State.COMPLETED:
                 await self._replay(request, operation)
             case State.FAILED:
@@ -148,6 +133,11 @@ class StatusMonitor:
                 raise UnknownOperation("It was deleted a moment ago.")
             case never:
                 assert_never(never)
+
+    async def _unsettled(self, operation: Operation, href: str) -> Reply:
+        if operation.is_running:
+            return monitor.running(operation, href, self._ledger.now())
+        return monitor.queued(operation, href, self._ledger.now(), await self._store.queued_before(operation))
 
     async def _replay(self, request: ClientRequest, operation: Operation) -> None:
         """The stored response, or the part of it that is asked for."""

@@ -27,8 +27,8 @@ RINGS = {
     "logs": ["logwriter", "observe"],
     "origin side": ["spool", "response", "connection", "health", "servers", "pool", "checks", "origin", "exchange"],
     "client side": ["client", "parser", "wire", "relay"],
-    "keepers": ["keeper", "reaper"],
-    "requests": ["status", "forward", "handler"],
+    "keepers": ["ledger", "pace", "custody", "keeper", "reaper"],
+    "requests": ["status", "forward", "recovery", "handler"],
     "process": ["acceptor", "listeners", "admin", "server", "demo", "cli", "__main__"],
 }  # fmt: skip
 

@@ -138,6 +138,7 @@ def method(text: str) -> str:
 
 Flag = Annotated[bool, read_by(flag)]
 Count = Annotated[int, Field(gt=0), read_by(count)]
+CountOrZero = Annotated[int, Field(ge=0), read_by(count)]
 Token = Annotated[str, read_by(token)]
 Method = Annotated[str, read_by(method)]
 

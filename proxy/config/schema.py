@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from proxy.config.addresses import Address, AddressOrOff, Listen, Network, Origin, PublicUrl, Store, StoreUrl, address
 from proxy.config.scalars import (
     Count,
+    CountOrZero,
     Duration,
     DurationOrZero,
     FieldLines,
@@ -198,6 +199,12 @@ class RespondAsync(Section):
     """Above it: 413, before anything is forwarded."""
     max_response_body: Size = size("100MiB")
     """Above it the operation fails; nothing is ever cut."""
+    max_running: Count | None = None
+    """Operations of this route that the origin sees at once; further ones wait for their turn."""
+    max_queued: CountOrZero = 1000
+    """Operations of this route that wait for their turn; above it: 503."""
+    on_interrupt: Literal["resend", "fail"] | None = None
+    """What becomes of an operation that ran when its process died; unset: GET and HEAD are sent again once, others fail."""
     owner: Literal["authorization", "none"] = "authorization"
     """Who may see the operation: who has the same `Authorization`, or who has the URL."""
 

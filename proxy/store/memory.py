@@ -1,8 +1,8 @@
 """The store for trying things out: all promises but durability, in the memory of one process."""
 
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -66,6 +66,9 @@ class MemoryStore:
 
     async def settled(self, id: str, timeout: float | None = None) -> Operation | None:
         return await self._watch.settled(id, timeout, self.get)
+
+    def when_settled(self, id: str, call: Callable[[], object]) -> AbstractContextManager[None]:
+        return self._watch.waiting(id, call)
 
     @asynccontextmanager
     async def sink(self, id: str) -> AsyncIterator[Sink]:

@@ -13,7 +13,7 @@ it. Its request may be kept with it, and is dropped, overwritten, by the very ch
 """
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -118,6 +118,13 @@ class Store(Protocol):
         """The operation once it is settled, or as it then is after `timeout` seconds; None if it is gone.
 
         Woken at once by a change made in this process, within a quarter of a second by one made in another.
+        """
+        ...
+
+    def when_settled(self, id: str, call: Callable[[], object]) -> AbstractContextManager[None]:
+        """While in the context, have it called as soon as the operation is settled or gone, as `settled` is woken.
+
+        For who has to act on it and need not wait; what happened before the context was entered is not told.
         """
         ...
 

@@ -9,7 +9,7 @@
 
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, Final
@@ -119,6 +119,9 @@ class SqliteStore:
 
     async def settled(self, id: str, timeout: float | None = None) -> Operation | None:
         return await self._watch.settled(id, timeout, self.get)
+
+    def when_settled(self, id: str, call: Callable[[], object]) -> AbstractContextManager[None]:
+        return self._watch.waiting(id, call)
 
     def sink(self, id: str) -> AbstractAsyncContextManager[Sink]:
         return self._bodies.sink(id, partial(self._grow, id))

@@ -18,16 +18,17 @@ Get = Callable[[str], Awaitable[Operation | None]]
 
 
 class Watch:
-    """The waiters of one store. Lives in the event loop."""
+    """The waiters of one store, each a function that is called. Lives in the event loop."""
 
     def __init__(self) -> None:
-        self._waiters: dict[str, set[asyncio.Event]] = {}
+        self._waiters: dict[str, set[Callable[[], object]]] = {}
 
     async def settled(self, id: str, seconds: float | None, get: Get) -> Operation | None:
         """The operation once it is settled, or as it is after so many seconds."""
         clock = asyncio.get_running_loop().time
         deadline = None if seconds is None else clock() + seconds
-        with self._waiting(id) as woken:  # before the first look: what happens after it wakes us
+        woken = asyncio.Event()
+        with self.waiting(id, woken.set):  # before the first look: what happens after it wakes us
             operation = await get(id)
             while operation is not None and not operation.is_settled and (deadline is None or clock() < deadline):
                 await _until(woken, deadline)
@@ -36,8 +37,8 @@ class Watch:
 
     def wake(self, id: str) -> None:
         """Have everybody who waits for the operation look at it again."""
-        for waiter in self._waiters.get(id, ()):
-            waiter.set()
+        for waiter in tuple(self._waiters.get(id, ())):
+            waiter()
 
     @asynccontextmanager
     async def looking(self, unsettled: Callable[[], Awaitable[Iterable[str] | None]]) -> AsyncIterator[None]:
@@ -56,24 +57,24 @@ class Watch:
     async def _look(self, unsettled: Callable[[], Awaitable[Iterable[str] | None]]) -> None:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
-            if self._waiters:
+            if waited_for := set(self._waiters):  # before the look, which knows nothing of what is created meanwhile
                 with suppress(StoreUnavailable):  # those who ask hear of it; the next look may do better
-                    self._wake_all_but(await unsettled())
+                    self._wake_all_but(await unsettled(), waited_for)
 
-    def _wake_all_but(self, unsettled: Iterable[str] | None) -> None:
+    def _wake_all_but(self, unsettled: Iterable[str] | None, waited_for: set[str]) -> None:
         if unsettled is not None:
-            for id in self._waiters.keys() - unsettled:
+            for id in waited_for.difference(unsettled):
                 self.wake(id)
 
     @contextmanager
-    def _waiting(self, id: str) -> Iterator[asyncio.Event]:
+    def waiting(self, id: str, call: Callable[[], object]) -> Iterator[None]:
+        """Meanwhile, have it called when the operation is settled or gone; perhaps more than once."""
         waiters = self._waiters.setdefault(id, set())
-        woken = asyncio.Event()
-        waiters.add(woken)
+        waiters.add(call)
         try:
-            yield woken
+            yield
         finally:
-            waiters.discard(woken)
+            waiters.discard(call)
             if not waiters:
                 del self._waiters[id]
 

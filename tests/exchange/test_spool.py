@@ -85,18 +85,18 @@ async def test_a_folder_that_is_gone_costs_the_request_nothing(tmp_path: Path, l
 async def test_a_full_disk_costs_the_request_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
-    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: SmallDisk(room))
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: SmallDisk(tmp_path, room))
     content = await Spool.receive(Source(PIECES), tmp_path)
     assert isinstance(content, Remainder)
     assert await all_of(content) == WHOLE
     content.close()
 
 
-class SmallDisk(io.BytesIO):
+class SmallDisk(io.FileIO):
     """A file on a disk with so many bytes of room, which takes at most 20,000 at a time."""
 
-    def __init__(self, room: int) -> None:
-        super().__init__()
+    def __init__(self, folder: Path, room: int) -> None:
+        super().__init__(folder / "spooled", "x+")
         self._room = room
 
     def write(self, data: "memoryview[int]") -> int:  # type: ignore[override]  # what the spool gives it
@@ -109,7 +109,7 @@ class SmallDisk(io.BytesIO):
 async def test_a_file_that_has_lost_its_end_is_an_error_and_not_an_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk = SmallDisk(10**9)
+    disk = SmallDisk(tmp_path, 10**9)
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: disk)
     spool = await Spool.receive(Source(PIECES), tmp_path)
     disk.truncate(1000)
@@ -121,7 +121,7 @@ async def test_a_file_that_has_lost_its_end_is_an_error_and_not_an_end(
 async def test_a_spool_that_is_closed_while_its_file_is_made_leaves_nothing_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk, making = SmallDisk(10**9), asyncio.Event()
+    disk, making = SmallDisk(tmp_path, 10**9), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def make(**_: object) -> SmallDisk:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -32,16 +32,20 @@ both_stores = pytest.mark.parametrize("kind", ["memory", "sqlite"])
 
 
 class TestClock(Clock):
-    """A wall clock that a test sets forward."""
+    """Clocks that a test sets forward."""
 
     __test__ = False
 
     def __init__(self) -> None:
         super().__init__()
-        self.ahead = 0.0  # seconds
+        self.ahead = 0.0  # seconds of the wall clock
+        self.on = 0.0  # seconds of the monotonic one
 
     def now(self) -> float:
         return super().now() + self.ahead
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.on
 
 
 class Flaky:
@@ -98,6 +102,9 @@ class Flaky:
         async with self._store.sink(id_) as sink:
             yield _FlakySink(sink, self._pass)
             await self._pass("complete")
+
+    def when_settled(self, id_: str, call: Callable[[], object]) -> AbstractContextManager[None]:
+        return self._store.when_settled(id_, call)
 
     def request_sink(self, id_: str) -> AbstractAsyncContextManager[Sink]:
         return self._store.request_sink(id_)
@@ -166,6 +173,10 @@ class House:
     origins: Origins
     _stack: AsyncExitStack
 
+    async def close(self) -> None:
+        """End it as a process ends: whatever it still had to do is left."""
+        await self._stack.aclose()
+
     @property
     def port(self) -> int:
         return self.service.listeners[0].address.port
@@ -184,6 +195,11 @@ class House:
     def in_use(self) -> int:
         """Connections to the origin that an exchange has."""
         return len(self.origins["legacy"]._used)
+
+    @property
+    def waiting(self) -> int:
+        """Exchanges that wait for their turn at the origin."""
+        return self.origins["legacy"].figures.waiting
 
     async def client(self) -> RawClient:
         """A new connection, closed at the end of the test."""
@@ -227,16 +243,15 @@ class House:
 async def open_house(config: Config, keeper_id: str) -> AsyncIterator[House]:
     """The composition of `proxy.server.serving`, with a flaky store and a clock that can be set, and no reaper's loop."""
     url, clock = config.store.url, TestClock()
-    async with (
-        open_store(url.kind, url.folder, config.store.max_size, keeper_id) as store,
-        Origins.opened(config.origins, config.limits.max_fields, Places.alone()) as origins,
-    ):
-        flaky = Flaky(store)
+    async with AsyncExitStack() as stack:
+        store = open_store(url.kind, url.folder, config.store.max_size, keeper_id)
+        flaky = Flaky(await stack.enter_async_context(store))
+        places = Places.alone()
+        origins = await stack.enter_async_context(Origins.opened(config.origins, config.limits.max_fields, places))
         service = Service(config, flaky, origins, keeper_id, clock)
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(service.drain, 0)
-            await service.listen()
-            yield House(service, flaky, clock, origins, stack)
+        stack.push_async_callback(service.drain, 0)
+        await service.listen()
+        yield House(service, flaky, clock, origins, stack)
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

@@ -31,7 +31,7 @@ async def test_it_waits_for_what_runs(house: House, gate: asyncio.Event) -> None
     paths = [await house.accepted() for _ in range(5)]
     async with asyncio.TaskGroup() as group:
         drained = group.create_task(house.service.drain(30))
-        await eventually(lambda: house.service._keeper._draining)
+        await eventually(lambda: house.service._keeper.draining)
         assert (drained.done(), house.running) == (False, 5)
         gate.set()
     assert [await state_of(house, path) for path in paths] == [State.COMPLETED] * 5
@@ -98,7 +98,7 @@ async def test_drained_twice_is_drained(house: House, gate: asyncio.Event) -> No
     path = await house.accepted()
     async with asyncio.TaskGroup() as group:
         first = group.create_task(house.service.drain(30))
-        await eventually(lambda: house.service._keeper._draining)
+        await eventually(lambda: house.service._keeper.draining)
         await house.service.drain(0)
         await first
     assert await state_of(house, path) is State.FAILED

@@ -64,7 +64,7 @@ async def test_the_death_of_a_process_is_noticed_by_one_that_runs(
         open_store("sqlite", folder, AMPLE, "dying-keeper") as store,
     ):
         await store.create(orphan)
-        await proxy.service.reaper.settle_orphans()
+        await proxy.service.recovery.take_over()
         assert (await client.exchange("GET", path)).status == 202
     async with RawClient(port=proxy.port, limit=10) as client:
         assert_interrupted(await client.exchange("GET", path, [(b"Prefer", b"wait=30")]))
@@ -101,7 +101,7 @@ async def test_a_living_process_is_not_taken_for_a_dead_one(
     origin.script(read_all(), wait_for(gate), answer(200, body=b"done"))
     one, other = houses
     path = await one.accepted()
-    await other.service.reaper.settle_orphans()
+    await other.service.recovery.take_over()
     assert (await other.ask("GET", path)).status == 202
     gate.set()
     assert (await other.outcome(path)).body == b"done"

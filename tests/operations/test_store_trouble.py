@@ -102,14 +102,6 @@ async def test_a_settling_that_fails_is_done_again_until_it_is_done(
     assert len(origin.requests) == 1
 
 
-async def test_a_keeper_that_cannot_watch_its_operation_goes_on_with_it(house: House, gate: asyncio.Event) -> None:
-    house.store.fail(on="settled", times=2)
-    path = await house.accepted()
-    await eventually(lambda: house.store.calls["settled"] == 3)
-    gate.set()
-    assert (await house.outcome(path)).body == b"done"
-
-
 @both_stores
 @pytest.mark.parametrize("on", ["sink", "write", "complete"])
 async def test_a_result_that_cannot_be_stored_is_a_failure_and_never_cut(
@@ -178,7 +170,6 @@ async def test_a_result_that_cannot_be_read_is_503_and_can_be_asked_for_again(
 
 async def test_a_long_poll_without_its_store_is_503(house: House, gate: asyncio.Event) -> None:
     path = await house.accepted()
-    await eventually(lambda: house.store.calls["settled"] == 1)  # the keeper's own
     house.store.fail(on="settled")
     assert (await house.ask("GET", path, (b"Prefer", b"wait=30"))).status == 503
     gate.set()

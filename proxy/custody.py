@@ -1,0 +1,235 @@
+"""One exchange in the keeper's hands, from the hand-over to the settling of its operation.
+
+An operation that still waits for its turn at the origin is stored as queued, and nothing of it is sent before it is
+durably no longer so. Hence what is found queued after a crash was never sent, and may be, whatever its method.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from itertools import chain, repeat
+from typing import Final, NamedTuple, TypeVar
+
+import structlog
+
+from proxy.errors import (
+    Busy,
+    Interrupted,
+    OriginBrokeOff,
+    OriginTimeout,
+    ProxyError,
+    ResponseTooLarge,
+    StoreUnavailable,
+    TooManyOperations,
+)
+from proxy.exchange import Exchange
+from proxy.ledger import Ledger
+from proxy.message import ResponseHead
+from proxy.operation import BodyRef, Failure, KeptRequest, Operation
+from proxy.pace import Pace
+from proxy.store import Quotas
+
+log = structlog.get_logger()
+
+GRACE: Final = 5.0  # seconds beyond its timeout in which a keeper settles an operation before others do
+
+T = TypeVar("T")
+
+Refused = (StoreUnavailable, Busy, TooManyOperations)  # the store would not have the operation
+
+
+class Terms(NamedTuple):
+    """What was agreed for one operation's exchange."""
+
+    for_client: Callable[[ResponseHead], ResponseHead]  # the origin's head as the client is to see it
+    timeout: float  # seconds for the whole exchange, from its turn on
+    max_body: int  # bytes
+    finish: bool  # whether to go on for the effect at the origin if the client leaves before its 202
+    request: KeptRequest  # to send it from, should this process die; its content is filled in when it is kept
+    resend: bool  # whether it may be sent again if it was under way then
+    quotas: Quotas
+    pace: Pace
+
+
+class Custody:
+    """One exchange and its operation."""
+
+    __slots__ = ("_exchange", "_ledger", "_stands", "_terms", "operation")  # there may be ten thousands
+
+    def __init__(self, exchange: Exchange, operation: Operation, terms: Terms, ledger: Ledger) -> None:
+        self.operation = operation
+        self._exchange = exchange
+        self._terms = terms
+        self._ledger = ledger
+        self._stands: asyncio.Future[bool] = asyncio.get_running_loop().create_future()  # whether there is an operation
+        if not operation.is_running:
+            exchange.hold(self._no_longer_queued)
+
+    async def accept(self, accepted: asyncio.Future[None]) -> None:
+        """Create the operation, say so, and see it through. See Keeper.adopt."""
+        try:
+            await self._ledger.store.create(self.operation, await self._kept_request(), self._terms.quotas)
+        except Refused as refusal:
+            await self._refused(accepted, refusal)
+        else:
+            await self._accepted(accepted)
+        finally:
+            accepted.cancel()  # if it is not done by now, it never will be
+            if self._exchange.handed_over:
+                self._exchange.close()
+
+    async def resume(self) -> None:
+        """See an operation through that is in the store already, waiting for its turn."""
+        self._stands.set_result(True)
+        try:
+            await self._carry_on()
+        finally:
+            self._exchange.close()
+
+    async def dismiss(self) -> None:
+        """Nobody will ask for it."""
+        await self._settle(self.operation.dismissed(self._ledger.now()))
+
+    async def interrupt(self) -> None:
+        """Give it up. What was never sent stays queued, for the next process; so does, as an orphan, what cannot be told."""
+        if not self.operation.is_running:
+            return
+        try:
+            await self._ledger.settle(self.operation.failed(Failure.of(Interrupted()), self._ledger.now()))
+        except StoreUnavailable as exc:
+            log.warning("operation left to others", operation=self.operation.short_id, reason=exc.detail)
+
+    # Acceptance.
+
+    async def _accepted(self, accepted: asyncio.Future[None]) -> None:
+        if accepted.cancelled():
+            await self.dismiss()
+            await self._client_left()
+            return
+        accepted.set_result(None)
+        self._stands.set_result(True)
+        await self._carry_on()
+
+    async def _refused(self, accepted: asyncio.Future[None], refusal: ProxyError) -> None:
+        if accepted.cancelled():
+            await self._client_left()
+            return
+        if isinstance(refusal, StoreUnavailable):
+            self._stands.set_result(False)  # else the client is refused, and nothing may be sent
+        self._exchange.hand_back()
+        accepted.set_exception(refusal)
+        accepted.exception()  # the caller may leave before it looks
+
+    async def _client_left(self) -> None:
+        if self._terms.finish:
+            self._stands.set_result(False)
+            await see_out(self._exchange, self._terms.timeout)
+
+    async def _kept_request(self) -> KeptRequest | None:
+        """What has to be in the store before the operation is: its request, if it may be sent from there."""
+        if self.operation.is_running and not self._terms.resend:
+            return None
+        content = self._exchange.content
+        if not content.present:
+            return self._terms.request
+        async with self._ledger.store.request_sink(self.operation.id) as sink:
+            async for piece in content.pieces():
+                await sink.write(piece)
+        return replace(self._terms.request, content=sink.ref)
+
+    async def _no_longer_queued(self) -> None:
+        """The gate before the first byte of an operation that waited."""
+        await asyncio.wait({self._stands})  # not the future itself: a cancellation would cancel it too
+        if not self._stands.result():
+            return
+        started = self.operation.started(overdue(self._ledger.monotonic(), self._terms.timeout))
+        if not await _patiently(lambda: self._ledger.store.start(started), started):
+            raise OriginBrokeOff("The operation was dismissed while it waited.")
+        self.operation = started
+
+    # Carrying on.
+
+    async def _carry_on(self) -> None:
+        with self._ledger.store.when_settled(self.operation.id, self._exchange.close):
+            await self._settle(await self._outcome())
+
+    async def _outcome(self) -> Operation:
+        operation, timeout = self.operation, self._terms.timeout
+        try:
+            await self._exchange.turn_within(None)
+            async with asyncio.timeout(timeout):
+                head, body = await self._collect()
+        except TimeoutError:
+            error: ProxyError = OriginTimeout(f"The exchange took more than {timeout:g} seconds.")
+        except Busy as exc:  # a failed operation is final: nothing of it says to try again
+            error = OriginTimeout(exc.detail, error_type=exc.error_type)
+        except StoreUnavailable as exc:
+            log.error("result not stored", operation=operation.short_id, reason=exc.detail, cause=exc.cause)
+            error = ProxyError("The result could not be stored.")
+        except ProxyError as exc:
+            log.info("exchange failed", operation=operation.short_id, error=exc.code, cause=exc.cause)
+            error = exc
+        except Exception:
+            log.exception("operation failed", operation=operation.short_id)
+            error = ProxyError("An error in the proxy itself, which its log tells more about.")
+        else:
+            return self.operation.completed(head, body, self._ledger.now())
+        return self.operation.failed(Failure.of(error), self._ledger.now())
+
+    async def _collect(self) -> tuple[ResponseHead, BodyRef]:
+        """The response, its body whole in the store."""
+        exchange, terms, began = self._exchange, self._terms, self._ledger.monotonic()
+        await exchange.answered_within(None)
+        head = terms.for_client(exchange.answer())
+        if exchange.length is not None and exchange.length > terms.max_body:
+            raise ResponseTooLarge(f"The response announces {exchange.length} bytes, more than {terms.max_body}.")
+        async with self._ledger.store.sink(self.operation.id) as sink:
+            async for piece in _at_most(terms.max_body, exchange.pieces()):
+                await sink.write(piece)
+        terms.pace.observe(self._ledger.monotonic() - began)
+        return head, sink.ref
+
+    async def _settle(self, operation: Operation) -> None:
+        """Settle it, or find it settled. While the store is in trouble the operation waits with us."""
+        await _patiently(lambda: self._ledger.settle(operation), operation)
+
+
+def overdue(now: float, timeout: float) -> float:
+    """By when, on the monotonic clock, an operation whose exchange begins now is settled at the latest, by whoever sees it."""
+    return now + timeout + GRACE
+
+
+async def see_out(exchange: Exchange, timeout: float) -> None:
+    """Let the exchange come to its end, for nobody, and close it."""
+    try:
+        async with asyncio.timeout(timeout):
+            await exchange.answered_within(None)
+            exchange.answer()
+            async for _ in exchange.pieces():
+                pass
+    except (ProxyError, TimeoutError) as exc:
+        log.info("exchange without client failed", reason=str(exc))
+    finally:
+        exchange.close()
+
+
+async def _patiently(call: Callable[[], Awaitable[T]], operation: Operation) -> T:
+    """What the call returns, tried again, with growing pauses, while the store is in trouble."""
+    pauses = chain((0.1, 0.2, 0.5, 1.0, 2.0), repeat(5.0))
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable as exc:
+            what = {"operation": operation.short_id, "state": operation.state.value}
+            log.warning("operation waits for the store", **what, reason=exc.detail, cause=exc.cause)
+            await asyncio.sleep(next(pauses))
+
+
+async def _at_most(limit: int, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces, up to `limit` bytes. Raises ResponseTooLarge if there are more."""
+    size = 0
+    async for piece in pieces:
+        size += len(piece)
+        if size > limit:
+            raise ResponseTooLarge(f"The response has more than {limit} bytes.")
+        yield piece
