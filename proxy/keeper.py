@@ -65,8 +65,8 @@ class Keeper:
         exchange.hand_over()
         self._spawn(self._discard(exchange, timeout))
 
-    async def drain(self, timeout: float) -> None:
-        """Take nothing more over, wait `timeout` seconds for what runs, and settle the rest as interrupted."""
+    async def drain(self, timeout: float | None) -> None:
+        """Take nothing more over, wait for what runs, and after `timeout` seconds, if any, settle it as interrupted."""
         self._draining = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)

@@ -1,18 +1,23 @@
-"""Where the proxy can be reached: TCP and Unix sockets, with TLS or without."""
+"""Where the proxy can be reached: TCP and Unix sockets, with TLS or without.
+
+Sockets are bound first, without an event loop: they outlive the processes that accept on them.
+"""
 
 import asyncio
 import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from proxy.config import Address, ServerTls
+from proxy.config import Address, Config, ServerTls
 
 BACKLOG: Final = 2048
+NO_SUCH_FAMILY: Final = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}  # where IPv6 is off, all interfaces are those of IPv4
 
 ProtocolFactory = Callable[[], asyncio.Protocol]
 
@@ -21,35 +26,152 @@ class CannotListen(Exception):
     """An address that cannot be listened on; the message says which and why."""
 
 
-class Listener:
-    """One address that is listened on."""
+class Bound:
+    """An address with its sockets, which listen: a host may stand for several."""
 
-    def __init__(self, address: Address, server: asyncio.Server) -> None:
-        self.address = address  # with the port that was chosen, where none was given
-        self._server = server
+    def __init__(self, key: str, wanted: Address, sockets: tuple[socket.socket, ...]) -> None:
+        self.key = key  # which the configuration has it under
+        self.wanted = wanted
+        self.address = wanted if wanted.unix_path else replace(wanted, port=sockets[0].getsockname()[1])
+        self.sockets = sockets
+        self.shared = False  # with another service, which goes on
+        self._process = os.getpid()
+
+    def close(self) -> None:
+        """Close this process's copies. A path is removed by the process that made it. Can be called again."""
+        for sock in self.sockets:
+            sock.close()
+        if self.address.unix_path is not None and not self.shared and self._process == os.getpid():
+            Path(self.address.unix_path).unlink(missing_ok=True)
+
+
+class Doors:
+    """All that a configuration listens on, that for operators apart."""
+
+    def __init__(self, bounds: Iterable[Bound], tls: ssl.SSLContext | None) -> None:
+        self.all = tuple(bounds)
+        self.listen = [bound for bound in self.all if bound.key == "listen"]
+        self.admin = next((bound for bound in self.all if bound.key == "admin"), None)
+        self.tls = tls
+
+    def close(self) -> None:
+        for bound in self.all:
+            bound.close()
+
+
+class Listener:
+    """One address that is accepted on."""
+
+    def __init__(self, bound: Bound, factory: ProtocolFactory, tls: ssl.SSLContext | None = None) -> None:
+        self.address = bound.address
+        self._bound = bound
+        self._factory = factory
+        self._tls = tls
+        self._servers: list[asyncio.Server] = []
+
+    async def open(self) -> None:
+        """Accept connections."""
+        self._servers = [await self._serve(sock.dup()) for sock in self._bound.sockets]
+
+    def pause(self) -> None:
+        """Accept nothing more for now: whoever connects waits, or gets to another process."""
+        for server in self._servers:
+            server.close()
 
     def close(self) -> None:
         """Accept nothing more. Connections that are open stay so. Can be called again."""
-        if self._server.is_serving() and self.address.unix_path is not None:
-            Path(self.address.unix_path).unlink(missing_ok=True)
-        self._server.close()
+        self.pause()
+        self._bound.close()
+
+    async def _serve(self, sock: socket.socket) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        serve = loop.create_server if self.address.unix_path is None else loop.create_unix_server
+        return await serve(self._factory, sock=sock, ssl=self._tls, backlog=BACKLOG)
 
 
-async def listen(key: str, address: Address, factory: ProtocolFactory, tls: ssl.SSLContext | None = None) -> Listener:
-    """Accept connections at an address, which the configuration has under this key. Raises CannotListen."""
-    loop = asyncio.get_running_loop()
+def open_doors(config: Config, held: Iterable[Bound] = ()) -> Doors:
+    """Bind all addresses of a configuration but those that are held already. Raises CannotListen."""
+    left = list(held)
+    tls = tls_context(config.tls) if config.tls is not None else None
+    with ExitStack() as undo:
+        bounds = []
+        for key, wanted in _wanted(config):
+            bound = _taken(left, key, wanted)
+            if bound is None:
+                bound = bind(key, wanted)
+                undo.callback(bound.close)
+            bounds.append(bound)
+        undo.pop_all()
+    return Doors(bounds, tls)
+
+
+def _wanted(config: Config) -> Iterator[tuple[str, Address]]:
+    yield from (("listen", address) for address in config.listen)
+    if config.admin is not None:
+        yield "admin", config.admin
+
+
+def _taken(left: list[Bound], key: str, wanted: Address) -> Bound | None:
+    for bound in left:
+        if bound.key == key and wanted in (bound.wanted, bound.address):
+            left.remove(bound)
+            return bound
+    return None
+
+
+def bind(key: str, address: Address) -> Bound:
+    """Listen on an address, which the configuration has under this key; nothing is accepted yet. Raises CannotListen."""
     try:
-        if address.unix_path is not None:
-            _remove_stale(Path(address.unix_path))
-            server = await loop.create_unix_server(factory, address.unix_path, ssl=tls, backlog=BACKLOG)
-            return Listener(address, server)
-        server = await loop.create_server(
-            factory, address.host or None, address.port, ssl=tls, backlog=BACKLOG, reuse_address=True
-        )
+        return Bound(key, address, (_unix(address.unix_path),) if address.unix_path else tuple(_tcp(address)))
     except OSError as exc:
-        reason = os.strerror(exc.errno) if exc.errno else str(exc)
+        reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else str(exc)
         raise CannotListen(f"Cannot listen on {address} (`{key}`): {reason}.") from exc
-    return Listener(replace(address, port=server.sockets[0].getsockname()[1]), server)
+
+
+def _unix(path: str) -> socket.socket:
+    _remove_stale(Path(path))
+    with ExitStack() as undo:
+        sock = undo.enter_context(socket.socket(socket.AF_UNIX))
+        sock.bind(path)
+        _listen(sock)
+        undo.pop_all()
+    return sock
+
+
+def _tcp(address: Address) -> list[socket.socket]:
+    found = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    refusal: OSError | None = None
+    with ExitStack() as undo:
+        for family, _, _, _, (host, port, *more) in dict.fromkeys(found):
+            chosen = sockets[0].getsockname()[1] if sockets else port  # the same for all, where none was given
+            try:
+                sockets.append(undo.enter_context(_tcp_socket(family, (host, chosen, *more))))
+            except OSError as exc:
+                if exc.errno not in NO_SUCH_FAMILY:
+                    raise
+                refusal = exc
+        if refusal is not None and not sockets:
+            raise refusal
+        undo.pop_all()
+    return sockets
+
+
+def _tcp_socket(family: int, place: tuple[object, ...]) -> socket.socket:
+    with ExitStack() as undo:
+        sock = undo.enter_context(socket.socket(family))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(place)
+        _listen(sock)
+        undo.pop_all()
+    return sock
+
+
+def _listen(sock: socket.socket) -> None:
+    sock.listen(BACKLOG)
+    sock.settimeout(0)
 
 
 def tls_context(tls: ServerTls) -> ssl.SSLContext:
@@ -64,7 +186,7 @@ def tls_context(tls: ServerTls) -> ssl.SSLContext:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove the socket of a process that is gone. Raises OSError for one that is not: the event loop would take it over."""
+    """Remove the socket of a process that is gone. Raises OSError for one that is not."""
     if not path.is_socket():
         return
     with socket.socket(socket.AF_UNIX) as probe:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -22,16 +23,24 @@ class Reaper:
         self._store = store
         self._now = now
         self._on_settled = on_settled
+        self._wanted = asyncio.Event()
+
+    def look(self) -> None:
+        """Do not wait for the next round: a process has died."""
+        self._wanted.set()
 
     async def run(self) -> None:
         """Look again and again, until cancelled. Trouble of the store's is left for the next time."""
         while True:
+            self._wanted.clear()
             try:
                 await self.settle_orphans()
                 await self._store.expire(self._now())
             except StoreUnavailable as exc:
                 log.warning("store not swept", reason=exc.detail, cause=exc.cause)
-            await asyncio.sleep(ROUND)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ROUND):
+                    await self._wanted.wait()
 
     async def settle_orphans(self) -> None:
         """Settle what dead processes left running as interrupted: its effect at the origin is unknown."""

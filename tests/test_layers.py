@@ -22,12 +22,15 @@ RINGS = {
     ],
     "clock": ["clock"],
     "store": ["store"],
-    "logs": ["logwriter", "observe"],
+    "logs": ["logwriter", "figures", "observe"],
     "origin side": ["spool", "response", "connection", "origin", "exchange"],
     "client side": ["client", "parser", "wire", "relay"],
     "keepers": ["keeper", "reaper"],
     "requests": ["status", "forward", "handler"],
-    "process": ["listeners", "admin", "server", "demo", "cli", "__main__"],
+    "process": ["listeners", "admin", "server"],
+    "service": [
+        "reactor", "channel", "worker", "crew", "census", "notify", "supervisor", "demo", "cli", "__main__",
+    ],
 }  # fmt: skip
 
 PURE = {*RINGS["values"], *RINGS["configuration"], *RINGS["decisions"]}
@@ -42,7 +45,7 @@ KNOWS = {
     "yaml": {"config"},
     "prometheus_client": {"observe"},
     "click": {"cli"},
-    "uvloop": {"cli"},
+    "uvloop": {"worker"},
     "aiohappyeyeballs": {"origin"},
 }
 

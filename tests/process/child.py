@@ -15,6 +15,7 @@ import json
 import sys
 from contextlib import suppress
 from pathlib import Path
+from signal import SIGTERM
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import yaml
@@ -79,6 +80,13 @@ class Child:
 
     def signal(self, number: Signals) -> None:
         self._process.send_signal(number)
+
+    async def begins_to_drain(self, number: Signals = SIGTERM) -> None:
+        """Signal it to stop, and wait until the worker that answers operators has heard of it."""
+        self.signal(number)
+        async with asyncio.timeout(LIMIT):
+            while (await self.operator_asks(b"/readyz")).status != 503:
+                pass
 
     async def logged(self, event: str) -> Line:
         """The first line about this event, once it is there."""

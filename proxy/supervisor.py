@@ -1,0 +1,281 @@
+"""The process that `serve` starts: it opens the sockets, forks the workers, and sees to it that there are always enough.
+
+It has no threads and no event loop but its own, and never waits for anybody. Everything heavy is imported before the
+first fork, so a worker that has died is replaced in milliseconds, whatever is on disk by then.
+
+A reload starts a new generation of workers. Only when all of it serve does the old one retire, and brings to its end
+what it has begun, under the configuration with which it began.
+"""
+
+import gc
+import os
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
+from time import sleep
+from typing import Final, Protocol
+
+import structlog
+
+from proxy.census import Census
+from proxy.channel import Message
+from proxy.config import Config, ConfigError
+from proxy.crew import Crew, Generation, Worker
+from proxy.figures import Figures
+from proxy.listeners import CannotListen, Doors, open_doors
+from proxy.logwriter import DirectWriter
+from proxy.notify import Notifier
+from proxy.observe import configure_logging
+from proxy.reactor import Reactor, SignalWatch
+
+log = structlog.get_logger()
+
+ATTEMPTS: Final = 40  # to listen: the workers of a supervisor that was killed may be about to leave
+PAUSE: Final = 0.05  # seconds between two of them
+OVERTIME: Final = 10.0  # seconds over its time after which a worker that has not ended is killed
+
+Load = Callable[[], Config]
+
+
+class CannotStart(Exception):
+    """Why the first workers could not serve."""
+
+
+class CannotChange(Exception):
+    """What a reload cannot change."""
+
+
+class Broker(Protocol):
+    """Who gives the workers what they share. An answer is for the worker of that number."""
+
+    def receive(self, worker: int, message: Message) -> Iterable[tuple[int, Message]]:
+        """A worker says something of the kind `places`."""
+        ...
+
+    def gone(self, worker: int) -> Iterable[tuple[int, Message]]:
+        """A worker has ended, and its sockets are closed."""
+        ...
+
+
+class Supervisor:  # an Employer
+    """The service as a whole."""
+
+    def __init__(
+        self, load: Load, notifier: Notifier, broker: Broker | None = None, ready: Callable[[], None] = lambda: None
+    ) -> None:
+        self._load = load
+        self._notifier = notifier
+        self._broker = broker
+        self._ready = ready  # called when it serves for the first time
+        self._reactor = Reactor()
+        self._census = Census(self._reactor)
+        self._crew = Crew(self._reactor, self)
+        self._writer = DirectWriter()
+        self._next: Generation | None = None
+        self._wants_reload = False
+        self._stopping = False
+
+    def run(self) -> None:
+        """Serve until a signal has ended it. Raises ConfigError, CannotListen, CannotStart."""
+        config = self._load()
+        configure_logging(config.log, self._writer)
+        self._current = Generation(config, _opened_in_time(config))
+        calls = {SIGTERM: self._stop, SIGINT: self._stop, SIGHUP: self._reload, SIGCHLD: self._crew.reap}
+        with ExitStack() as stack:
+            stack.callback(self._close_doors)
+            stack.callback(self._reactor.close)
+            self._signals = SignalWatch(self._reactor, calls)
+            stack.callback(self._signals.close)
+            stack.callback(self._crew.close)
+            gc.freeze()  # what is there now is shared with the workers, and stays so if nobody touches it
+            self._start()
+            while self._crew.generations:
+                self._reactor.turn()
+        log.info("stopped")
+
+    # What the crew tells.
+
+    def complete(self, generation: Generation) -> None:
+        if generation is self._current:
+            log.info("serving", **_places(generation))
+            self._ready()
+        else:
+            self._succeed(generation)
+        self._notifier.ready(f"Serving with {generation.config.workers} workers.")
+        self._reload_if_wanted()
+
+    def failed(self, generation: Generation, why: str) -> None:
+        if generation is self._current:
+            raise CannotStart(why)
+        self._give_up(generation, why)
+        self._reload_if_wanted()
+
+    def heard(self, worker: Worker, message: Message) -> None:
+        match message["kind"]:
+            case "counted":
+                self._census.counted(worker, message.get("id"), message["figures"])
+            case "figures":
+                answer = partial(_answer, worker, message["id"])
+                self._census.take((one for one in self._crew if one.ready), answer)
+            case "places" if self._broker is not None:
+                self._post(self._broker.receive(worker.number, message))
+
+    def gone(self, worker: Worker, *, died: bool) -> None:
+        self._census.gone(worker, died=died)
+        if self._broker is not None:
+            self._post(self._broker.gone(worker.number))
+
+    def forking(self) -> AbstractContextManager[None]:
+        return self._signals.held_back()
+
+    def leave(self, doors: Doors) -> None:
+        self._signals.close()
+        self._reactor.close()
+        self._notifier.close()
+        for generation in self._crew.generations:
+            _close_others(generation.doors, doors)
+
+    def _post(self, letters: Iterable[tuple[int, Message]]) -> None:
+        workers = {worker.number: worker for worker in self._crew}
+        for number, message in letters:
+            if number in workers:
+                workers[number].channel.send(message)
+
+    # Its life.
+
+    def _start(self) -> None:
+        try:
+            self._crew.start(self._current)
+        except OSError as exc:
+            raise CannotStart(f"Cannot start a process: {exc.strerror}.") from exc
+        if self._notifier.watchdog is not None:
+            self._watch(self._notifier.watchdog / 2)
+
+    def _watch(self, period: float) -> None:
+        """Say that all is well, if all who should have answered did; and ask again."""
+        if not any(worker.owes_pong for worker in self._current.workers):
+            self._notifier.alive()
+        for worker in self._current.workers:
+            if not worker.owes_pong:
+                worker.owes_pong = True
+                worker.channel.send({"kind": "ping"})
+        self._reactor.later(period, partial(self._watch, period))
+
+    def _stop(self) -> None:
+        """Drain; at the second time, end at once."""
+        if self._stopping:
+            self._end({"kind": "stop"}, within=0)
+            return
+        self._stopping = True
+        seconds = self._current.config.drain_timeout
+        self._notifier.stopping()
+        log.info("draining", seconds=seconds)
+        self._end({"kind": "drain", "seconds": seconds}, within=seconds)
+
+    def _end(self, how: Message, within: float) -> None:
+        for generation in list(self._crew.generations):
+            for bound in generation.doors.listen:
+                bound.close()
+            self._crew.end(generation, how)
+        self._reactor.later(within + OVERTIME, self._kill)
+
+    def _kill(self) -> None:
+        for generation in list(self._crew.generations):
+            self._crew.kill(generation)
+
+    def _close_doors(self) -> None:
+        for generation in (self._current, self._next):
+            if generation is not None:
+                generation.doors.close()
+
+    # A new configuration.
+
+    def _reload(self) -> None:
+        if self._stopping:
+            return
+        if self._next is not None or not self._current.begun:
+            self._wants_reload = True
+            return
+        self._notifier.reloading()
+        log.info("reloading")
+        try:
+            self._begin(self._prepared())
+        except ConfigError as exc:
+            self._refuse(*map(str, exc.problems))
+        except (CannotListen, CannotChange) as exc:
+            self._refuse(str(exc))
+
+    def _reload_if_wanted(self) -> None:
+        if self._wants_reload:
+            self._wants_reload = False
+            self._reload()
+
+    def _prepared(self) -> Generation:
+        """A generation of the configuration as it is now. Raises ConfigError, CannotChange, CannotListen."""
+        config = self._load()
+        if config.store.url != self._current.config.store.url:
+            raise CannotChange("`store.url` cannot change by a reload: stop the service, and start it again.")
+        return Generation(config, open_doors(config, self._current.doors.all))
+
+    def _begin(self, generation: Generation) -> None:
+        self._next = generation
+        try:
+            self._crew.start(generation)
+        except OSError as exc:
+            self._give_up(generation, f"Cannot start a process: {exc.strerror}.")
+
+    def _succeed(self, generation: Generation) -> None:
+        old, self._current, self._next = self._current, generation, None
+        configure_logging(generation.config.log, self._writer)
+        _close_others(old.doors, generation.doors)
+        self._crew.end(old, {"kind": "retire"})
+        log.info("reloaded", **_places(generation))
+
+    def _give_up(self, generation: Generation, why: str) -> None:
+        self._next = None
+        self._crew.kill(generation)
+        _close_others(generation.doors, self._current.doors)
+        self._refuse(why)
+
+    def _refuse(self, *problems: str) -> None:
+        for problem in problems:
+            log.error("configuration refused", problem=problem)
+        self._notifier.ready("The new configuration was refused.")
+
+
+def supervise(load: Load, ready: Callable[[], None] = lambda: None) -> None:
+    """Run the service until SIGTERM or SIGINT, then drain; a second signal stops at once. `ready` is called when it serves.
+
+    Raises ConfigError, CannotListen, CannotStart.
+    """
+    Supervisor(load, Notifier(os.environ), ready=ready).run()
+
+
+def _opened_in_time(config: Config) -> Doors:
+    """The doors of a configuration, also where the workers of a supervisor that was killed are about to leave them."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return open_doors(config)
+        except CannotListen:
+            sleep(PAUSE)
+    return open_doors(config)
+
+
+def _close_others(doors: Doors, kept: Doors) -> None:
+    """Close those which are not kept."""
+    for bound in doors.all:
+        if bound not in kept.all:
+            bound.close()
+
+
+def _places(generation: Generation) -> dict[str, object]:
+    admin = generation.doors.admin
+    return {
+        "listen": [str(bound.address) for bound in generation.doors.listen],
+        "admin": str(admin.address) if admin else "off",
+    }
+
+
+def _answer(worker: Worker, number: int, figures: Figures) -> None:
+    worker.channel.send({"kind": "figures", "id": number, "figures": figures})

@@ -1,0 +1,116 @@
+"""A worker: a process that the supervisor has forked, and that serves until it is told to end.
+
+What it is told: `retire` and `drain`, both of which may be followed by `drain`, and then `stop`; `orphans`: a process
+has died; `ping`; `count`: send your figures; `admin`: whether to answer operators. What it says: `ready` or `failed`,
+`pong`, `counted`, and `figures`, which asks for those of the whole service.
+"""
+
+import asyncio
+import os
+import socket
+import traceback
+from collections.abc import Callable
+from itertools import count
+from typing import Final, NoReturn
+
+import uvloop
+
+from proxy.channel import Link, Message, encoded
+from proxy.config import Config
+from proxy.errors import StoreUnavailable
+from proxy.figures import Figures
+from proxy.listeners import Doors
+from proxy.logwriter import LogWriter, to_standard_error
+from proxy.observe import configure_logging
+from proxy.server import Service, in_background, opened
+
+Hear = Callable[[Message], None]
+
+LAST_WORDS: Final = 1.0  # seconds for the supervisor to take what a worker says at its end
+FAILED: Final = 1
+
+
+def run(config: Config, doors: Doors, sock: socket.socket) -> NoReturn:
+    """The whole life of the process, from just after the fork. `sock` is its end of the pair that leads to the supervisor."""
+    code = FAILED
+    writer = LogWriter(to_standard_error)
+    try:
+        configure_logging(config.log, writer)
+        last_words = uvloop.run(_work(config, doors, sock.dup()))
+        sock.settimeout(LAST_WORDS)
+        sock.sendall(encoded(last_words))
+        code = FAILED if last_words["kind"] == "failed" else 0
+    except BaseException:  # noqa: BLE001  # nothing may get to the code of the supervisor, whose stack this is
+        traceback.print_exc()
+    finally:
+        writer.close()
+        os._exit(code)
+
+
+async def _work(config: Config, doors: Doors, sock: socket.socket) -> Message:
+    """Serve; the message to end with."""
+    seat = _Seat()
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: seat.link, sock)
+    try:
+        async with opened(config) as service:
+            seat.take(service)
+            await service.listen(doors, seat.figures)
+            seat.link.send({"kind": "ready"})
+            await _until_told(service, seat.ends)
+    except StoreUnavailable as exc:
+        return {"kind": "failed", "why": exc.detail}
+    return {"kind": "counted", "figures": service.metrics.figures()}
+
+
+async def _until_told(service: Service, ends: "asyncio.Queue[Message]") -> None:
+    """Serve until told to end, and then until that is done, or told to end at once."""
+    end = await ends.get()
+    while end["kind"] != "stop":
+        work = service.retire() if end["kind"] == "retire" else service.drain(end["seconds"])
+        async with in_background(work) as ending, in_background(ends.get()) as sooner:
+            await asyncio.wait({ending, sooner}, return_when=asyncio.FIRST_COMPLETED)
+            if not sooner.done():
+                return
+            end = sooner.result()
+
+
+class _Seat:
+    """A worker's place at the service: what it hears, and what it may ask."""
+
+    def __init__(self) -> None:
+        self.link = Link(self._hear)
+        self.ends: asyncio.Queue[Message] = asyncio.Queue()
+        self._hears: dict[str, Hear] = {
+            "retire": self.ends.put_nowait,
+            "drain": self.ends.put_nowait,
+            "stop": self.ends.put_nowait,
+            "ping": lambda _: self.link.send({"kind": "pong"}),
+            "figures": self._answer,
+        }
+        self._numbers = count()
+        self._asked: dict[int, asyncio.Future[Figures]] = {}
+
+    def take(self, service: Service) -> None:
+        """Hear from now on what concerns the service."""
+        self._hears["orphans"] = lambda _: service.reaper.look()
+        self._hears["count"] = lambda message: self.link.send(
+            {"kind": "counted", "id": message["id"], "figures": service.metrics.figures()}
+        )
+
+    async def figures(self) -> Figures:
+        """Those of the whole service."""
+        number = next(self._numbers)
+        self._asked[number] = asyncio.get_running_loop().create_future()
+        self.link.send({"kind": "figures", "id": number})
+        try:
+            return await self._asked[number]
+        finally:
+            del self._asked[number]
+
+    def _hear(self, message: Message) -> None:
+        if hear := self._hears.get(message["kind"]):
+            hear(message)
+
+    def _answer(self, message: Message) -> None:
+        if asked := self._asked.get(message["id"]):  # the operator may have left meanwhile
+            asked.set_result(message["figures"])
