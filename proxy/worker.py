@@ -8,6 +8,7 @@ has died; `ping`; `count`: send your figures; `admin`: whether to answer operato
 import asyncio
 import os
 import socket
+import ssl
 import traceback
 from collections.abc import Callable
 from itertools import count
@@ -59,6 +60,8 @@ async def _work(config: Config, doors: Doors, sock: socket.socket) -> Message:
             await _until_told(service, seat.ends)
     except StoreUnavailable as exc:
         return {"kind": "failed", "why": exc.detail}
+    except ssl.SSLError as exc:
+        return {"kind": "failed", "why": f"Cannot use what `tls` of an origin names: {exc}."}
     return {"kind": "counted", "figures": service.metrics.figures()}
 
 

@@ -1,0 +1,132 @@
+"""Several worker processes are one service: they share its addresses, and one that dies is replaced."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+
+import pytest
+
+from tests.process.child import Child, path_of, stored_settings
+from tests.raw_client import Field, RawClient, request
+from tests.scripted_origin import ScriptedOrigin, stall
+
+LATER: Field = (b"Prefer", b"respond-async, wait=0")
+REQUESTS = ("respond_async_requests_total", "everything", "200")
+
+
+@pytest.fixture
+async def two(origin: ScriptedOrigin, tmp_path: Path) -> AsyncIterator[Child]:
+    """A service with two workers."""
+    async with Child(stored_settings(origin.url, tmp_path) | {"workers": 2}, tmp_path) as child:
+        yield child
+
+
+async def assert_answers(child: Child, times: int) -> None:
+    for _ in range(times):
+        assert (await child.ask("GET", b"/")).status == 200
+
+
+async def test_each_of_them_takes_requests_from_the_same_port(two: Child, origin: ScriptedOrigin) -> None:
+    for pid in two.workers:
+        os.kill(pid, SIGSTOP)
+        await assert_answers(two, 10)
+        os.kill(pid, SIGCONT)
+
+
+async def test_requests_wait_while_the_only_worker_is_replaced(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    async with Child(stored_settings(origin.url, tmp_path), tmp_path) as child:
+        for number in (1, 2, 3):
+            os.kill(child.workers[-1], SIGKILL)
+            async with asyncio.TaskGroup() as tasks:
+                asked = [tasks.create_task(child.ask("GET", b"/")) for _ in range(10)]
+            assert [one.result().status for one in asked] == [200] * 10
+            died = await child.logged("worker died", number)
+            assert (died["pid"], died["signal"]) == (child.workers[number - 1], "SIGKILL")
+        assert len(child.workers) == 4
+
+
+async def test_what_a_dead_worker_ran_is_taken_over_and_its_connections_alone_break_off(
+    two: Child, origin: ScriptedOrigin
+) -> None:
+    origin.script(stall())
+    accepted = [path_of(await two.ask("POST", b"/", LATER, body=b"")) for _ in range(10)]
+    await origin.request_received(10)
+    async with two.client() as client:
+        await client.send(request("GET", b"/"))
+        await origin.request_received(11)
+        for pid in two.workers[:2]:
+            os.kill(pid, SIGKILL)
+        await client.wire.until(lambda: client.wire.end is not None, "end of the connection")
+    for path in accepted:
+        assert (await two.ask("GET", path, (b"Prefer", b"wait=10"))).status == 502
+
+
+async def test_metrics_are_those_of_all_and_do_not_fall_when_one_dies(two: Child, origin: ScriptedOrigin) -> None:
+    await assert_answers(two, 20)
+    figures = await two.figures()
+    assert (figures[REQUESTS], figures["respond_async_workers",]) == (20, 2)
+    assert figures["respond_async_request_seconds_count", "everything"] == 20
+    os.kill(two.workers[0], SIGKILL)
+    await two.logged("worker started", 3)
+    await assert_answers(two, 5)
+    figures = await two.figures()
+    assert (figures[REQUESTS], figures["respond_async_worker_deaths_total",]) == (25, 1)
+    assert figures["respond_async_request_seconds_bucket", "+Inf", "everything"] == 25
+
+
+async def test_a_worker_that_does_not_answer_counts_with_what_was_known(two: Child, origin: ScriptedOrigin) -> None:
+    await assert_answers(two, 20)
+    assert (await two.figures())[REQUESTS] == 20
+    os.kill(two.workers[0], SIGSTOP)
+    await assert_answers(two, 5)
+    assert (await two.figures())[REQUESTS] == 25
+    os.kill(two.workers[0], SIGCONT)
+
+
+async def test_workers_take_no_orders_but_from_their_supervisor(two: Child, origin: ScriptedOrigin) -> None:
+    for pid in two.workers:
+        os.kill(pid, SIGTERM)
+    await assert_answers(two, 10)
+    assert two.count("worker died") == 0
+
+
+async def test_when_the_supervisor_is_killed_its_workers_are_gone_and_the_port_is_free(
+    origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    settings = stored_settings(origin.url, tmp_path) | {"workers": 2}
+    async with Child(settings, tmp_path) as child:
+        port = child.port
+        child.signal(SIGKILL)
+        assert await child.exit_code() == -SIGKILL  # with the end of the log, which the workers write too
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", port))
+            sock.listen()
+
+
+async def test_a_service_that_is_started_at_once_after_a_kill_gets_the_port(
+    origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    settings = stored_settings(origin.url, tmp_path) | {"workers": 2}
+    async with Child(settings, tmp_path) as child:
+        port = child.port
+        child.signal(SIGKILL)
+        async with Child(settings | {"listen": f"127.0.0.1:{port}"}, tmp_path) as next_child:
+            assert (await next_child.ask("GET", b"/")).status == 200
+
+
+async def test_all_of_them_drain(two: Child, origin: ScriptedOrigin) -> None:
+    origin.script(stall())
+    path = path_of(await two.ask("POST", b"/", LATER, body=b""))
+    two.signal(SIGTERM)
+    await two.logged("draining")
+    two.signal(SIGTERM)
+    assert await two.exit_code() == 0
+    assert two.count("worker died") == 0
+    assert two.lines[-1]["event"] == "stopped"
+    assert path
+    with pytest.raises(ConnectionRefusedError):
+        await RawClient(port=two.port).__aenter__()
