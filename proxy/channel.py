@@ -1,4 +1,4 @@
-"""Messages between the supervisor and a worker: JSON objects, a line each, both ways over a pair of sockets.
+"""Messages between two processes, as the supervisor and a worker: JSON objects, a line each, both ways over a socket.
 
 `Lines` does no I/O. `Channel` is the supervisor's end, which never waits; `Link` is a worker's end, on its event loop.
 """
@@ -7,7 +7,8 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, Final, cast
 
@@ -37,11 +38,19 @@ class Lines:
 class Channel:
     """The supervisor's end. What the other side does not take at once is kept, and sent as it does."""
 
-    def __init__(self, sock: socket.socket, reactor: Reactor, hear: Callable[[Message], None]) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        reactor: Reactor,
+        hear: Callable[[Message], None],
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`lost` is called when the other end is gone."""
         sock.settimeout(0)
         self._sock = sock
         self._reactor = reactor
         self._hear = hear
+        self._lost = lost
         self._lines = Lines()
         self._unsent = bytearray()
         reactor.watch(sock, self._ready)
@@ -49,6 +58,11 @@ class Channel:
     def send(self, message: Message) -> None:
         self._unsent += encoded(message)
         self._flush()
+
+    def hand(self, message: Message, sockets: Sequence[socket.socket]) -> None:
+        """Send a message with sockets. It is lost where the other side does not take it at once."""
+        with suppress(OSError):
+            socket.send_fds(self._sock, [encoded(message)], [sock.fileno() for sock in sockets])
 
     def finish(self) -> None:
         """Hear what a worker that is gone has still said, and close."""
@@ -68,7 +82,8 @@ class Channel:
         if events & EVENT_WRITE:
             self._flush()
         if events & EVENT_READ and not self._receive():
-            self._reactor.forget(self._sock)  # its end; that the process has ended is told by a signal
+            self._reactor.forget(self._sock)
+            self._lost()
 
     def _receive(self) -> bool:
         """Whether there was something."""

@@ -82,6 +82,10 @@ class Employer(Protocol):
         """For the first time, all of it serve."""
         ...
 
+    def began(self, worker: Worker) -> None:
+        """A worker serves, one that replaces another as well."""
+        ...
+
     def failed(self, generation: Generation, why: str) -> None:
         """One of it has ended before all of them could serve."""
         ...
@@ -171,6 +175,7 @@ class Crew:
         match message["kind"]:
             case "ready":
                 worker.ready = True
+                self._employer.began(worker)
                 self._look_whether_complete(worker.generation)
             case "failed":
                 worker.why = message["why"]

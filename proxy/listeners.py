@@ -34,14 +34,14 @@ class Bound:
         self.wanted = wanted
         self.address = wanted if wanted.unix_path else replace(wanted, port=sockets[0].getsockname()[1])
         self.sockets = sockets
-        self.shared = False  # with another service, which goes on
+        self.sharers: set[object] = set()  # who listens on when this process does not
         self._process = os.getpid()
 
     def close(self) -> None:
         """Close this process's copies. A path is removed by the process that made it. Can be called again."""
         for sock in self.sockets:
             sock.close()
-        if self.address.unix_path is not None and not self.shared and self._process == os.getpid():
+        if self.address.unix_path is not None and not self.sharers and self._process == os.getpid():
             Path(self.address.unix_path).unlink(missing_ok=True)
 
 
@@ -53,6 +53,10 @@ class Doors:
         self.listen = [bound for bound in self.all if bound.key == "listen"]
         self.admin = next((bound for bound in self.all if bound.key == "admin"), None)
         self.tls = tls
+
+    def for_operators(self) -> "Doors":
+        """The one for operators alone."""
+        return Doors([self.admin] if self.admin else [], None)
 
     def close(self) -> None:
         for bound in self.all:
@@ -95,7 +99,7 @@ def open_doors(config: Config, held: Iterable[Bound] = ()) -> Doors:
     tls = tls_context(config.tls) if config.tls is not None else None
     with ExitStack() as undo:
         bounds = []
-        for key, wanted in _wanted(config):
+        for key, wanted in addresses(config):
             bound = _taken(left, key, wanted)
             if bound is None:
                 bound = bind(key, wanted)
@@ -105,7 +109,8 @@ def open_doors(config: Config, held: Iterable[Bound] = ()) -> Doors:
     return Doors(bounds, tls)
 
 
-def _wanted(config: Config) -> Iterator[tuple[str, Address]]:
+def addresses(config: Config) -> Iterator[tuple[str, Address]]:
+    """All that it listens on, each after the key that it is under."""
     yield from (("listen", address) for address in config.listen)
     if config.admin is not None:
         yield "admin", config.admin

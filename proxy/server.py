@@ -75,6 +75,16 @@ class Service:
         if self.admin is not None:
             await self.admin.open()
 
+    def leave_operators(self) -> None:
+        """Let another service answer at their address."""
+        if self.admin is not None:
+            self.admin.pause()
+
+    async def answer_operators(self) -> None:
+        """Answer there again."""
+        if self.admin is not None:
+            await self.admin.open()
+
     def not_ready(self) -> str | None:
         """Why it takes no requests; None if it does."""
         return ShuttingDown.title() if self.draining else None

@@ -21,9 +21,10 @@ import structlog
 from proxy.census import Census
 from proxy.channel import Message
 from proxy.config import Config, ConfigError
-from proxy.crew import Crew, Generation, Worker
+from proxy.crew import Crew, Generation, Worker, tell
 from proxy.figures import Figures
-from proxy.listeners import CannotListen, Doors, open_doors
+from proxy.handover import Handover
+from proxy.listeners import Bound, CannotListen, Doors, addresses, open_doors
 from proxy.logwriter import DirectWriter
 from proxy.notify import Notifier
 from proxy.observe import configure_logging
@@ -72,6 +73,7 @@ class Supervisor:  # an Employer
         self._census = Census(self._reactor)
         self._crew = Crew(self._reactor, self)
         self._writer = DirectWriter()
+        self._handover: Handover
         self._next: Generation | None = None
         self._wants_reload = False
         self._stopping = False
@@ -80,11 +82,14 @@ class Supervisor:  # an Employer
         """Serve until a signal has ended it. Raises ConfigError, CannotListen, CannotStart."""
         config = self._load()
         configure_logging(config.log, self._writer)
-        self._current = Generation(config, _opened_in_time(config))
         calls = {SIGTERM: self._stop, SIGINT: self._stop, SIGHUP: self._reload, SIGCHLD: self._crew.reap}
         with ExitStack() as stack:
-            stack.callback(self._close_doors)
             stack.callback(self._reactor.close)
+            self._handover = Handover(self._reactor, config.store.url.folder, self._tell_who_answers_operators)
+            stack.callback(self._handover.close)
+            doors = self._handover.take_over(list(addresses(config)), partial(_opened_in_time, config))
+            self._current = Generation(config, doors)
+            stack.callback(self._close_doors)
             self._signals = SignalWatch(self._reactor, calls)
             stack.callback(self._signals.close)
             stack.callback(self._crew.close)
@@ -100,10 +105,15 @@ class Supervisor:  # an Employer
         if generation is self._current:
             log.info("serving", **_places(generation))
             self._ready()
+            self._handover.ready()
         else:
             self._succeed(generation)
         self._notifier.ready(f"Serving with {generation.config.workers} workers.")
         self._reload_if_wanted()
+
+    def began(self, worker: Worker) -> None:
+        if self._handover.is_succeeded:
+            worker.channel.send({"kind": "no admin"})
 
     def failed(self, generation: Generation, why: str) -> None:
         if generation is self._current:
@@ -133,8 +143,15 @@ class Supervisor:  # an Employer
         self._signals.close()
         self._reactor.close()
         self._notifier.close()
+        self._handover.abandon()
         for generation in self._crew.generations:
             _close_others(generation.doors, doors)
+
+    def _tell_who_answers_operators(self) -> None:
+        if self._handover.is_succeeded:
+            tell(self._crew, {"kind": "no admin"})
+        elif not self._stopping:
+            tell(self._current.workers, {"kind": "admin"})
 
     def _post(self, letters: Iterable[tuple[int, Message]]) -> None:
         workers = {worker.number: worker for worker in self._crew}
@@ -171,6 +188,7 @@ class Supervisor:  # an Employer
         seconds = self._current.config.drain_timeout
         self._notifier.stopping()
         log.info("draining", seconds=seconds)
+        self._handover.offer(self._current.doors.for_operators())
         self._end({"kind": "drain", "seconds": seconds}, within=seconds)
 
     def _end(self, how: Message, within: float) -> None:
@@ -229,6 +247,7 @@ class Supervisor:  # an Employer
         old, self._current, self._next = self._current, generation, None
         configure_logging(generation.config.log, self._writer)
         _close_others(old.doors, generation.doors)
+        self._handover.offer(generation.doors)
         self._crew.end(old, {"kind": "retire"})
         log.info("reloaded", **_places(generation))
 
@@ -252,14 +271,14 @@ def supervise(load: Load, ready: Callable[[], None] = lambda: None) -> None:
     Supervisor(load, Notifier(os.environ), ready=ready).run()
 
 
-def _opened_in_time(config: Config) -> Doors:
+def _opened_in_time(config: Config, held: list[Bound]) -> Doors:
     """The doors of a configuration, also where the workers of a supervisor that was killed are about to leave them."""
     for _ in range(ATTEMPTS - 1):
         try:
-            return open_doors(config)
+            return open_doors(config, held)
         except CannotListen:
             sleep(PAUSE)
-    return open_doors(config)
+    return open_doors(config, held)
 
 
 def _close_others(doors: Doors, kept: Doors) -> None:

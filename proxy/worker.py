@@ -1,7 +1,7 @@
 """A worker: a process that the supervisor has forked, and that serves until it is told to end.
 
-What it is told: `retire` and `drain`, both of which may be followed by `drain`, and then `stop`; `orphans`: a process
-has died; `ping`; `count`: send your figures; `admin`: whether to answer operators. What it says: `ready` or `failed`,
+What it is told: `retire`, `drain` or `stop`, and later perhaps a stricter one of these; `no admin`: let others answer
+operators, and `admin`: do it again; `orphans`: a process has died; `ping`; `count`: send your figures. What it says: `ready` or `failed`,
 `pong`, `counted`, and `figures`, which asks for those of the whole service.
 """
 
@@ -29,6 +29,7 @@ Hear = Callable[[Message], None]
 
 LAST_WORDS: Final = 1.0  # seconds for the supervisor to take what a worker says at its end
 FAILED: Final = 1
+ORDERS: Final = ("admin", "retire", "drain", "stop")  # obeyed one after the other
 
 
 def run(config: Config, doors: Doors, sock: socket.socket) -> NoReturn:
@@ -57,7 +58,7 @@ async def _work(config: Config, doors: Doors, sock: socket.socket) -> Message:
             seat.take(service)
             await service.listen(doors, seat.figures)
             seat.link.send({"kind": "ready"})
-            await _until_told(service, seat.ends)
+            await _serve(service, seat.orders)
     except StoreUnavailable as exc:
         return {"kind": "failed", "why": exc.detail}
     except ssl.SSLError as exc:
@@ -65,16 +66,17 @@ async def _work(config: Config, doors: Doors, sock: socket.socket) -> Message:
     return {"kind": "counted", "figures": service.metrics.figures()}
 
 
-async def _until_told(service: Service, ends: "asyncio.Queue[Message]") -> None:
-    """Serve until told to end, and then until that is done, or told to end at once."""
-    end = await ends.get()
-    while end["kind"] != "stop":
-        work = service.retire() if end["kind"] == "retire" else service.drain(end["seconds"])
-        async with in_background(work) as ending, in_background(ends.get()) as sooner:
+async def _serve(service: Service, orders: "asyncio.Queue[Message]") -> None:
+    """Serve until told to end, and then until that is done, or told to end sooner."""
+    while (order := await orders.get())["kind"] == "admin":
+        await service.answer_operators()
+    while order["kind"] != "stop":
+        work = service.retire() if order["kind"] == "retire" else service.drain(order["seconds"])
+        async with in_background(work) as ending, in_background(orders.get()) as sooner:
             await asyncio.wait({ending, sooner}, return_when=asyncio.FIRST_COMPLETED)
             if not sooner.done():
                 return
-            end = sooner.result()
+            order = sooner.result()
 
 
 class _Seat:
@@ -82,11 +84,9 @@ class _Seat:
 
     def __init__(self) -> None:
         self.link = Link(self._hear)
-        self.ends: asyncio.Queue[Message] = asyncio.Queue()
+        self.orders: asyncio.Queue[Message] = asyncio.Queue()
         self._hears: dict[str, Hear] = {
-            "retire": self.ends.put_nowait,
-            "drain": self.ends.put_nowait,
-            "stop": self.ends.put_nowait,
+            **dict.fromkeys(ORDERS, self.orders.put_nowait),
             "ping": lambda _: self.link.send({"kind": "pong"}),
             "figures": self._answer,
         }
@@ -95,6 +95,7 @@ class _Seat:
 
     def take(self, service: Service) -> None:
         """Hear from now on what concerns the service."""
+        self._hears["no admin"] = lambda _: service.leave_operators()
         self._hears["orphans"] = lambda _: service.reaper.look()
         self._hears["count"] = lambda message: self.link.send(
             {"kind": "counted", "id": message["id"], "figures": service.metrics.figures()}

@@ -29,7 +29,7 @@ RINGS = {
     "requests": ["status", "forward", "handler"],
     "process": ["listeners", "admin", "server"],
     "service": [
-        "reactor", "channel", "worker", "crew", "census", "notify", "supervisor", "demo", "cli", "__main__",
+        "reactor", "channel", "worker", "crew", "census", "services", "handover", "notify", "supervisor", "demo", "cli", "__main__",
     ],
 }  # fmt: skip
 

@@ -5,24 +5,24 @@
         ...
         await load.answered(100)    # 100 more
 
-Leaving ends them, each after its answer, and fails with every request that was not answered with 200.
+`end`, or leaving, ends them, each after its answer, and fails with every request that was not answered with 200.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self
 
 from tests.raw_client import RawClient, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
 PAUSE: Final = 0.02  # seconds between two requests of a client: ten of them make up to 500 a second
 LIMIT: Final = 20.0  # seconds for one wait
 
-Connect = Callable[[], RawClient] if TYPE_CHECKING else object
+Connect = Callable[[], RawClient]
 
 
 class Load:
@@ -44,26 +44,30 @@ class Load:
         )
         assert not self.failures, self.failures
 
+    async def end(self) -> None:
+        self._ending = True
+        await asyncio.gather(*self._tasks)
+        assert not self.failures, self.failures
+
     async def __aenter__(self) -> Self:
-        self._tasks = asyncio.TaskGroup()
-        await self._tasks.__aenter__()
-        for number in range(self._clients):
-            self._tasks.create_task(self._keep_asking(keep=number % 2 == 0))
+        asking = [self._keep_asking(keep=number % 2 == 0) for number in range(self._clients)]
+        self._tasks = [asyncio.create_task(one) for one in asking]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ending = True
-        await self._tasks.__aexit__(kind, error, trace)
         if error is None:
-            assert not self.failures, self.failures
+            await self.end()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _keep_asking(self, *, keep: bool) -> None:
         while not self._ending:
             try:
                 async with self._connect() as client:
-                    while await self._ask(client) and keep and not self._ending:
+                    while await self._ask(client) and keep and not self._ending:  # noqa: ASYNC110  # a pause is no wait
                         await asyncio.sleep(PAUSE)
             except (OSError, AssertionError, TimeoutError) as exc:
                 self.failures.append(exc)
