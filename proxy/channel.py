@@ -71,8 +71,10 @@ class Channel:
         self.close()
 
     def close(self) -> None:
-        self._reactor.forget(self._sock)
-        self._sock.close()
+        """Can be called again."""
+        if self._sock.fileno() >= 0:
+            self._reactor.forget(self._sock)
+            self._sock.close()
 
     def abandon(self) -> None:
         """Close it in a forked child: the parent's loop is to go on as it was."""

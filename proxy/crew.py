@@ -23,8 +23,7 @@ from proxy.reactor import Reactor
 log = structlog.get_logger()
 
 SHORT_LIFE: Final = 10.0  # seconds; the place of one that lived longer is filled at once
-FIRST_PAUSE: Final = 0.1  # seconds before the second replacement in a row
-LONGEST_PAUSE: Final = 2.0
+PAUSES: Final = (0, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0)  # seconds before its replacement, by those who died there before
 
 
 @dataclass(eq=False)
@@ -56,7 +55,7 @@ class Worker:
         """Seconds until its replacement, now that it has died."""
         if monotonic() - self.begun >= SHORT_LIFE:
             self.deaths = 0
-        return min(FIRST_PAUSE * 2 ** (self.deaths - 1), LONGEST_PAUSE) if self.deaths else 0
+        return PAUSES[min(self.deaths, len(PAUSES) - 1)]
 
 
 class Generation:
@@ -157,7 +156,11 @@ class Crew:
         worker = Worker(next(self._numbers), generation, deaths)
         ours, theirs = socket.socketpair()
         with theirs, self._employer.forking():
-            worker.pid = os.fork()
+            try:
+                worker.pid = os.fork()
+            except OSError:
+                ours.close()
+                raise
             if not worker.pid:
                 self._become_worker(generation, ours, theirs)
         worker.channel = Channel(ours, self._reactor, partial(self._heard, worker))
@@ -218,7 +221,7 @@ class Crew:
             self._hire(generation, deaths)
         except OSError as exc:  # no memory, or too many processes
             log.error("worker not started", reason=str(exc))
-            self._reactor.later(LONGEST_PAUSE, partial(self._replace, generation, deaths))
+            self._reactor.later(PAUSES[-1], partial(self._replace, generation, deaths))
 
     def _strike(self, generation: Generation) -> None:
         if generation.ending and not generation.workers and generation in self.generations:

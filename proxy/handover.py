@@ -5,9 +5,9 @@ others as usual. From then on both accept from the same queues, so that the old 
 The connection between the two stays until one of them ends: so each knows whether a path is still the other's, and the
 old one answers operators until the new one is ready, and again if that goes away.
 
-    from the new one    sockets   the addresses, each with the key that it has in the configuration
-                        ready     it serves
-    from the old one    sockets   the addresses that it hands over, with the sockets
+    from the new one    sockets       wants those of these addresses, each after the key that the configuration has it under
+                        ready         it serves
+    from the old one    handed over   which of them, with their sockets
 """
 
 import secrets
@@ -44,6 +44,10 @@ class Peer:
         self.serves = False  # it came after this one, and is ready
         self.channel: Channel
 
+    @property
+    def shares_admin(self) -> bool:
+        return any(bound.key == "admin" for bound in self.shares)
+
     def share(self, bounds: Iterable[Bound]) -> None:
         """Both accept on these."""
         for bound in bounds:
@@ -70,19 +74,16 @@ class Handover:
 
     @property
     def is_succeeded(self) -> bool:
-        """Whether there is one that came after this one, and serves."""
-        return any(peer.serves for peer in self._peers)
+        """Whether there is one that came after this one, and answers operators in its place."""
+        return any(peer.serves and peer.shares_admin for peer in self._peers)
 
     def take_over(self, wanted: list[Wanted], open_doors: Callable[[list[Bound]], Doors]) -> Doors:
         """The doors of a new service: made by `open_doors` of what others hand over. From now on this one is found."""
         if self._services is None:
             return open_doors([])
         with self._services.alone():  # so that of two that start together one finds the other
-            peers = [Peer(sock) for sock in self._services.living()]
-            doors = open_doors([bound for peer in peers for bound in _inherited(peer, wanted)])
+            doors = open_doors([bound for sock in self._services.living() for bound in self._inherit(sock, wanted)])
             self._sock = self._services.join(self._name)
-        for peer in peers:
-            self._welcome(peer)
         self._reactor.watch(self._sock, self._accept)
         self.offer(doors)
         return doors
@@ -110,6 +111,22 @@ class Handover:
         if self._services is not None:
             self._services.close()
 
+    def _inherit(self, sock: socket.socket, wanted: list[Wanted]) -> list[Bound]:
+        """What a service hands over of what is wanted, and is wanted no longer."""
+        try:
+            bounds = _asked(sock, wanted)
+        except OSError as exc:  # it does not answer, or ended meanwhile
+            log.warning("nothing taken over", reason=str(exc))
+            sock.close()
+            return []
+        for bound in bounds:
+            wanted.remove((bound.key, bound.wanted))
+        self._welcome(peer := Peer(sock))
+        peer.share(bounds)
+        if bounds:
+            log.info("taken over", listen=[str(bound.address) for bound in bounds])
+        return bounds
+
     def _accept(self, _: int) -> None:
         with suppress(OSError):  # it has left already
             sock, _ = cast("socket.socket", self._sock).accept()
@@ -127,9 +144,7 @@ class Handover:
             case "sockets":
                 self._hand_over(peer, message["wanted"])
             case "ready":
-                peer.serves = True
-                log.info("handed over")
-                self._on_change()
+                self._succeeded_by(peer)
             case _:
                 pass
 
@@ -137,9 +152,16 @@ class Handover:
         mine = {(bound.key, str(bound.address)): bound for bound in self._doors.all}
         given = [(number, mine[key, address]) for number, (key, address) in enumerate(wanted) if (key, address) in mine]
         peer.share(bound for _, bound in given)
-        answer = {"kind": "sockets", "given": [(number, len(bound.sockets)) for number, bound in given]}
+        answer = {"kind": "handed over", "given": [(number, len(bound.sockets)) for number, bound in given]}
         peer.channel.hand(answer, [sock for _, bound in given for sock in bound.sockets])
-        log.info("handing over", listen=[str(bound.address) for _, bound in given])
+        if given:
+            log.info("handing over", listen=[str(bound.address) for _, bound in given])
+
+    def _succeeded_by(self, peer: Peer) -> None:
+        if peer.shares:
+            peer.serves = True
+            log.info("handed over")
+            self._on_change()
 
     def _lost(self, peer: Peer) -> None:
         peer.part()
@@ -148,20 +170,6 @@ class Handover:
         if peer.serves:
             log.warning("successor gone")
             self._on_change()
-
-
-def _inherited(peer: Peer, wanted: list[Wanted]) -> list[Bound]:
-    """What it hands over of what is wanted, and is wanted no longer."""
-    try:
-        bounds = _asked(peer.sock, wanted)
-    except OSError as exc:  # it does not answer, or ended meanwhile
-        log.warning("nothing taken over", reason=str(exc))
-        return []
-    peer.share(bounds)
-    for bound in bounds:
-        wanted.remove((bound.key, bound.wanted))
-    log.info("taken over", listen=[str(bound.address) for bound in bounds])
-    return bounds
 
 
 def _asked(sock: socket.socket, wanted: list[Wanted]) -> list[Bound]:

@@ -64,20 +64,20 @@ class DirectWriter:
     """Writes lines to standard error itself, as far as that takes them without waiting."""
 
     def __init__(self) -> None:
-        self._dropped = 0  # lines since the last that was written
+        self.dropped = 0  # lines since the last that was written
         self._taker = select.poll()
         self._taker.register(STANDARD_ERROR, select.POLLOUT)
 
     def put(self, line: str) -> None:
         """Write the line, or drop it."""
-        data = _bytes(line, self._dropped)
+        data = _bytes(line, self.dropped)
         try:
             if len(data) > WHOLE or not self._taker.poll(0):
                 raise BlockingIOError
             os.write(STANDARD_ERROR, data)
-            self._dropped = 0
+            self.dropped = 0
         except OSError:
-            self._dropped += 1
+            self.dropped += 1
 
     # What structlog calls, by level.
     debug = info = warning = error = critical = msg = put

@@ -10,7 +10,7 @@ what it has begun, under the configuration with which it began.
 import gc
 import os
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 from time import sleep
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 ATTEMPTS: Final = 40  # to listen: the workers of a supervisor that was killed may be about to leave
 PAUSE: Final = 0.05  # seconds between two of them
-OVERTIME: Final = 10.0  # seconds over its time after which a worker that has not ended is killed
+OVERTIME: Final = 5.0  # seconds over its time after which a worker that has not ended is killed
 
 Load = Callable[[], Config]
 
@@ -268,7 +268,8 @@ def supervise(load: Load, ready: Callable[[], None] = lambda: None) -> None:
 
     Raises ConfigError, CannotListen, CannotStart.
     """
-    Supervisor(load, Notifier(os.environ), ready=ready).run()
+    with closing(Notifier(os.environ)) as notifier:
+        Supervisor(load, notifier, ready=ready).run()
 
 
 def _opened_in_time(config: Config, held: list[Bound]) -> Doors:

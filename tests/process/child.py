@@ -122,6 +122,12 @@ class Child:
         families = text_string_to_metric_families((await self.operator_asks(b"/metrics")).body.decode())
         return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
 
+    async def stop(self) -> None:
+        """Have it stop, unless it has, and see that it does so well."""
+        with suppress(ProcessLookupError):
+            self.signal(SIGTERM)
+        assert await self.exit_code() == 0
+
     async def exit_code(self) -> int:
         """How it ended, once it has."""
         self._reads_on.set()

@@ -27,6 +27,7 @@ def settings(origin: ScriptedOrigin, tmp_path: Path) -> Settings:
 async def old(settings: Settings, tmp_path: Path) -> AsyncIterator[Child]:
     async with Child(settings, tmp_path) as child:
         yield child
+        await child.stop()
 
 
 def successor(old: Child, settings: Settings, folder: Path) -> Child:
@@ -34,11 +35,6 @@ def successor(old: Child, settings: Settings, folder: Path) -> Child:
     (folder / "new").mkdir(exist_ok=True)
     listen = [f"127.0.0.1:{old.port}", f"unix:{folder}/s"]
     return Child(settings | {"listen": listen, "admin": f"127.0.0.1:{old.admin_port}"}, folder / "new")
-
-
-async def stop(child: Child) -> None:
-    child.signal(SIGTERM)
-    assert await child.exit_code() == 0
 
 
 @pytest.mark.parametrize("way", ["tcp", "unix"])
@@ -50,13 +46,13 @@ async def test_under_load_nobody_is_refused_or_cut_off(
         await load.answered(50)
         async with successor(old, settings, tmp_path) as new:
             await load.answered(50)
-            await stop(old)
+            await old.stop()
             await load.answered(50)
             async with successor(new, settings, tmp_path) as newest:
-                await stop(new)
+                await new.stop()
                 await load.answered(50)
                 await load.end()
-                await stop(newest)
+                await newest.stop()
     assert not (tmp_path / "s").exists(), "the last one removes it"
 
 
@@ -89,7 +85,7 @@ async def test_operators_get_to_the_new_one_and_to_the_old_one_again_if_that_goe
         os.kill(old.workers[0], SIGKILL)
         await old.logged("worker started", 2)
         await until_sum(new, {0})
-        await stop(new)
+        await new.stop()
     await old.logged("successor gone")
     await until_sum(old, {1})
     assert (tmp_path / "s").exists(), "the old one still listens there"
@@ -124,14 +120,12 @@ async def test_a_successor_that_cannot_start_has_changed_nothing(
         assert (await client.exchange("GET", b"/")).status == 200
 
 
-async def test_after_a_kill_of_the_old_one_the_new_one_has_it_all(
-    old: Child, settings: Settings, tmp_path: Path
-) -> None:
-    async with successor(old, settings, tmp_path) as new:
+async def test_after_a_kill_of_the_old_one_the_new_one_has_it_all(settings: Settings, tmp_path: Path) -> None:
+    async with Child(settings, tmp_path) as old, successor(old, settings, tmp_path) as new:
         old.signal(SIGKILL)
         assert await old.exit_code() == -SIGKILL
         assert (await new.ask("GET", b"/")).status == 200
-        await stop(new)
+        await new.stop()
     assert not (tmp_path / "s").exists()
     async with Child(settings, tmp_path):
         assert len(list((tmp_path / "store" / "services").iterdir())) == 1, "what a killed one left is removed"
@@ -143,6 +137,7 @@ async def test_one_that_does_not_answer_is_not_waited_for(old: Child, settings: 
         assert (await new.ask("GET", b"/")).status == 200
         assert new.count("nothing taken over") == 1
         os.kill(old.pid, SIGCONT)
+        await new.stop()
 
 
 async def test_addresses_of_another_store_are_not_handed_over(old: Child, settings: Settings, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from signal import SIGHUP
+from signal import SIGHUP, SIGTERM
 
 import pytest
 
@@ -27,6 +27,7 @@ def settings(origin: ScriptedOrigin, tmp_path: Path) -> Settings:
 async def child(settings: Settings, tmp_path: Path) -> AsyncIterator[Child]:
     async with Child(settings, tmp_path) as child:
         yield child
+        await child.stop()
 
 
 async def refused(child: Child, settings: Settings, number: int = 1) -> list[str]:
@@ -72,8 +73,11 @@ async def test_an_old_generation_is_not_bound_by_drain_timeout_but_a_stop_is(
     path = path_of(await child.ask("POST", b"/", LATER, body=b""))
     await child.reload(settings | {"drain_timeout": "10ms"})
     assert (await child.ask("GET", path)).status == 202
-    await child.begins_to_drain()
+    child.signal(SIGTERM)
+    await child.logged("draining")
+    child.signal(SIGHUP)
     assert await child.exit_code() == 0
+    assert child.count("reloading") == 1, "not any more"
     settled = await child.logged("operation settled")
     assert settled["error"] == "interrupted"
 

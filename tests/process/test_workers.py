@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 import pytest
 
 from tests.process.child import Child, path_of, stored_settings
-from tests.raw_client import Field, RawClient, request
+from tests.raw_client import Field, request
 from tests.scripted_origin import ScriptedOrigin, stall
 
 LATER: Field = (b"Prefer", b"respond-async, wait=0")
@@ -22,6 +23,7 @@ async def two(origin: ScriptedOrigin, tmp_path: Path) -> AsyncIterator[Child]:
     """A service with two workers."""
     async with Child(stored_settings(origin.url, tmp_path) | {"workers": 2}, tmp_path) as child:
         yield child
+        await child.stop()
 
 
 async def assert_answers(child: Child, times: int) -> None:
@@ -127,6 +129,46 @@ async def test_all_of_them_drain(two: Child, origin: ScriptedOrigin) -> None:
     assert await two.exit_code() == 0
     assert two.count("worker died") == 0
     assert two.lines[-1]["event"] == "stopped"
-    assert path
-    with pytest.raises(ConnectionRefusedError):
-        await RawClient(port=two.port).__aenter__()
+    settled = await two.logged("operation settled")
+    assert (path.rpartition(b"/")[2].decode().startswith(settled["operation"]), settled["error"]) == (
+        True,
+        "interrupted",
+    )
+
+
+async def test_a_worker_that_hangs_does_not_keep_the_service_from_stopping(
+    origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    async with Child(stored_settings(origin.url, tmp_path) | {"drain_timeout": "0s"}, tmp_path) as child:
+        os.kill(child.workers[0], SIGSTOP)
+        await child.stop()
+
+
+def leave_descriptors(pid: int, number: int) -> tuple[int, int]:
+    """Let a process open only so many files more; the limits that it had."""
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = set(map(int, os.listdir(f"/proc/{pid}/fd")))  # noqa: PTH208  # async tests may not use pathlib
+    free = [descriptor for descriptor in range(1000) if descriptor not in used]
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (free[number], limits[1]))
+    return limits
+
+
+async def test_while_there_can_be_no_more_processes_it_is_tried_again(two: Child, origin: ScriptedOrigin) -> None:
+    limits = leave_descriptors(two.pid, 0)
+    os.kill(two.workers[0], SIGKILL)
+    await two.logged("worker not started")
+    await assert_answers(two, 5)
+    resource.prlimit(two.pid, resource.RLIMIT_NOFILE, limits)
+    await two.logged("worker started", 3)
+
+
+async def test_a_worker_that_cannot_serve_is_replaced_until_one_can(two: Child, origin: ScriptedOrigin) -> None:
+    limits = leave_descriptors(two.pid, 3)  # and one of the dead worker's; two are needed to start another
+    os.kill(two.workers[0], SIGKILL)
+    died = await two.logged("worker died", 3)
+    assert (died["code"], "Too many open files" in died["reason"]) == (1, True)
+    await assert_answers(two, 5)
+    resource.prlimit(two.pid, resource.RLIMIT_NOFILE, limits)
+    async with asyncio.timeout(10):
+        while (await two.figures())["respond_async_workers",] != 2:
+            pass
