@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from time import sleep
 from typing import Final
 
 from proxy.config import Address, Config, ServerTls
 
 BACKLOG: Final = 2048
+ATTEMPTS: Final = 40
+PAUSE: Final = 0.05  # seconds between two of them
 NO_SUCH_FAMILY: Final = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}  # where IPv6 is off, all interfaces are those of IPv4
 
 ProtocolFactory = Callable[[], asyncio.Protocol]
@@ -61,6 +64,17 @@ class Doors:
     def close(self) -> None:
         for bound in self.all:
             bound.close()
+
+    def close_but(self, kept: "Doors") -> None:
+        """Close those that are not among these."""
+        for bound in self.all:
+            if bound not in kept.all:
+                bound.close()
+
+    def shown(self) -> dict[str, list[str] | str]:
+        """Where they are, for the log."""
+        admin = str(self.admin.address) if self.admin else "off"
+        return {"listen": [str(bound.address) for bound in self.listen], "admin": admin}
 
 
 class Listener:
@@ -114,6 +128,17 @@ def addresses(config: Config) -> Iterator[tuple[str, Address]]:
     yield from (("listen", address) for address in config.listen)
     if config.admin is not None:
         yield "admin", config.admin
+
+
+def open_doors_in_time(config: Config, held: Iterable[Bound]) -> Doors:
+    """The same, also where the workers of a supervisor that was killed are about to leave."""
+    held = tuple(held)
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return open_doors(config, held)
+        except CannotListen:
+            sleep(PAUSE)
+    return open_doors(config, held)
 
 
 def _taken(left: list[Bound], key: str, wanted: Address) -> Bound | None:

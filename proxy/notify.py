@@ -2,10 +2,14 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 from typing import Final
+
+from proxy.crew import Worker
+from proxy.reactor import Reactor
 
 MICROSECONDS: Final = 1_000_000
 
@@ -42,6 +46,25 @@ class Notifier:
         if self._address:
             with suppress(OSError):  # it is full, or gone
                 self._sock.sendto("\n".join(lines).encode(), self._address)
+
+
+class Watchdog:
+    """Tells systemd that all is well, as long as every worker answers between one time and the next."""
+
+    def __init__(self, reactor: Reactor, notifier: Notifier, workers: Callable[[], Iterable[Worker]]) -> None:
+        self._reactor = reactor
+        self._notifier = notifier
+        self._workers = workers
+
+    def start(self, period: float) -> None:
+        """Look now, and each time after so many seconds."""
+        if not any(worker.owes_pong for worker in self._workers()):
+            self._notifier.alive()
+        for worker in self._workers():
+            if not worker.owes_pong:
+                worker.owes_pong = True
+                worker.channel.send({"kind": "ping"})
+        self._reactor.later(period, partial(self.start, period))
 
 
 def _watchdog(environ: Mapping[str, str]) -> float | None:

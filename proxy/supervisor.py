@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
-from time import sleep
 from typing import Final, Protocol
 
 import structlog
@@ -24,16 +23,14 @@ from proxy.config import Config, ConfigError
 from proxy.crew import Crew, Generation, Worker, tell
 from proxy.figures import Figures
 from proxy.handover import Handover
-from proxy.listeners import Bound, CannotListen, Doors, addresses, open_doors
+from proxy.listeners import CannotListen, Doors, addresses, open_doors, open_doors_in_time
 from proxy.logwriter import DirectWriter
-from proxy.notify import Notifier
+from proxy.notify import Notifier, Watchdog
 from proxy.observe import configure_logging
 from proxy.reactor import Reactor, SignalWatch
 
 log = structlog.get_logger()
 
-ATTEMPTS: Final = 40  # to listen: the workers of a supervisor that was killed may be about to leave
-PAUSE: Final = 0.05  # seconds between two of them
 OVERTIME: Final = 5.0  # seconds over its time after which a worker that has not ended is killed
 
 Load = Callable[[], Config]
@@ -87,7 +84,7 @@ class Supervisor:  # an Employer
             stack.callback(self._reactor.close)
             self._handover = Handover(self._reactor, config.store.url.folder, self._tell_who_answers_operators)
             stack.callback(self._handover.close)
-            doors = self._handover.take_over(list(addresses(config)), partial(_opened_in_time, config))
+            doors = self._handover.take_over(list(addresses(config)), partial(open_doors_in_time, config))
             self._current = Generation(config, doors)
             stack.callback(self._close_doors)
             self._signals = SignalWatch(self._reactor, calls)
@@ -103,7 +100,7 @@ class Supervisor:  # an Employer
 
     def complete(self, generation: Generation) -> None:
         if generation is self._current:
-            log.info("serving", **_places(generation))
+            log.info("serving", **generation.doors.shown())
             self._ready()
             self._handover.ready()
         else:
@@ -145,7 +142,7 @@ class Supervisor:  # an Employer
         self._notifier.close()
         self._handover.abandon()
         for generation in self._crew.generations:
-            _close_others(generation.doors, doors)
+            generation.doors.close_but(doors)
 
     def _tell_who_answers_operators(self) -> None:
         if self._handover.is_succeeded:
@@ -167,17 +164,7 @@ class Supervisor:  # an Employer
         except OSError as exc:
             raise CannotStart(f"Cannot start a process: {exc.strerror}.") from exc
         if self._notifier.watchdog is not None:
-            self._watch(self._notifier.watchdog / 2)
-
-    def _watch(self, period: float) -> None:
-        """Say that all is well, if all who should have answered did; and ask again."""
-        if not any(worker.owes_pong for worker in self._current.workers):
-            self._notifier.alive()
-        for worker in self._current.workers:
-            if not worker.owes_pong:
-                worker.owes_pong = True
-                worker.channel.send({"kind": "ping"})
-        self._reactor.later(period, partial(self._watch, period))
+            Watchdog(self._reactor, self._notifier, lambda: self._current.workers).start(self._notifier.watchdog / 2)
 
     def _stop(self) -> None:
         """Drain; at the second time, end at once."""
@@ -200,6 +187,8 @@ class Supervisor:  # an Employer
 
     def _kill(self) -> None:
         for generation in list(self._crew.generations):
+            for worker in generation.workers:
+                log.warning("worker killed", pid=worker.pid)
             self._crew.kill(generation)
 
     def _close_doors(self) -> None:
@@ -246,15 +235,15 @@ class Supervisor:  # an Employer
     def _succeed(self, generation: Generation) -> None:
         old, self._current, self._next = self._current, generation, None
         configure_logging(generation.config.log, self._writer)
-        _close_others(old.doors, generation.doors)
+        old.doors.close_but(generation.doors)
         self._handover.offer(generation.doors)
         self._crew.end(old, {"kind": "retire"})
-        log.info("reloaded", **_places(generation))
+        log.info("reloaded", **generation.doors.shown())
 
     def _give_up(self, generation: Generation, why: str) -> None:
         self._next = None
         self._crew.kill(generation)
-        _close_others(generation.doors, self._current.doors)
+        generation.doors.close_but(self._current.doors)
         self._refuse(why)
 
     def _refuse(self, *problems: str) -> None:
@@ -270,31 +259,6 @@ def supervise(load: Load, ready: Callable[[], None] = lambda: None) -> None:
     """
     with closing(Notifier(os.environ)) as notifier:
         Supervisor(load, notifier, ready=ready).run()
-
-
-def _opened_in_time(config: Config, held: list[Bound]) -> Doors:
-    """The doors of a configuration, also where the workers of a supervisor that was killed are about to leave them."""
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return open_doors(config, held)
-        except CannotListen:
-            sleep(PAUSE)
-    return open_doors(config, held)
-
-
-def _close_others(doors: Doors, kept: Doors) -> None:
-    """Close those which are not kept."""
-    for bound in doors.all:
-        if bound not in kept.all:
-            bound.close()
-
-
-def _places(generation: Generation) -> dict[str, object]:
-    admin = generation.doors.admin
-    return {
-        "listen": [str(bound.address) for bound in generation.doors.listen],
-        "admin": str(admin.address) if admin else "off",
-    }
 
 
 def _answer(worker: Worker, number: int, figures: Figures) -> None:
