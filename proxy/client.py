@@ -60,13 +60,14 @@ class ClientContent:
 
     present = True
 
-    def __init__(self, stream: StreamReader, length: int | None, gap: float, invite: Callable[[], None]) -> None:
+    def __init__(self, stream: StreamReader, length: int | None, limits: Limits, invite: Callable[[], None]) -> None:
         self.length = length
         self.limit: int | None = None  # bytes
         self._stream = stream
-        self._gap = gap
+        self._limits = limits
         self._invite = invite
         self._received = 0
+        self._waited = 0.0  # seconds; the time in which whoever takes the pieces is at work is not the client's
 
     @property
     def whole(self) -> bytes | None:
@@ -85,12 +86,28 @@ class ClientContent:
 
     async def _next(self) -> bytes:
         try:
-            async with asyncio.timeout(self._gap):
-                return await self._stream.readany()
-        except TimeoutError as exc:
-            raise RequestTimeout(f"No content came for {self._gap:g} seconds.") from exc
+            return self._stream.read_nowait() or await self._arrival()
         except web.RequestPayloadError as exc:
             raise BadRequest("The framing of the request's content is malformed.") from exc
+
+    async def _arrival(self) -> bytes:
+        """What the client sends next."""
+        now, gap = asyncio.get_running_loop().time, self._limits.body_timeout
+        began = now()
+        try:
+            async with asyncio.timeout(gap):
+                piece = await self._stream.readany()
+        except TimeoutError as exc:
+            raise RequestTimeout(f"No content came for {gap:g} seconds.") from exc
+        self._waited += now() - began
+        if self._waited > gap and not self._stream.is_eof():
+            self._require_rate(self._received + len(piece))
+        return piece
+
+    def _require_rate(self, received: int) -> None:
+        least = self._limits.min_upload_rate
+        if received < least * self._waited:
+            raise RequestTimeout(f"The content came at less than {least} bytes per second.")
 
     def _counted(self, piece: bytes) -> bytes:
         self._received += len(piece)
@@ -126,8 +143,7 @@ class ClientRequest:
             return NO_CONTENT
         if length is not None and length > limit:
             raise RequestTooLarge(f"The request has {length} bytes of content; at most {limit} are taken here.")
-        gap = self.link.limits.body_timeout
-        content = ClientContent(self._payload, length, gap, self._invite)
+        content = ClientContent(self._payload, length, self.link.limits, self._invite)
         content.limit = limit
         return content
 

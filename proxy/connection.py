@@ -12,11 +12,18 @@ from proxy.response import Response, expire
 
 HIGH_WATER: Final = 256 * 1024  # bytes received and not yet taken, above which reading pauses
 
+# An origin counts a connection until it has noticed its end, and may notice the next one first.
+FAREWELL: Final = 1.0  # seconds for it to close its side too, which shows that it has
+MOMENT: Final = 0.05  # seconds in which it should have, where it cannot show it
+
 
 class Connection(asyncio.Protocol):
     """A connection to an origin, for one exchange after the other."""
 
-    def __init__(self, max_fields: int, *, lenient: bool = False) -> None:
+    lost: asyncio.Future[None]  # done when the socket is closed and the origin knows it; callbacks come after both
+
+    def __init__(self, max_fields: int, *, authority: bytes = b"", lenient: bool = False) -> None:
+        """The authority is that of the server at the other end, for Host."""
         self._max_fields = max_fields
         self._lenient = lenient
         self._transport: asyncio.Transport | None = None
@@ -25,6 +32,10 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None  # there while the origin takes too little
         self._writing_paused = False
         self._sent_whole = False
+        self._farewell: asyncio.TimerHandle | None = None  # there once we have closed our side
+        self._aborted = False  # by us, before the origin closed its side
+        self._left = False  # the origin has closed its side
+        self.authority = authority
         self.closed = False
         self.used = False  # carried an exchange before the current one
 
@@ -123,12 +134,37 @@ class Connection(asyncio.Protocol):
         return over and response.persistent and not self.closed
 
     def close(self) -> None:
-        """Drop the connection at once, unsent bytes too: an unfinished request must not look whole."""
-        self.closed = True
+        """Drop the connection, unsent bytes too: an unfinished request must not look whole.
+
+        Our side is closed at once. The origin gets a moment to close its own, so that it does not see another
+        connection before it has seen the end of this one; whatever else it does ends that.
+        """
+        self._set_reading(on=True)
+        was_open, self.closed = not self.closed, True
         if self._response is not None:
             self._response.abandon()
+        if was_open:
+            self._take_leave()
+        elif self._farewell is None:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close both sides at once."""
+        self.closed = True
         if self._transport is not None:
+            self._aborted = not self._left
             self._transport.abort()
+
+    def _take_leave(self) -> None:
+        transport = self._transport
+        if transport is None or transport.get_write_buffer_size():
+            self.abort()
+            return
+        self._farewell = asyncio.get_running_loop().call_later(FAREWELL, self.abort)
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()  # TLS has a farewell of its own, which waits for the other's
 
     def _set_reading(self, *, on: bool) -> None:
         if self._transport is None or self.closed or self._reading_paused != on:
@@ -143,9 +179,13 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self.lost = asyncio.get_running_loop().create_future()
 
     def data_received(self, data: bytes) -> None:
         response = self._response
+        if self.closed:
+            self.abort()
+            return
         if response is None or (response.complete and not response.pieces):
             if response is not None:
                 response.persistent = False
@@ -167,7 +207,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         # With TLS this is the origin's own farewell: a stream that anybody on the way cut is lost without it.
-        self.closed = True
+        self.closed = self._left = True
         if self._response is not None:
             self._response.end_of_stream(clean=True)
 
@@ -176,3 +216,9 @@ class Connection(asyncio.Protocol):
         if self._response is not None:
             self._response.end_of_stream(clean=False)
         self.resume_writing()
+        if self._farewell is not None:
+            self._farewell.cancel()
+        if self._aborted:
+            asyncio.get_running_loop().call_later(MOMENT, self.lost.set_result, None)
+        else:
+            self.lost.set_result(None)  # the event loop closes the descriptor before it calls back

@@ -1,5 +1,6 @@
 """The workers as the supervisor sees them: processes, in generations of one configuration, always as many as they should be."""
 
+import errno
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 import structlog
 
@@ -19,9 +20,11 @@ from proxy.config import Config
 from proxy.figures import Figures
 from proxy.listeners import Doors
 from proxy.reactor import Reactor
+from proxy.tally import Tally
 
 log = structlog.get_logger()
 
+MOST: Final = 10_000  # workers of all generations
 SHORT_LIFE: Final = 10.0  # seconds; the place of one that lived longer is filled at once
 PAUSES: Final = (0, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0)  # seconds before its replacement, by those who died there before
 
@@ -32,7 +35,8 @@ class Worker:
 
     number: int
     generation: "Generation"
-    deaths: int  # in a row, of those whose place it has
+    deaths: int  # in a row, of those whom it replaces
+    slot: int  # its cell in what all count together; free again when it has been reaped
     pid: int = 0
     begun: float = field(default_factory=monotonic)
     ready: bool = False
@@ -113,6 +117,7 @@ class Crew:
         self._reactor = reactor
         self._employer = employer
         self._numbers = count(1)
+        self._admitted = Tally(MOST)
         self.generations: list[Generation] = []
 
     def __iter__(self) -> Iterator[Worker]:
@@ -153,7 +158,7 @@ class Crew:
         self.generations.clear()
 
     def _hire(self, generation: Generation, deaths: int) -> None:
-        worker = Worker(next(self._numbers), generation, deaths)
+        worker = Worker(next(self._numbers), generation, deaths, self._free_slot())
         ours, theirs = socket.socketpair()
         with theirs, self._employer.forking():
             try:
@@ -162,17 +167,26 @@ class Crew:
                 ours.close()
                 raise
             if not worker.pid:
-                self._become_worker(generation, ours, theirs)
+                self._become(worker, ours, theirs)
         worker.channel = Channel(ours, self._reactor, partial(self._heard, worker))
         generation.workers.add(worker)
         log.info("worker started", pid=worker.pid)
 
-    def _become_worker(self, generation: Generation, ours: socket.socket, theirs: socket.socket) -> None:
+    def _become(self, worker: Worker, ours: socket.socket, theirs: socket.socket) -> NoReturn:
         ours.close()
-        for worker in self:
-            worker.channel.abandon()
-        self._employer.leave(generation.doors)
-        program.run(generation.config, generation.doors, theirs)
+        for other in self:
+            other.channel.abandon()
+        config, doors = worker.generation.config, worker.generation.doors
+        self._employer.leave(doors)
+        program.run(program.Equipment(config, doors, theirs, self._admitted.cell(worker.slot)))
+
+    def _free_slot(self) -> int:
+        """Raises OSError."""
+        taken = {worker.slot for worker in self}
+        for slot in range(MOST):
+            if slot not in taken:
+                return slot
+        raise OSError(errno.EAGAIN, "Too many workers")
 
     def _heard(self, worker: Worker, message: Message) -> None:
         match message["kind"]:
@@ -196,6 +210,7 @@ class Crew:
         generation = worker.generation
         worker.channel.finish()
         generation.workers.remove(worker)
+        self._admitted.clear(worker.slot)
         died = not worker.killed and not (code == 0 and generation.ending)
         if died:
             log.warning("worker died", pid=worker.pid, **_how(code), reason=worker.why)

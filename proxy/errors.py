@@ -110,6 +110,13 @@ class NoRoute(ProxyError):
     error_type = "destination_not_found"
 
 
+class TooManyOperations(ProxyError):
+    """The client has too many operations under way."""
+
+    status, code, side, retry_after = 429, "too-many-operations", Side.CLIENT, 1
+    error_type = "http_request_denied"
+
+
 class UnknownOperation(ProxyError):
     """There is no such operation."""
 

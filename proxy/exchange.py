@@ -12,8 +12,10 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from proxy.connection import Connection
 from proxy.errors import OriginBrokeOff
+from proxy.fields import addressed
 from proxy.message import LAST_CHUNK, RequestHead, ResponseHead, chunk
 from proxy.origin import Origin
+from proxy.pool import Turn
 from proxy.response import WentStale
 from proxy.spool import Content
 
@@ -24,9 +26,9 @@ REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Deadlines(NamedTuple):
-    """How long an exchange may wait for what, in seconds."""
+    """How long an exchange may wait for what; numbers are seconds."""
 
-    connection: float  # for its turn, when the origin has all the connections it may have
+    turn: Turn  # how it waits for its own, when the origin has all the connections it may have
     head: float  # from the request having been sent to the head of the response
     idle: float  # longest silence while content flows, either way
 
@@ -77,12 +79,15 @@ class Exchange:
 
     async def head(self) -> ResponseHead:
         """Send the request and wait for the head of its response. Raises OriginError, and what reading content raises."""
+        self._connection = await self._origin.connection(self._deadlines.turn)
         try:
-            return await self._attempt(fresh=False)
+            return await self._attempt(self._connection)
         except WentStale:
             if not self._may_repeat():
                 raise
-        return await self._attempt(fresh=True)
+        stale, self._connection = self.connection, None
+        self._connection = await self._origin.another(stale)
+        return await self._attempt(self._connection)
 
     def arrived(self) -> bytes:
         """What of the response's body is here already."""
@@ -124,17 +129,12 @@ class Exchange:
             raise OriginBrokeOff(CLOSED)
         return self._connection
 
-    async def _attempt(self, *, fresh: bool) -> ResponseHead:
-        if self._connection is not None:
-            self._origin.give_back(self._connection)
-            self._connection = None
-        connection = await self._origin.connection(self._deadlines.connection, fresh=fresh)
-        self._connection = connection
+    async def _attempt(self, connection: Connection) -> ResponseHead:
         connection.begin(self.request.method)
         whole = self._content.whole
         if whole is None:
             return await self._upload_and_listen(connection)
-        connection.write(self._head_to_wire() + self._encoded(whole) + self._last_chunk)
+        connection.write(self._head_to_wire(connection) + self._encoded(whole) + self._last_chunk)
         connection.sent_whole()
         return await connection.head(self._deadlines.head)
 
@@ -151,7 +151,7 @@ class Exchange:
             upload.cancel()
 
     async def _upload(self, connection: Connection) -> None:
-        connection.write(self._head_to_wire())
+        connection.write(self._head_to_wire(connection))
         async for piece in self._content.pieces():
             connection.write(self._encoded(piece))
             await connection.drain(self._deadlines.idle)
@@ -165,16 +165,14 @@ class Exchange:
     def _last_chunk(self) -> bytes:
         return LAST_CHUNK if self._content.length is None else b""
 
-    def _head_to_wire(self) -> bytes:
+    def _head_to_wire(self, connection: Connection) -> bytes:
         """The head with its framing made anew: a known length stays one, because legacy origins do not read chunks."""
-        content, request = self._content, self.request
-        if not content.present:
-            return request.to_wire()
-        if content.length is None:
-            framing = (b"Transfer-Encoding", b"chunked")
-        else:
-            framing = (b"Content-Length", b"%d" % content.length)
-        return request._replace(fields=request.fields.plus(framing)).to_wire()
+        fields = addressed(self.request.fields, connection.authority)
+        if self._content.present:
+            length = self._content.length
+            chunked = (b"Transfer-Encoding", b"chunked")
+            fields = fields.plus(chunked if length is None else (b"Content-Length", b"%d" % length))
+        return self.request._replace(fields=fields).to_wire()
 
     def _may_repeat(self) -> bool:
         return self.connection.used and self.request.method in REPEATABLE and not self._content.present

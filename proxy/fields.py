@@ -54,6 +54,15 @@ def hop_counted(request: RequestHead) -> RequestHead | None:
     return request._replace(fields=Fields(counted)) if left else None
 
 
+def addressed(fields: Fields, authority: bytes) -> Fields:
+    """The fields as this server gets them: with its own authority for a Host that was left empty."""
+    if fields.first(b"host"):
+        return fields
+    lines = list(fields)
+    _put_host(lines, authority)
+    return Fields(lines)
+
+
 class Forwarding:
     """What changes on the way from a route to its origin and back. Made once, at start."""
 
@@ -63,7 +72,6 @@ class Forwarding:
         self._request = _Changes(route.request_headers, HOP_BY_HOP | unwanted)
         self._response = _Changes(route.response_headers, HOP_BY_HOP)
         self._name = name.encode()
-        self._own_authority = origin.url.authority
         self._preserves_host = origin.host_header == "preserve"
         self._varies = route.respond_async is not None
         self._paths = Paths((route.strip_path or "").encode(), (route.add_path or "").encode())
@@ -74,11 +82,14 @@ class Forwarding:
         return self._paths.to_origin(origin_form)
 
     def for_origin(self, request: RequestHead, arrival: Arrival, request_id: bytes) -> Fields:
-        """The fields for the origin, without framing; the id is for requests that have none."""
+        """The fields for the origin, without framing; the id is for requests that have none.
+
+        Host is empty where it is to be the origin's own: its servers have one each (see `addressed`).
+        """
         kept, present = _remaining(request.fields, self._request.dropped)
         if b"expect" in present:
             kept = [field for field in kept if not _is_answered_here(field)]
-        _put_host(kept, self._host(arrival))
+        _put_host(kept, self._host(arrival) or b"")
         made = [self._via(request.version), *forwarding_fields(arrival, request.fields)]
         if b"x-request-id" not in present:
             made.append((b"X-Request-Id", request_id))
@@ -100,9 +111,9 @@ class Forwarding:
     def _via(self, received: tuple[int, int]) -> Field:
         return b"Via", b"%d.%d %b" % (*received, self._name)
 
-    def _host(self, arrival: Arrival) -> bytes:
-        """What the origin gets as Host."""
-        return (self._preserves_host and arrival.authority) or self._own_authority
+    def _host(self, arrival: Arrival) -> bytes | None:
+        """What the origin gets as Host; None: its own."""
+        return (arrival.authority or None) if self._preserves_host else None
 
     def _led_back(self, fields: Iterable[Field], way_back: WayBack, arrival: Arrival) -> list[Field]:
         host = self._host(arrival)

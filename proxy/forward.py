@@ -28,6 +28,7 @@ from proxy.message import RequestHead, ResponseHead
 from proxy.operation import Operation, RequestSummary, owner_digest
 from proxy.origin import Origin
 from proxy.plan import Race, decide
+from proxy.pool import Turn
 from proxy.prefer import parse
 from proxy.relay import relay
 from proxy.spool import Content, Remainder, Spool
@@ -79,7 +80,7 @@ class Forwarder:
     async def _forward_now(self, inbound: Inbound, content: Content | None = None) -> None:
         route = self._route
         content = content or inbound.client.content(route.max_request_body)
-        deadlines = Deadlines(self._origin.settings.connect_timeout, route.timeout, route.idle_timeout)
+        deadlines = Deadlines(Turn(self._origin.settings.queue_timeout), route.timeout, route.idle_timeout)
         with self._exchange(inbound, content, deadlines) as exchange:
             if route.on_disconnect == "cancel":
                 await self._relay(inbound, exchange, await exchange.head())
@@ -95,7 +96,7 @@ class Forwarder:
             log.warning("preference ignored", route=self._route.name, reason="the request could not be spooled")
             await self._forward_now(inbound, content)
             return
-        deadlines = Deadlines(asynchronous.timeout, asynchronous.timeout, self._route.idle_timeout)
+        deadlines = Deadlines(Turn(asynchronous.timeout), asynchronous.timeout, self._route.idle_timeout)
         with self._exchange(inbound, content, deadlines) as exchange:
             exchange.start()
             with self._seen_out(exchange, asynchronous.timeout):
@@ -179,6 +180,7 @@ class Forwarder:
         return Operation(
             id=operation_id,
             route=self._route.name,
+            origin=self._route.origin,
             keeper=self._context.keeper_id,
             request=RequestSummary(head.method, f"{client.scheme}://{authority.decode('ascii')}{target}"),
             created=self._context.clock.now(),

@@ -11,6 +11,7 @@ made up. Of several values of -Proto or -Host the last counts, which the trusted
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from itertools import product
 from typing import Final, NamedTuple
@@ -19,6 +20,7 @@ from proxy.grammar import OWS, TOKEN, WORD, members, quoted, unquoted
 from proxy.message import Field, Fields
 from proxy.target import is_authority
 
+IPV6_SITE: Final = 64  # bits: what a household or a host is given, with all addresses in it to choose from
 UNKNOWN: Final = "unknown"  # RFC 7239 section 6.2; Squid writes it into X-Forwarded-For, too
 
 # Where fields become variables of an environment, as in CGI and WSGI, `_` and `-` are one.
@@ -58,6 +60,17 @@ class Arrival(NamedTuple):
     peer: Peer
     authority: bytes  # of the target in absolute-form, else of Host; empty if neither has one
     client: Client
+
+
+def client_digest(client: Client, credential: bytes | None) -> str:
+    """Who is counted as one client: whoever has this credential, or without one, this address.
+
+    The same in every process and after every start, so there is no secret in it. It is one-way, which hides tokens; a
+    password that is easy to guess can be guessed from it, as from the digest of an operation's owner: both are for the
+    store alone, which only the proxy's user can read. A slow digest would make guessing slow, and every request.
+    """
+    who = b"address " + _site(client.address) if credential is None else b"credential " + credential
+    return blake2b(who, digest_size=16, person=b"respond-async").hexdigest()
 
 
 class TrustedProxies:
@@ -162,6 +175,12 @@ def _ip(node: bytes) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return getattr(ip, "ipv4_mapped", None) or ip  # so a socket for both families calls an IPv4 address
+
+
+def _site(address: str) -> bytes:
+    """The address, or of IPv6 the network that one client has for itself."""
+    ip = _ip(address.encode())
+    return str(IPv6Network((ip, IPV6_SITE), strict=False) if isinstance(ip, IPv6Address) else address).encode()
 
 
 def _values(fields: Fields, name: bytes) -> list[bytes]:

@@ -8,21 +8,22 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import sleep
 from typing import Final
 
+from proxy.acceptor import Acceptor, ProtocolFactory
 from proxy.config import Address, Config, ServerTls
 
 BACKLOG: Final = 2048
+HANDSHAKE: Final = 10.0  # seconds, where nothing else is said
 ATTEMPTS: Final = 40
 PAUSE: Final = 0.05  # seconds between two of them
 NO_SUCH_FAMILY: Final = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}  # where IPv6 is off, all interfaces are those of IPv4
-
-ProtocolFactory = Callable[[], asyncio.Protocol]
 
 
 class CannotListen(Exception):
@@ -80,31 +81,38 @@ class Doors:
 class Listener:
     """One address that is accepted on."""
 
-    def __init__(self, bound: Bound, factory: ProtocolFactory, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        bound: Bound,
+        factory: ProtocolFactory,
+        tls: ssl.SSLContext | None = None,
+        handshake_timeout: float = HANDSHAKE,
+    ) -> None:
         self.address = bound.address
         self._bound = bound
-        self._factory = factory
-        self._tls = tls
-        self._servers: list[asyncio.Server] = []
+        self._accepting = partial(Acceptor, factory=factory, tls=tls, handshake_timeout=handshake_timeout)
+        self._acceptors: list[Acceptor] = []  # closed ones too, whose last connections may be beginning
 
-    async def open(self) -> None:
+    def open(self) -> None:
         """Accept connections."""
-        self._servers = [await self._serve(sock.dup()) for sock in self._bound.sockets]
+        opened = [self._accepting(sock.dup()) for sock in self._bound.sockets]
+        self._acceptors += opened
+        for acceptor in opened:
+            acceptor.open()
 
     def pause(self) -> None:
         """Accept nothing more for now: whoever connects waits, or gets to another process."""
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
 
     def close(self) -> None:
         """Accept nothing more. Connections that are open stay so. Can be called again."""
         self.pause()
         self._bound.close()
 
-    async def _serve(self, sock: socket.socket) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
-        serve = loop.create_server if self.address.unix_path is None else loop.create_unix_server
-        return await serve(self._factory, sock=sock, ssl=self._tls, backlog=BACKLOG)
+    async def drain(self, timeout: float) -> None:
+        """Give connections that are just beginning `timeout` seconds to do so."""
+        await asyncio.gather(*(acceptor.drain(timeout) for acceptor in self._acceptors))
 
 
 def open_doors(config: Config, held: Iterable[Bound] = ()) -> Doors:

@@ -4,6 +4,7 @@ What needs no change keeps its bytes, and what cannot be understood is left as i
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from proxy.config import OriginUrl
@@ -37,16 +38,17 @@ class _Reference(NamedTuple):
 class WayBack:
     """From an origin's view of itself to the client's view of it: what Apache calls ProxyPassReverse."""
 
-    def __init__(self, paths: Paths, origin: OriginUrl) -> None:
+    def __init__(self, paths: Paths, servers: Sequence[OriginUrl]) -> None:
         self._paths = paths
-        self._scheme = origin.scheme.encode() + b":"
-        self._authority = b"//" + origin.authority
+        self._scheme = servers[0].scheme.encode() + b":"
+        self._authorities = {_normal(self._scheme, b"//" + server.authority) for server in servers}
 
-    def client_location(self, value: bytes, host_sent: bytes, client: Client) -> bytes:
+    def client_location(self, value: bytes, host_sent: bytes | None, client: Client) -> bytes:
         """The reference as the client must use it if it points at the origin, else as it is.
 
-        It does so with the origin's own scheme and authority, with the Host that was sent to it, or as a path from the
-        root; and its path lies where `add_path` leads. References relative to the target need no change.
+        It does so with the origin's own scheme and the authority of any of its servers, with the Host that was sent to
+        it (None: that of a server), or as a path from the root; and its path lies where `add_path` leads. References
+        relative to the target need no change.
         """
         reference = _Reference.of(value)
         path = self._paths.to_client(reference.path)
@@ -58,14 +60,14 @@ class WayBack:
         scheme = client.scheme.encode() + b":" if reference.scheme else b""
         return b"".join(reference._replace(scheme=scheme, authority=b"//" + client.host, path=path))
 
-    def _points_at_origin(self, reference: _Reference, host_sent: bytes) -> bool:
+    def _points_at_origin(self, reference: _Reference, host_sent: bytes | None) -> bool:
         if not reference.authority:
             return not reference.scheme and reference.path.startswith(b"/")
         scheme = reference.scheme.lower() or self._scheme
         named = _normal(scheme, reference.authority)
-        if scheme == self._scheme and named == _normal(scheme, self._authority):
+        if scheme == self._scheme and named in self._authorities:
             return True
-        return scheme in _OWN_PORTS and named == _normal(scheme, b"//" + host_sent)
+        return host_sent is not None and scheme in _OWN_PORTS and named == _normal(scheme, b"//" + host_sent)
 
 
 def _normal(scheme: bytes, authority: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """What a 202 promises: an exchange with an origin that has a status URL, and the ways in which it can end.
 
-An operation begins running and is settled once, for good. Settled values are made only by `completed`, `failed` and
+An operation is queued until its request is sent, runs from then on, and is settled once, for good. Who takes over what
+a dead process left may have it wait in line again. Settled values are made only by `completed`, `failed` and
 `dismissed`, so that one that is settled twice, or completed without a body, cannot be built.
 """
 
@@ -11,7 +12,7 @@ from hmac import compare_digest
 from typing import Final, Self
 
 from proxy.errors import ProxyError
-from proxy.message import ResponseHead
+from proxy.message import RequestHead, ResponseHead
 
 LONGEST_TOMBSTONE: Final = 86_400.0  # seconds
 
@@ -19,6 +20,7 @@ LONGEST_TOMBSTONE: Final = 86_400.0  # seconds
 class State(Enum):
     """Where an operation stands."""
 
+    QUEUED = "queued"  # no byte of its request is under way to the origin
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -26,7 +28,8 @@ class State(Enum):
 
 
 TRANSITIONS: Final = {
-    State.RUNNING: frozenset({State.COMPLETED, State.FAILED, State.DISMISSED}),
+    State.QUEUED: frozenset({State.RUNNING, State.FAILED, State.DISMISSED}),
+    State.RUNNING: frozenset({State.QUEUED, State.COMPLETED, State.FAILED, State.DISMISSED}),
     State.COMPLETED: frozenset[State](),
     State.FAILED: frozenset[State](),
     State.DISMISSED: frozenset[State](),
@@ -48,6 +51,18 @@ class BodyRef:
     size: int  # bytes
     checksum: int  # CRC-32 of the whole
     inline: bytes | None = None  # None: the store keeps them under the operation's id
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRequest:
+    """A request that is kept so that it can be sent, or sent again, when its client's connection is long gone."""
+
+    head: RequestHead  # as for the origin, without framing
+    authority: bytes  # of the request as it arrived; empty if it named none
+    scheme: str  # the client's, as far as trusted proxies know: "http" or "https"
+    host: bytes  # the client's, with the port if it named one; empty if it named no host
+    address: str  # the client's
+    content: BodyRef | None  # None: the request has no content at all, which is not the same as an empty one
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +93,19 @@ class Operation:
 
     id: str  # unguessable, at least 128 random bits: whoever knows it may ask, unless there is an owner too
     route: str
-    keeper: str  # the process that runs it
+    origin: str  # its name
+    keeper: str  # the process that runs it, or will
     request: RequestSummary
     created: float
     keep: float  # how long the settled operation stays
     longest_wait: float  # ceiling of a long poll
     retry_after: float  # what a client that asks early is told to wait
     owner_digest: bytes | None = None  # of the credential that the status URL needs
+    client: str = ""  # digest of who asked, for quotas; empty: not counted
+    attempts: int = 0  # how often it was or is being sent
+    overdue: float | None = (
+        None  # by when anybody may settle it, while running; seconds of the machine's CLOCK_MONOTONIC
+    )
     state: State = State.RUNNING
     settled_at: float | None = None
     head: ResponseHead | None = None  # as the client is to see it
@@ -92,13 +113,26 @@ class Operation:
     failure: Failure | None = None
 
     def __post_init__(self) -> None:
-        if (self.state is State.RUNNING) != (self.settled_at is None):
+        if self.is_settled != (self.settled_at is not None):
             raise ValueError("an operation has a time of settling exactly if it is settled")
         for part in (self.head, self.body):
             if (self.state is State.COMPLETED) != (part is not None):
                 raise ValueError("an operation has a response exactly if it is completed")
         if (self.state is State.FAILED) != (self.failure is not None):
             raise ValueError("an operation has a failure exactly if it failed")
+        if self.overdue is not None and not self.is_running:
+            raise ValueError("an operation becomes overdue only while it is running")
+
+    def started(self, overdue: float) -> Self:
+        """Its turn has come: it is sent to the origin."""
+        self._require(State.RUNNING)
+        return replace(self, state=State.RUNNING, attempts=self.attempts + 1, overdue=overdue)
+
+    def returned(self, keeper: str) -> Self:
+        """In line under another keeper, at the same place, because its own is dead."""
+        if self.state is not State.QUEUED:
+            self._require(State.QUEUED)
+        return replace(self, state=State.QUEUED, keeper=keeper, overdue=None)
 
     def completed(self, head: ResponseHead, body: BodyRef, now: float) -> Self:
         """The origin's response is there, whatever its status."""
@@ -122,8 +156,12 @@ class Operation:
         return self.state is State.RUNNING
 
     @property
+    def is_settled(self) -> bool:
+        return not TRANSITIONS[self.state]
+
+    @property
     def expires(self) -> float | None:
-        """When the result is dropped; None while running, because a running operation does not expire."""
+        """When the result is dropped; None before it is settled, because until then it does not expire."""
         return None if self.settled_at is None else self.settled_at + self.keep
 
     @property
@@ -149,6 +187,10 @@ class Operation:
         body: BodyRef | None = None,
         failure: Failure | None = None,
     ) -> Self:
+        self._require(state)
+        return replace(self, state=state, settled_at=now, overdue=None, head=head, body=body, failure=failure)
+
+    def _require(self, state: State) -> None:
+        """Raise ValueError unless it may become that."""
         if state not in TRANSITIONS[self.state]:
-            raise ValueError(f"{self.state.value} is final: it cannot become {state.value}")
-        return replace(self, state=state, settled_at=now, head=head, body=body, failure=failure)
+            raise ValueError(f"an operation that is {self.state.value} cannot become {state.value}")

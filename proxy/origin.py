@@ -1,190 +1,163 @@
-"""The origins: how to connect to one, how many connections it may see, and which idle ones serve again.
-
-Idle connections are used last in, first out, so that a quiet origin sees few, and are closed before the origin would
-close them itself. Whoever finds no room waits its turn, first come, first served.
-"""
+"""The origins: a connection for every exchange, to one of an origin's servers, in a place that the broker has given."""
 
 import asyncio
-import errno
-import socket
-import ssl
-from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final, Self
+from itertools import chain
+from typing import Any, Final, Self
 
-import aiohappyeyeballs
-from aiohappyeyeballs import AddrInfoType
+from proxy.checks import keep_checking
+from proxy.config import HealthCheck, OriginSettings
+from proxy.connection import MOMENT, Connection
+from proxy.errors import Busy, OriginError, OriginTimeout, OriginUnreachable
+from proxy.places import Figures
+from proxy.pool import Link, Place, Places, Turn
+from proxy.servers import Server, Servers
 
-from proxy.config import OriginSettings
-from proxy.connection import Connection
-from proxy.errors import Busy, OriginTimeout, OriginUnreachable
-
-HAPPY_EYEBALLS_DELAY: Final = 0.25  # seconds (RFC 8305 section 8)
+LEFT_ALONE: Final = "The origin could not be reached several times, and is left alone for a moment."
+AT_ONCE: Final = Turn(patience=0.1)  # as far as there are other processes to be asked
 
 
 class Origin:
     """One origin and its connections."""
 
-    def __init__(self, settings: OriginSettings, max_fields: int) -> None:
+    def __init__(self, name: str, settings: OriginSettings, max_fields: int, places: Places) -> None:
+        key = " ".join([name, *map(str, settings.url)])  # another URL is another backend
+        loop = asyncio.get_running_loop()
         self.settings = settings
-        self.address = settings.url
-        self._max_fields = max_fields
-        self._tls = _tls_context(settings) if settings.url.scheme == "https" else None
-        self._idle: list[tuple[float, Connection]] = []  # (when it fell idle, connection), oldest first
-        self._open = 0  # connections that count towards the limit
-        self._turns: deque[asyncio.Future[None]] = deque()
+        self.servers = Servers(name, settings, max_fields)
+        self._pool = places.pool(key, settings.max_connections, settings.keepalive_timeout, loop.time)
+        self._used: dict[Connection, tuple[Place, Server]] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def connection(self, patience: float, *, fresh: bool = False) -> Connection:
-        """A connection for one exchange: an idle one, or a new one (always, if `fresh`). To be given back.
+    async def connection(self, turn: Turn) -> Connection:
+        """A connection for one exchange, an idle one or a new one. To be given back.
 
-        Raises Busy if there is no room within `patience` seconds, OriginUnreachable, OriginTimeout.
+        While the origin is left alone, those without end of patience wait until it is back. Raises Busy if there is no
+        place in time, OriginUnreachable, OriginTimeout.
         """
-        await self._room(patience)
-        if not fresh and (idle := self._take_idle()) is not None:
-            return idle
-        if self._open + len(self._idle) > self.settings.max_connections:
-            self._idle.pop(0)[1].close()
-        try:
-            return await self._connect()
-        except BaseException:
-            self._leave()
-            raise
+        server = self.servers.next()
+        if server is not None and not turn.later and (place := self._pool.take(server)) is not None:
+            return await self._connected(place)
+        while True:
+            await self._to_be_tried(turn)
+            try:
+                return await self._connected(await self._granted(turn))
+            except OriginError:
+                if turn.patience is not None or self.servers.next() is not None:
+                    raise  # else it was the last attempt, and nothing was sent: it stands still like those behind it
+
+    async def another(self, connection: Connection) -> Connection:
+        """A new connection in the place of this one, which went stale. Raises as `connection` does; that one is given back."""
+        connection.close()
+        return await self._connected(self._leave(connection))
 
     def give_back(self, connection: Connection) -> None:
         """Keep the connection for the next exchange if it can carry one, else close it."""
-        if connection.reusable:
-            self._idle.append((asyncio.get_running_loop().time(), connection))
-            self._schedule_sweep()
-        else:
-            connection.close()
-        self._leave()
+        self._pool.give_back(self._leave(connection), reusable=connection.reusable)
+
+    def check(self) -> None:
+        """Raise OriginUnreachable if no connection would be tried now."""
+        if self.servers.next() is None:
+            raise OriginUnreachable(LEFT_ALONE)
+
+    @property
+    def figures(self) -> Figures:
+        """How things stand here, without other processes."""
+        return Figures(self._pool.open, self._pool.waiting)
 
     def close(self) -> None:
         """Close what is idle. Connections in use are their exchanges' to close."""
         if self._sweep is not None:
             self._sweep.cancel()
-        for _, connection in self._idle:
-            connection.close()
-        self._idle.clear()
+        self._pool.close()
 
-    # Room.
-
-    async def _room(self, patience: float) -> None:
-        """Take a place among the connections in use."""
-        if self._open < self.settings.max_connections and not self._turns:
-            self._open += 1
-            return
-        turn = asyncio.get_running_loop().create_future()
-        self._turns.append(turn)
+    @asynccontextmanager
+    async def reaching(self, server: Server) -> AsyncIterator[Connection]:
+        """A new connection to this very server, for a moment. Raises Busy if there is no place at once; OriginError."""
+        place = await self._granted(AT_ONCE)
         try:
-            async with asyncio.timeout(patience):
-                await turn
+            if place.link is not None:
+                place.link.connection.close()
+            yield (await self._open_to(server, await _emptied(place))).connection
+        finally:
+            self._pool.give_back(place, reusable=False)
+
+    # A place.
+
+    async def _to_be_tried(self, turn: Turn) -> None:
+        if turn.patience is None:
+            await self.servers.any_to_try()
+        else:
+            self.check()
+
+    async def _granted(self, turn: Turn) -> Place:
+        """A place, with a connection in it or without. Raises Busy."""
+        granted: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        number = self._pool.ask(turn, self.servers.next(), granted)
+        try:
+            async with asyncio.timeout(turn.patience):
+                return await granted
         except BaseException as exc:
-            self._lose(turn)
+            self._pool.stop_waiting(number, granted)
             if isinstance(exc, TimeoutError):
                 raise Busy("All connections to the origin are in use.") from exc
             raise
 
-    def _lose(self, turn: asyncio.Future[None]) -> None:
-        """Stop waiting; a place that was given at that very moment goes to the next."""
-        if turn.done() and not turn.cancelled():
-            self._leave()
-        elif turn in self._turns:
-            self._turns.remove(turn)
+    def _use(self, place: Place, link: Link) -> Connection:
+        link.server.exchanges += 1
+        self._used[link.connection] = (place, link.server)
+        return link.connection
 
-    def _leave(self) -> None:
-        """Give the place to the next in turn."""
-        while self._turns:
-            turn = self._turns.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._open -= 1
-
-    # Idle connections.
-
-    def _take_idle(self) -> Connection | None:
-        now = asyncio.get_running_loop().time()
-        while self._idle:
-            since, connection = self._idle.pop()
-            if not connection.closed and now - since < self.settings.keepalive_timeout:
-                return connection
-            connection.close()
-        return None
-
-    def _schedule_sweep(self) -> None:
-        if self._sweep is None:
-            oldest = self._idle[0][0]
-            loop = asyncio.get_running_loop()
-            self._sweep = loop.call_at(oldest + self.settings.keepalive_timeout, self._close_stale)
-
-    def _close_stale(self) -> None:
-        """Close what has been idle for long enough; come again while there is anything left."""
-        self._sweep = None
-        now = asyncio.get_running_loop().time()
-        stale = [entry for entry in self._idle if entry[1].closed or now - entry[0] >= self.settings.keepalive_timeout]
-        self._idle = [entry for entry in self._idle if entry not in stale]
-        for _, connection in stale:
-            connection.close()
-        if self._idle:
-            self._schedule_sweep()
+    def _leave(self, connection: Connection) -> Place:
+        """Take the connection's place from its exchange."""
+        place, server = self._used.pop(connection)
+        server.exchanges -= 1
+        return place
 
     # New connections.
 
-    async def _connect(self) -> Connection:
+    async def _connected(self, place: Place) -> Connection:
+        """The connection that is open at the place, or a new one to the first server that can be reached."""
         try:
-            addresses = await self._addresses()
-            async with asyncio.timeout(self.settings.connect_timeout):
-                try:
-                    return await self._open_connection(addresses)
-                except ConnectionError:  # an origin that restarts refuses for a moment; nothing was sent to it yet
-                    return await self._open_connection(addresses)
-        except TimeoutError as exc:
-            raise OriginTimeout("No connection to the origin in time.", error_type="connection_timeout") from exc
-        except ssl.SSLCertVerificationError as exc:
-            detail = "The origin's certificate was not accepted."
-            raise OriginUnreachable(detail, error_type="tls_certificate_error") from exc
-        except ssl.SSLError as exc:
-            raise OriginUnreachable("TLS with the origin failed.", error_type="tls_protocol_error") from exc
-        except (socket.gaierror, UnicodeError) as exc:  # the latter: a label that DNS cannot ask for
-            raise OriginUnreachable("The origin's name has no address.", error_type="dns_error") from exc
-        except ConnectionRefusedError as exc:
-            raise OriginUnreachable("The origin refused the connection.", error_type="connection_refused") from exc
-        except OSError as exc:
-            if exc.errno in (errno.EMFILE, errno.ENFILE):
-                raise Busy("Too many files and connections are open.") from exc
-            raise OriginUnreachable("The origin could not be reached.") from exc
-
-    async def _addresses(self) -> Sequence[AddrInfoType]:
-        """What the origin's name resolves to; nothing for a Unix socket."""
-        if self.address.unix_path is not None:
-            return []
-        lookup = asyncio.get_running_loop().getaddrinfo(self.address.host, self.address.port, type=socket.SOCK_STREAM)
-        try:
-            async with asyncio.timeout(self.settings.connect_timeout):
-                return await lookup
-        except TimeoutError as exc:
-            raise OriginUnreachable("The origin's name was not resolved in time.", error_type="dns_timeout") from exc
-
-    async def _open_connection(self, addresses: Sequence[AddrInfoType]) -> Connection:
-        loop, address = asyncio.get_running_loop(), self.address
-        if address.unix_path is not None:
-            _, connection = await loop.create_unix_connection(self._new, address.unix_path)
-            return connection
-        sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY, loop=loop)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        name = (self.settings.tls.server_name or address.host) if self._tls else None
-        try:
-            _, connection = await loop.create_connection(self._new, sock=sock, ssl=self._tls, server_hostname=name)
-        except BaseException:
-            sock.close()
+            if place.link is not None and place.link.connection.closed:
+                await _emptied(place)
+            return self._use(place, place.link or await self._open(place))
+        except OriginError:
+            self._pool.give_back(place)
             raise
-        return connection
+        except BaseException:  # in the middle of an attempt, which the origin may have seen as a connection
+            asyncio.get_running_loop().call_later(MOMENT, self._pool.give_back, place)
+            raise
 
-    def _new(self) -> Connection:
-        return Connection(self._max_fields, lenient=self.settings.lenient)
+    async def _open(self, place: Place) -> Link:
+        error: OriginError = OriginUnreachable(LEFT_ALONE)
+        for server in self.servers.in_turn():
+            try:
+                return await self._open_to(server, place)
+            except OriginUnreachable as exc:
+                error = exc
+            except OriginTimeout as exc:
+                error = exc
+                await asyncio.sleep(MOMENT)  # in which it sees the end of the attempt
+        raise error
+
+    async def _open_to(self, server: Server, place: Place) -> Link:
+        place.link = link = Link(server, await server.connect())
+        link.connection.lost.add_done_callback(lambda _: self._pool.lost(place))
+        if self._sweep is None:
+            self._sweep_in(self.settings.keepalive_timeout)
+        return link
+
+    def _close_stale(self) -> None:
+        """Close what has been idle for long enough; come again while anything is open."""
+        self._sweep = None
+        pause = self._pool.close_stale()
+        if pause is not None:
+            self._sweep_in(pause)
+
+    def _sweep_in(self, seconds: float) -> None:
+        self._sweep = asyncio.get_running_loop().call_later(seconds, self._close_stale)
 
 
 class Origins(dict[str, Origin]):
@@ -192,23 +165,30 @@ class Origins(dict[str, Origin]):
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, settings: dict[str, OriginSettings], max_fields: int) -> AsyncIterator[Self]:
-        """All origins; their idle connections are closed on leaving."""
-        origins = cls({name: Origin(origin, max_fields) for name, origin in settings.items()})
+    async def opened(
+        cls, settings: Mapping[str, OriginSettings], max_fields: int, places: Places
+    ) -> AsyncIterator[Self]:
+        """All origins, with their checks; these end and idle connections are closed on leaving."""
+        origins = cls({name: Origin(name, origin, max_fields, places) for name, origin in settings.items()})
+        checks = [_checks(origin, check) for origin in origins.values() if (check := origin.settings.health_check)]
+        tasks = {asyncio.get_running_loop().create_task(work) for work in chain.from_iterable(checks)}
         try:
             yield origins
         finally:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
             for origin in origins.values():
                 origin.close()
 
 
-def _tls_context(settings: OriginSettings) -> ssl.SSLContext:
-    tls = settings.tls
-    context = ssl.create_default_context(cafile=tls.ca_file)
-    context.set_alpn_protocols(["http/1.1"])
-    if tls.client_cert is not None:
-        context.load_cert_chain(tls.client_cert, tls.client_key)
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+def _checks(origin: Origin, settings: HealthCheck) -> Iterator[Coroutine[Any, Any, None]]:
+    return (keep_checking(server, settings, origin.reaching) for server in origin.servers)
+
+
+async def _emptied(place: Place) -> Place:
+    """The same, when the connection that is being closed there is lost."""
+    if place.link is not None:
+        await asyncio.wait({place.link.connection.lost})
+    return place

@@ -24,21 +24,34 @@ from proxy.keeper import Keeper
 from proxy.listeners import Doors, Listener, open_doors
 from proxy.observe import Metrics
 from proxy.origin import Origins
+from proxy.pool import Places
 from proxy.reaper import Reaper
 from proxy.routes import Routes
 from proxy.status import StatusMonitor, StatusUrls
 from proxy.store import Store, open_store
+from proxy.tally import Cell, Tally
 from proxy.wire import Server
 
 T = TypeVar("T")
 
 ID_BYTES: Final = 18  # random ones: 144 bits, 24 characters
+LAST_HANDSHAKES: Final = 2.0  # seconds for those of TLS that are under way when it stops
 
 
 class Service:
     """The proxy of one configuration, over a store and origins that others open and close."""
 
-    def __init__(self, config: Config, store: Store, origins: Origins, keeper_id: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        origins: Origins,
+        keeper_id: str,
+        clock: Clock,
+        *,
+        admitted: Cell | None = None,
+    ) -> None:
+        """`admitted` counts connections together with the other processes; without, there are none."""
         trusted = TrustedProxies(config.trusted_proxies)
         self.metrics = Metrics()
         self.reaper = Reaper(store, clock.now, self.metrics.settled)
@@ -52,38 +65,39 @@ class Service:
         }
         handler = Handler(Routes(config.routes), forwarders, self._monitor, trusted, self.metrics)
         peer = partial(trusted.peer, tls=config.tls is not None)
-        self._front = Server(handler.handle, handler.refusal, peer, config.limits, clock)
+        self._front = Server(
+            handler.handle, handler.refusal, peer, config.limits, clock, admitted=admitted or Tally(1).cell(0)
+        )
         self._config = config
         self.listeners: list[Listener] = []
         self.admin: Listener | None = None
         self.draining = False
         self.metrics.gauge("respond_async_operations_running", "Operations under way.", lambda: self._keeper.running)
 
-    async def listen(self, doors: Doors | None = None, figures: Callable[[], Awaitable[Figures]] | None = None) -> None:
+    def listen(self, doors: Doors | None = None, figures: Callable[[], Awaitable[Figures]] | None = None) -> None:
         """Accept on the doors, that for operators last. Raises CannotListen.
 
         Without doors it opens those of its configuration. `figures` are what operators are shown; without, they are the
         service's own.
         """
         doors = doors or open_doors(self._config)
-        self.listeners = [Listener(bound, self._front, doors.tls) for bound in doors.listen]
+        patience = self._config.limits.header_timeout
+        self.listeners = [Listener(bound, self._front, doors.tls, patience) for bound in doors.listen]
         if doors.admin is not None:
             admin = Admin(figures or self._own_figures, self.not_ready)
             self.admin = Listener(doors.admin, web.Server(admin.handle, access_log=None))
         for listener in self.listeners:
-            await listener.open()
-        if self.admin is not None:
-            await self.admin.open()
+            listener.open()
+        self.answer_operators()
 
     def leave_operators(self) -> None:
         """Let another service answer at their address."""
         if self.admin is not None:
             self.admin.pause()
 
-    async def answer_operators(self) -> None:
-        """Answer there again."""
+    def answer_operators(self) -> None:
         if self.admin is not None:
-            await self.admin.open()
+            self.admin.open()
 
     def not_ready(self) -> str | None:
         """Why it takes no requests; None if it does."""
@@ -94,8 +108,9 @@ class Service:
 
         Can be cancelled, and followed by a drain.
         """
-        self._close_listeners()
-        self.close()
+        self._front.draining = True
+        await self.close()
+        await self._close_listeners(LAST_HANDSHAKES)
         await self._front.retire()
         await self._keeper.drain(None)
 
@@ -103,27 +118,29 @@ class Service:
         """Accept nothing more, and give what is under way `timeout` seconds. Can be cancelled, and called again."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        self.draining = True
-        self._close_listeners()
+        self.draining = self._front.draining = True
         self._monitor.drain()
-        await self._front.drain(timeout)
+        await self._close_listeners(min(timeout, LAST_HANDSHAKES))
+        await self._front.drain(max(deadline - loop.time(), 0))
         await self._keeper.drain(max(deadline - loop.time(), 0))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Leave the operators' door too."""
         if self.admin is not None:
             self.admin.close()
+            await self.admin.drain(0)
 
-    def _close_listeners(self) -> None:
+    async def _close_listeners(self, timeout: float) -> None:
         for listener in self.listeners:
             listener.close()
+        await asyncio.gather(*(listener.drain(timeout) for listener in self.listeners))
 
     async def _own_figures(self) -> Figures:
         return self.metrics.figures()
 
 
 @asynccontextmanager
-async def opened(config: Config) -> AsyncIterator[Service]:
+async def opened(config: Config, places: Places, admitted: Cell | None = None) -> AsyncIterator[Service]:
     """The proxy, which has yet to listen. Leaving stops it at once: to stop gracefully, drain it first.
 
     Raises StoreUnavailable.
@@ -131,23 +148,23 @@ async def opened(config: Config) -> AsyncIterator[Service]:
     keeper_id, url = secrets.token_urlsafe(ID_BYTES), config.store.url
     async with (
         open_store(url.kind, url.folder, config.store.max_size, keeper_id) as store,
-        Origins.opened(config.origins, config.limits.max_fields) as origins,
+        Origins.opened(config.origins, config.limits.max_fields, places) as origins,
     ):
-        service = Service(config, store, origins, keeper_id, Clock())
+        service = Service(config, store, origins, keeper_id, Clock(), admitted=admitted)
         await service.reaper.settle_orphans()
         async with in_background(service.reaper.run()):
             try:
                 yield service
             finally:
                 await service.drain(0)
-                service.close()
+                await service.close()
 
 
 @asynccontextmanager
 async def serving(config: Config) -> AsyncIterator[Service]:
     """The proxy in this process alone, ready for requests. Raises CannotListen, StoreUnavailable."""
-    async with opened(config) as service:
-        await service.listen()
+    async with opened(config, Places.alone()) as service:
+        service.listen()
         yield service
 
 

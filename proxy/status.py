@@ -136,7 +136,7 @@ class StatusMonitor:
 
     async def _show(self, request: ClientRequest, operation: Operation, client: Client) -> None:
         match operation.state:
-            case State.RUNNING:
+            case State.QUEUED | State.RUNNING:
                 href = self.urls.href(operation.id, client, request.link.local)
                 await request.respond(monitor.running(operation, href, self._now()))
             case State.COMPLETED:

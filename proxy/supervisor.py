@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -27,6 +27,7 @@ from proxy.listeners import CannotListen, Doors, addresses, open_doors, open_doo
 from proxy.logwriter import DirectWriter
 from proxy.notify import Notifier, Watchdog
 from proxy.observe import configure_logging
+from proxy.places import Broker
 from proxy.reactor import Reactor, SignalWatch
 
 log = structlog.get_logger()
@@ -44,27 +45,13 @@ class CannotChange(Exception):
     """What a reload cannot change."""
 
 
-class Broker(Protocol):
-    """Who gives the workers what they share. An answer is for the worker of that number."""
-
-    def receive(self, worker: int, message: Message) -> Iterable[tuple[int, Message]]:
-        """A worker says something of the kind `places`."""
-        ...
-
-    def gone(self, worker: int) -> Iterable[tuple[int, Message]]:
-        """A worker has ended, and its sockets are closed."""
-        ...
-
-
 class Supervisor:  # an Employer
     """The service as a whole."""
 
-    def __init__(
-        self, load: Load, notifier: Notifier, broker: Broker | None = None, ready: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, load: Load, notifier: Notifier, ready: Callable[[], None] = lambda: None) -> None:
         self._load = load
         self._notifier = notifier
-        self._broker = broker
+        self._broker = Broker()
         self._ready = ready  # called when it serves for the first time
         self._reactor = Reactor()
         self._census = Census(self._reactor)
@@ -125,13 +112,14 @@ class Supervisor:  # an Employer
             case "figures":
                 answer = partial(_answer, worker, message["id"])
                 self._census.take((one for one in self._crew if one.ready), answer)
-            case "places" if self._broker is not None:
+            case "places":
                 self._post(self._broker.receive(worker.number, message))
+            case unknown:
+                raise ValueError(unknown)
 
     def gone(self, worker: Worker, *, died: bool) -> None:
         self._census.gone(worker, died=died)
-        if self._broker is not None:
-            self._post(self._broker.gone(worker.number))
+        self._post(self._broker.gone(worker.number))
 
     def forking(self) -> AbstractContextManager[None]:
         return self._signals.held_back()
@@ -154,7 +142,7 @@ class Supervisor:  # an Employer
         workers = {worker.number: worker for worker in self._crew}
         for number, message in letters:
             if number in workers:
-                workers[number].channel.send(message)
+                workers[number].channel.send({"kind": "places", **message})
 
     # Its life.
 

@@ -4,6 +4,7 @@ Private names of aiohttp are used here and in `parser` alone.
 
 * The timer in `ClientConnection`: aiohttp has no timeout for a header section.
 * `ClientConnection.linger`: aiohttp waits for the rest of an unread body, but resets where it reads no further.
+* `ClientConnection.see_out`: a transport that closes waits without end for a client to take what is left.
 * `ClientConnection.handle_error`: aiohttp answers what it cannot parse, and a handler that failed, in plain text, and
   closes a half-sent response as if it were whole.
 * `_Message`: aiohttp's own request object decodes what a proxy passes on as it is.
@@ -29,6 +30,7 @@ from proxy.errors import Busy, ProxyError, RequestTimeout
 from proxy.forwarded import Peer
 from proxy.message import Fields, Reply, RequestHead
 from proxy.parser import GuardedParser, as_error, raw_target, refused
+from proxy.tally import Cell
 
 MOST_FIELDS: Final = 1000  # of one message: a bound on objects; bytes have their own
 LONGEST_LINGERING: Final = 5.0  # seconds for a client that still sends after it has its answer
@@ -47,7 +49,9 @@ class Server(web.Server):
     `refusal` writes the response to what never becomes a request, or made the handler fail.
     """
 
-    def __init__(self, handler: Handler, refusal: Refusal, peer: PeerOf, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self, handler: Handler, refusal: Refusal, peer: PeerOf, limits: Limits, clock: Clock, *, admitted: Cell
+    ) -> None:
         super().__init__(
             self._handle,  # type: ignore[arg-type]  # our own request and response, see _Message and _Answered
             request_factory=_Message,  # type: ignore[arg-type]
@@ -58,12 +62,19 @@ class Server(web.Server):
         self.peer = peer
         self.limits = limits
         self.clock = clock
+        self.admitted = admitted  # connections; limits are for those of all processes together
         self.draining = False
         self.patience = limits.keepalive_timeout  # while it drains: seconds for the next request of a connection
-        self.admitted: set[ClientConnection] = set()
 
     def __call__(self) -> "ClientConnection":
         return ClientConnection(self)
+
+    def admit(self) -> bool:
+        """Count one more connection, unless there are as many as may be."""
+        if self.admitted.total() >= self.limits.max_connections:
+            return False
+        self.admitted.add()
+        return True
 
     async def retire(self) -> None:
         """Answer what still comes on open connections as the last of each, until all have been closed."""
@@ -111,8 +122,10 @@ class ClientConnection(web.RequestHandler):
         self._server = server
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._head_timer: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
         self._lingering = False
         self._idle_since = 0.0
+        self._admitted = False
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -189,6 +202,11 @@ class ClientConnection(web.RequestHandler):
         if self._guard.in_head and self._head_timer is None:
             self._start_head_timer()
 
+    def see_out(self) -> None:
+        """Before it closes: let the client take the rest of its answer, as long as it takes any."""
+        if self.transport is not None and self._rest_timer is None:
+            self._start_rest_timer(self.transport)
+
     async def linger(self) -> None:
         """Let a client that still sends have its answer: to close at once would be a reset (RFC 9112 section 9.6)."""
         if self.transport is None or self.transport.is_closing() or self.draining:
@@ -202,6 +220,10 @@ class ClientConnection(web.RequestHandler):
 
     # What the event loop and aiohttp call.
 
+    def force_close(self) -> None:
+        self.see_out()
+        super().force_close()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         peername = transport.get_extra_info("peername")
@@ -210,14 +232,16 @@ class ClientConnection(web.RequestHandler):
         self._start_head_timer()
         if self.draining:
             self.close_when_idle()
-        if len(self._server.admitted) < self.limits.max_connections:
-            self._server.admitted.add(self)
-        else:
+        self._admitted = self._server.admit()
+        if not self._admitted:
             self._refuse(Busy("Too many connections are open."))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_head_timer()
-        self._server.admitted.discard(self)
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+        if self._admitted:
+            self._server.admitted.remove()
         self.closed.set_result(None)
         super().connection_lost(exc)
 
@@ -259,6 +283,16 @@ class ClientConnection(web.RequestHandler):
             self._refuse(RequestTimeout(f"The request's head took more than {self.limits.header_timeout:g} seconds."))
         elif self.transport is not None:
             self.transport.close()
+
+    def _start_rest_timer(self, transport: asyncio.WriteTransport) -> None:
+        left = transport.get_write_buffer_size()
+        self._rest_timer = self._loop.call_later(self.limits.send_timeout, self._rest_is_late, transport, left)
+
+    def _rest_is_late(self, transport: asyncio.WriteTransport, left: int) -> None:
+        if transport.get_write_buffer_size() < left:
+            self._start_rest_timer(transport)
+        else:
+            transport.abort()
 
     def _refuse(self, error: ProxyError) -> None:
         """Answer with an error in place of the request that is not there."""
@@ -321,6 +355,8 @@ class _Answered:
             message.connection.expect_next()
         else:
             await message.connection.linger()
+        if not self.keep_alive:
+            message.connection.see_out()
 
     async def write_eof(self) -> None:
         pass
@@ -339,3 +375,4 @@ class _Refused(_Answered):
         self._client.keep_alive = False
         await self._client.respond(self._reply)
         await message.connection.linger()
+        message.connection.see_out()

@@ -1,8 +1,9 @@
 """A worker: a process that the supervisor has forked, and that serves until it is told to end.
 
 What it is told: `retire`, `drain` or `stop`, and later perhaps a stricter one of these; `no admin`: let others answer
-operators, and `admin`: do it again; `orphans`: a process has died; `ping`; `count`: send your figures. What it says: `ready` or `failed`,
-`pong`, `counted`, and `figures`, which asks for those of the whole service.
+operators, and `admin`: do it again; `orphans`: a process has died; `ping`; `count`: send your figures. What it says:
+`ready` or `failed`, `pong`, `counted`, and `figures`, which asks for those of the whole service. What goes both ways as
+`places` is told there.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import ssl
 import traceback
 from collections.abc import Callable
 from itertools import count
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 import uvloop
 
@@ -23,24 +24,35 @@ from proxy.figures import Figures
 from proxy.listeners import Doors
 from proxy.logwriter import LogWriter, to_standard_error
 from proxy.observe import configure_logging
+from proxy.pool import Places
 from proxy.server import Service, in_background, opened
+from proxy.tally import Cell
 
 Hear = Callable[[Message], None]
 
 LAST_WORDS: Final = 1.0  # seconds for the supervisor to take what a worker says at its end
 FAILED: Final = 1
-ORDERS: Final = ("admin", "retire", "drain", "stop")  # obeyed one after the other
+ORDERS: Final = ("retire", "drain", "stop")  # obeyed one after the other
 
 
-def run(config: Config, doors: Doors, sock: socket.socket) -> NoReturn:
-    """The whole life of the process, from just after the fork. `sock` is its end of the pair that leads to the supervisor."""
+class Equipment(NamedTuple):
+    """What a worker gets from its supervisor."""
+
+    config: Config
+    doors: Doors
+    sock: socket.socket  # its end of the pair that leads to the supervisor
+    admitted: Cell  # its part of the count of clients' connections
+
+
+def run(given: Equipment) -> NoReturn:
+    """The whole life of the process, from just after the fork."""
     code = FAILED
     writer = LogWriter(to_standard_error)
     try:
-        configure_logging(config.log, writer)
-        last_words = uvloop.run(_work(config, doors, sock.dup()))
-        sock.settimeout(LAST_WORDS)
-        sock.sendall(encoded(last_words))
+        configure_logging(given.config.log, writer)
+        last_words = uvloop.run(_work(given))
+        given.sock.settimeout(LAST_WORDS)
+        given.sock.sendall(encoded(last_words))
         code = FAILED if last_words["kind"] == "failed" else 0
     except BaseException:  # noqa: BLE001  # nothing may get to the code of the supervisor, whose stack this is
         traceback.print_exc()
@@ -49,14 +61,14 @@ def run(config: Config, doors: Doors, sock: socket.socket) -> NoReturn:
         os._exit(code)
 
 
-async def _work(config: Config, doors: Doors, sock: socket.socket) -> Message:
+async def _work(given: Equipment) -> Message:
     """Serve; the message to end with."""
     seat = _Seat()
-    await asyncio.get_running_loop().connect_accepted_socket(lambda: seat.link, sock)
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: seat.link, given.sock.dup())
     try:
-        async with opened(config) as service:
+        async with opened(given.config, seat.places, given.admitted) as service:
             seat.take(service)
-            await service.listen(doors, seat.figures)
+            service.listen(given.doors, seat.figures)
             seat.link.send({"kind": "ready"})
             await _serve(service, seat.orders)
     except StoreUnavailable as exc:
@@ -68,8 +80,7 @@ async def _work(config: Config, doors: Doors, sock: socket.socket) -> Message:
 
 async def _serve(service: Service, orders: "asyncio.Queue[Message]") -> None:
     """Serve until told to end, and then until that is done, or told to end sooner."""
-    while (order := await orders.get())["kind"] == "admin":
-        await service.answer_operators()
+    order = await orders.get()
     while order["kind"] != "stop":
         work = service.retire() if order["kind"] == "retire" else service.drain(order["seconds"])
         async with in_background(work) as ending, in_background(orders.get()) as sooner:
@@ -90,11 +101,14 @@ class _Seat:
             "ping": lambda _: self.link.send({"kind": "pong"}),
             "figures": self._answer,
         }
+        self.places = Places(lambda message: self.link.send({"kind": "places", **message}))
+        self._hears["places"] = self.places.receive
         self._numbers = count()
         self._asked: dict[int, asyncio.Future[Figures]] = {}
 
     def take(self, service: Service) -> None:
         """Hear from now on what concerns the service."""
+        self._hears["admin"] = lambda _: service.answer_operators()
         self._hears["no admin"] = lambda _: service.leave_operators()
         self._hears["orphans"] = lambda _: service.reaper.look()
         self._hears["count"] = lambda message: self.link.send(

@@ -19,15 +19,17 @@ RINGS = {
     "configuration": ["config"],
     "decisions": [
         "prefer", "target", "forwarded", "location", "fields", "routes", "plan", "operation", "ranges", "problem", "monitor",
+        "places",
     ],
     "clock": ["clock"],
+    "counts": ["tally"],
     "store": ["store"],
     "logs": ["logwriter", "figures", "observe"],
-    "origin side": ["spool", "response", "connection", "origin", "exchange"],
+    "origin side": ["spool", "response", "connection", "health", "servers", "pool", "checks", "origin", "exchange"],
     "client side": ["client", "parser", "wire", "relay"],
     "keepers": ["keeper", "reaper"],
     "requests": ["status", "forward", "handler"],
-    "process": ["listeners", "admin", "server"],
+    "process": ["acceptor", "listeners", "admin", "server"],
     "service": [
         "reactor", "channel", "worker", "crew", "census", "services", "handover", "notify", "supervisor", "demo", "cli", "__main__",
     ],
@@ -46,7 +48,7 @@ KNOWS = {
     "prometheus_client": {"observe"},
     "click": {"cli"},
     "uvloop": {"worker"},
-    "aiohappyeyeballs": {"origin"},
+    "aiohappyeyeballs": {"servers"},
 }
 
 # The only names that others may take from aiohttp beside the server side itself.

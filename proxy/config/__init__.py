@@ -11,6 +11,7 @@ from proxy.config.loading import load
 from proxy.config.schema import (
     Config,
     FieldChanges,
+    HealthCheck,
     Limits,
     LogSettings,
     Match,
@@ -28,6 +29,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "FieldChanges",
+    "HealthCheck",
     "Limits",
     "LogSettings",
     "Match",

@@ -50,6 +50,9 @@ class OriginUrl:
     authority: bytes  # its own Host value: the port only where it is not the scheme's
     unix_path: str | None = None  # where to connect instead, if not None
 
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority.decode()}" if self.unix_path is None else f"unix:{self.unix_path}"
+
 
 @dataclass(frozen=True, slots=True)
 class StoreUrl:
@@ -96,6 +99,15 @@ def origin_url(text: str) -> OriginUrl:
     port = own_port if url.port is None else url.port
     authority = _bracketed(url.host) if port == own_port else f"{_bracketed(url.host)}:{port}"
     return OriginUrl(url.scheme, url.host, port, authority.encode())
+
+
+def servers(urls: tuple[OriginUrl, ...]) -> tuple[OriginUrl, ...]:
+    """The servers of one origin: all are spoken to in the same way, and each stands there once."""
+    if len({url.scheme for url in urls}) > 1:
+        raise Refused("must have the same scheme for all its servers")
+    if len(set(urls)) < len(urls):
+        raise Refused("names a server twice")
+    return urls
 
 
 def public_url(text: str) -> str:
@@ -174,6 +186,7 @@ def _socket(text: str) -> str:
 _AS_TEXT: Final = PlainSerializer(str, return_type=str)
 _ADDRESS: Final = r"unix:/.+|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):[0-9]{1,5}"
 _WRITTEN_ADDRESS: Final = {"type": "string", "pattern": f"^({_ADDRESS})$"}
+_WRITTEN_SERVER: Final = {"type": "string", "pattern": r"^(https?://[^/?#@]+/?|unix:/.+)$"}
 _WRITTEN_LISTEN: Final = [_WRITTEN_ADDRESS, {"type": "array", "items": _WRITTEN_ADDRESS, "minItems": 1}]
 
 Listen = Annotated[
@@ -184,7 +197,14 @@ Listen = Annotated[
     WithJsonSchema({"anyOf": _WRITTEN_LISTEN}),
 ]
 AddressOrOff = Annotated[InstanceOf[Address] | None, read_by(address_or_off), _AS_TEXT, written(f"off|{_ADDRESS}")]
-Origin = Annotated[InstanceOf[OriginUrl], read_by(origin_url), written(r"https?://[^/?#@]+/?|unix:/.+")]
+Origin = Annotated[
+    tuple[Annotated[InstanceOf[OriginUrl], read_by(origin_url)], ...],
+    AfterValidator(servers),
+    AfterValidator(not_empty),
+    BeforeValidator(lambda value: [value] if isinstance(value, str | OriginUrl) else value),
+    PlainSerializer(lambda urls: [str(each) for each in urls], return_type=list[str]),
+    WithJsonSchema({"anyOf": [_WRITTEN_SERVER, {"type": "array", "items": _WRITTEN_SERVER, "minItems": 1}]}),
+]
 PublicUrl = Annotated[str, read_by(public_url), written(r"https?://[^/?#@]+/?")]
 Store = Annotated[InstanceOf[StoreUrl], BeforeValidator(store_url), _AS_TEXT, written("sqlite:.+|memory:")]
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(network), written("[0-9A-Fa-f.:/]+")]

@@ -63,6 +63,8 @@ class Limits(Section):
     """Until a request's head is there."""
     body_timeout: Duration = duration("30s")
     """Longest gap between two pieces of a request's body."""
+    min_upload_rate: Size = size("100B")
+    """What a request's body must have come at, per second, once it has been coming for `body_timeout`."""
     send_timeout: Duration = duration("60s")
     """Longest time in which a client takes nothing of its response."""
     keepalive_timeout: Duration = duration("75s")
@@ -71,6 +73,8 @@ class Limits(Section):
     """Of the header section of one request or response."""
     max_connections: Count = 10_000
     """Open at the same time."""
+    max_operations_per_client: Count | None = None
+    """Running and queued, for one credential, or one address without; absent: as many as it likes."""
 
 
 class LogSettings(Section):
@@ -104,17 +108,36 @@ class OriginTls(Section):
         return key
 
 
+class HealthCheck(Section):
+    """A small request that is sent to every server of an origin, again and again."""
+
+    path: UrlPath
+    """What to `GET`; a status below 400 is healthy."""
+    interval: Duration = duration("5s")
+    """From one check to the next."""
+    timeout: Duration = duration("2s")
+    """Until the head of the response is there."""
+
+
 class OriginSettings(Section):
     """A backend."""
 
     url: Origin
-    """`http://host:port`, `https://host:port`, or `unix:/path` for HTTP over that socket."""
+    """`http://host:port`, `https://host:port`, or `unix:/path` for HTTP over that socket; one, or a list of servers."""
     connect_timeout: Duration = duration("5s")
     """Until a connection, TLS included, is there."""
     keepalive_timeout: Duration = duration("4s")
     """How long an idle connection is kept: less than the origin keeps it."""
     max_connections: Count = 256
-    """Open at the same time; further requests wait for their turn."""
+    """Open at the same time, to all its servers and from all processes together; further requests wait for their turn."""
+    queue_timeout: Duration = duration("5s")
+    """How long a request whose client waits does so for its turn."""
+    unhealthy_after: Count = 5
+    """So many connections in a row that cannot be made, and a server is left alone."""
+    unhealthy_for: Duration = duration("2s")
+    """For so long; then one attempt decides."""
+    health_check: HealthCheck | None = None
+    """Present: every server is checked, and left alone while its check fails."""
     host_header: Literal["preserve", "origin"] = "preserve"
     """Which Host the origin sees: the client's, or its own."""
     lenient: Flag = False
@@ -125,7 +148,7 @@ class OriginSettings(Section):
     @field_validator("tls")
     @classmethod
     def _has_use_for_tls(cls, tls: OriginTls, info: ValidationInfo) -> OriginTls:
-        if "url" in info.data and info.data["url"].scheme == "http" and tls != OriginTls():
+        if "url" in info.data and info.data["url"][0].scheme == "http" and tls != OriginTls():
             raise Refused("is for `https://` origins, and this one's `url` is not")
         return tls
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 from proxy.store.memory import open_memory
-from proxy.store.protocol import Sink, Store, Usage
+from proxy.store.protocol import UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.sqlite import open_sqlite
 
-__all__ = ["Sink", "Store", "Usage", "open_store"]
+__all__ = ["UNLIMITED", "Quotas", "Sink", "Store", "Usage", "open_store"]
 
 
 def open_store(
@@ -16,8 +16,8 @@ def open_store(
 ) -> AbstractAsyncContextManager[Store]:
     """A store of this kind, for the process whose id, new at each start, is `keeper`.
 
-    `folder` is where a sqlite store lives; `max_size` in bytes is the size of all bodies from which on it takes no more
-    operations. Opening raises StoreUnavailable with a detail for the operator: what is wrong where, and what to do.
+    `folder` is where a sqlite store lives; `max_size` in bytes is the size of all that Usage.bytes counts from which on it
+    takes no more operations, and beyond which no body grows. Opening raises StoreUnavailable with a detail for the operator: what is wrong where, and what to do.
     """
     if kind == "memory":
         return open_memory(max_size, keeper)

@@ -1,7 +1,7 @@
-"""Bodies: small ones travel in the operation itself, larger ones are files that are whole or not there at all.
+"""Bodies: small ones travel in the row that refers to them, larger ones are files that are whole or not there at all.
 
-A file is written as `bodies/ab/<id>.part`, synced, renamed to `bodies/ab/<id>`, and the folders synced, all before the
-operation is settled. A crash in between leaves a stray file, which somebody has to look for.
+A file is written as `ab/<id>.part`, synced, renamed to `ab/<id>`, and the folders synced, all before the row is written
+that refers to it. A crash in between leaves a stray file, which somebody has to look for.
 """
 
 import zlib
@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import islice
+from math import inf
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -16,6 +17,7 @@ from typing import Final
 from proxy.operation import BodyRef
 from proxy.store.faults import damaged
 from proxy.store.files import PIECE, PartFile, StoredFile
+from proxy.store.growth import Grow, Growth
 from proxy.store.threads import Threads
 from proxy.store.tokens import is_token, require_token
 
@@ -35,10 +37,10 @@ class Bodies:
         self._looking = Lock()
 
     @asynccontextmanager
-    async def sink(self, id: str) -> AsyncIterator["BodySink"]:
+    async def sink(self, id: str, grow: Grow) -> AsyncIterator["BodySink"]:
         """See Store.sink."""
         part = PartFile(self._path(id), self._part(id))
-        sink = BodySink(part, self._threads)
+        sink = BodySink(part, self._threads, Growth(grow))
         self._open_sinks.add(id)
         try:
             yield sink
@@ -60,12 +62,12 @@ class Bodies:
         if ids:
             self._threads.post(partial(_unlink, [self._path(id) for id in ids]))
 
-    async def some(self) -> dict[Path, str]:
+    async def some(self, before: float = inf) -> dict[Path, str]:
         """Some of the files with the ids that they belong to; all of them in turn, if asked often enough.
 
-        Files that this process is writing are left out.
+        Files that this process is writing are left out, and those last written to after this time (wall clock).
         """
-        files = await self._threads.run(self._next_files)
+        files = await self._threads.run(partial(self._next_files, before))
         ids = {file: file.name.removesuffix(_PART) for file in files}
         return {file: id for file, id in ids.items() if is_token(id) and id not in self._open_sinks}
 
@@ -86,20 +88,21 @@ class Bodies:
     def _part(self, id: str) -> Path:
         return self._path(id).with_name(id + _PART)
 
-    def _next_files(self) -> list[Path]:
+    def _next_files(self, before: float) -> list[Path]:
         with self._looking:
             found = list(islice(self._round, FILES_AT_ONCE))
             if len(found) < FILES_AT_ONCE:
                 self._round = self._folder.glob("??/*")
-            return found
+            return [file for file in found if before == inf or _written_before(before, file)]
 
 
 class BodySink:
     """Joins small pieces, and begins a file only when the body is too large to be inline."""
 
-    def __init__(self, part: PartFile, threads: Threads) -> None:
+    def __init__(self, part: PartFile, threads: Threads, growth: Growth) -> None:
         self._part = part
         self._threads = threads
+        self._growth = growth
         self._gathered = bytearray()
         self._ref: BodyRef | None = None
 
@@ -107,6 +110,7 @@ class BodySink:
         self._gathered += piece
         if len(self._gathered) >= PIECE:
             data = self._take()
+            await self._growth.add(len(data))
             await self._threads.run(partial(self._part.append, data))
 
     @property
@@ -146,6 +150,12 @@ def end(ref: BodyRef, stop: int | None) -> int:
 def is_part(file: Path) -> bool:
     """Whether the file was not finished."""
     return file.suffix == _PART
+
+
+def _written_before(time: float, file: Path) -> bool:
+    with suppress(OSError):  # it has just been removed
+        return file.stat().st_mtime <= time
+    return False
 
 
 def _unlink(files: list[Path]) -> None:

@@ -22,3 +22,8 @@ def translated() -> Iterator[None]:
 def damaged() -> StoreUnavailable:
     """A stored thing is not what was written."""
     return StoreUnavailable("What was stored is damaged.")
+
+
+def full() -> StoreUnavailable:
+    """There is no room for more."""
+    return StoreUnavailable("The store is full.")

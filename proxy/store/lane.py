@@ -4,18 +4,20 @@ One fsync serves all changes that arrived during the last one, and one wake-up o
 for reads it is one snapshot and one change of threads. The lists live in the event loop, the connection in the thread.
 
 A change should be one statement, or statements of which any first part may stand alone: SQLite undoes a failed
-statement by itself, so that its neighbours in the group need no savepoints.
+statement by itself, so that its neighbours in the group need no savepoints. Where it has to be more, it is made
+`together`.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 
-from proxy.errors import StoreUnavailable
+from proxy.errors import ProxyError, StoreUnavailable
 from proxy.store.faults import translated
 
 LARGEST_GROUP: Final = 128  # bounds how long the last of a group waits for its neighbours
@@ -72,7 +74,7 @@ class Lane:
         await asyncio.to_thread(self._thread.shutdown)
 
     async def run(self, change: Change[T], then: Callable[[T], object] | None = None) -> T:
-        """What the change returned, once it is durable. Raises StoreUnavailable.
+        """What the change returned, once it is durable. Raises StoreUnavailable, and a ProxyError that the change raised.
 
         `then` is called with it in the event loop at that moment, even if the caller was cancelled.
         """
@@ -102,7 +104,7 @@ class Lane:
     def _outcome(self, change: Change[T]) -> T | Exception:
         try:
             return change(self._connection)
-        except (sqlite3.Error, StoreUnavailable) as exc:
+        except (sqlite3.Error, ProxyError) as exc:
             if not self._connection.in_transaction:  # a full disk, for one, makes SQLite roll back the whole group
                 raise
             return exc
@@ -113,3 +115,17 @@ class Lane:
         for item, outcome in zip(group, outcomes, strict=True):
             item.finish(outcome)
         self._start(LARGEST_GROUP)
+
+
+@contextmanager
+def together(connection: sqlite3.Connection) -> Iterator[None]:
+    """All statements inside, or none of them."""
+    connection.execute("SAVEPOINT together")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK TO together")
+            connection.execute("RELEASE together")
+        raise
+    connection.execute("RELEASE together")

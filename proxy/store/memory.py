@@ -4,11 +4,13 @@ import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
-from proxy.errors import StoreUnavailable
-from proxy.operation import BodyRef, Operation
+from proxy.operation import BodyRef, KeptRequest, Operation, State
 from proxy.store.bodies import inline_pieces
-from proxy.store.protocol import Sink, Store, Usage
+from proxy.store.faults import full
+from proxy.store.growth import Grow, Growth
+from proxy.store.protocol import UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.tokens import require_token
 from proxy.store.watch import Watch
 
@@ -26,24 +28,39 @@ class MemoryStore:
         self._max_size = max_size
         self._keeper = keeper
         self._operations: dict[str, Operation] = {}
+        self._requests: dict[str, KeptRequest] = {}  # of unsettled operations
+        self._growth: dict[str, int] = {}  # bytes of the bodies that running operations have so far
         self._watch = Watch()
         self._tombstones: set[str] = set()  # ids
-        self._bytes = 0  # of all bodies
+        self._bytes = 0  # of all that
 
-    async def create(self, operation: Operation) -> None:
+    async def create(
+        self, operation: Operation, request: KeptRequest | None = None, quotas: Quotas = UNLIMITED
+    ) -> None:
         if self._bytes >= self._max_size:
-            raise StoreUnavailable("The store is full.")
+            raise full()
+        quotas.require_room(operation, self._queued_on, self._unsettled_of)
         self._operations[require_token(operation.id)] = operation
+        if request is not None:
+            self._requests[operation.id] = request
+            self._bytes += _size(request.content)
 
     async def get(self, id: str) -> Operation | None:
         return self._operations.get(id)
 
+    async def request(self, id: str) -> KeptRequest | None:
+        return self._requests.get(id)
+
+    async def start(self, operation: Operation) -> bool:
+        return self._replace(operation, operation.keeper, {State.QUEUED})
+
+    async def take_over(self, orphan: Operation, operation: Operation) -> bool:
+        return self._replace(operation, orphan.keeper, {orphan.state})
+
     async def settle(self, operation: Operation) -> bool:
-        running = self._operations.get(operation.id)
-        if running is None or not running.is_running or running.keeper != operation.keeper:
+        if not self._replace(operation, operation.keeper, {State.QUEUED, State.RUNNING}):
             return False
-        self._operations[operation.id] = operation
-        self._bytes += _stored(operation)
+        self._drop_request(operation.id)
         self._watch.wake(operation.id)
         return True
 
@@ -52,15 +69,19 @@ class MemoryStore:
 
     @asynccontextmanager
     async def sink(self, id: str) -> AsyncIterator[Sink]:
-        require_token(id)
-        sink = _MemorySink()
+        sink = _MemorySink(partial(self._grow, require_token(id)))
         yield sink
         sink.complete()
+
+    request_sink = sink
 
     def body(self, operation: Operation, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         if operation.body is None:
             raise ValueError("only a completed operation has a body")
         return inline_pieces(operation.body, start, stop)
+
+    def request_body(self, id: str, ref: BodyRef) -> AsyncGenerator[bytes, None]:  # noqa: ARG002  # it is all in `ref`
+        return inline_pieces(ref, 0, None)
 
     async def remove(self, id: str) -> bool:
         removed = self._operations.get(id)
@@ -70,7 +91,19 @@ class MemoryStore:
         return removed is not None
 
     async def orphans(self) -> list[Operation]:
-        return [one for one in self._operations.values() if one.is_running and one.keeper != self._keeper]
+        orphans = [one for one in self._unsettled() if one.keeper != self._keeper]
+        return sorted(orphans, key=lambda operation: operation.created)
+
+    async def overdue(self, now: float) -> list[Operation]:
+        return [one for one in self._operations.values() if one.overdue is not None and one.overdue <= now]
+
+    async def queued_before(self, operation: Operation) -> int:
+        queued = (one for one in self._in(State.QUEUED) if one.origin == operation.origin)
+        line = sorted(queued, key=lambda one: one.created)  # of equals the first to be inserted stays first
+        return next((place for place, one in enumerate(line) if one.id == operation.id), 0)
+
+    async def unsettled_of(self, client: str) -> int:
+        return self._unsettled_of(client)
 
     async def expire(self, now: float) -> int:
         forgotten = [one for one in self._operations.values() if one.forgotten is not None and one.forgotten <= now]
@@ -82,13 +115,39 @@ class MemoryStore:
         return len(forgotten) + len(expired)
 
     async def usage(self) -> Usage:
-        running = sum(one.is_running for one in self._operations.values())
-        return Usage(running, len(self._operations) - running - len(self._tombstones), self._bytes)
+        queued, running = len(self._in(State.QUEUED)), len(self._in(State.RUNNING))
+        settled = len(self._operations) - queued - running - len(self._tombstones)
+        return Usage(queued, running, settled, self._bytes)
+
+    def _replace(self, operation: Operation, keeper: str, states: set[State]) -> bool:
+        """Put it in the place of one that has this keeper and one of these states, if there is such a one."""
+        stored = self._operations.get(operation.id)
+        if stored is None or stored.keeper != keeper or stored.state not in states:
+            return False
+        self._bytes += _stored(operation) - self._growth.pop(operation.id, 0)
+        self._operations[operation.id] = operation
+        return True
+
+    async def _grow(self, id: str, size: int) -> bool:
+        more = size - self._growth.get(id, 0)
+        if self._bytes + more > self._max_size:
+            return False
+        operation = self._operations.get(id)
+        if operation is not None and operation.is_running and operation.keeper == self._keeper:
+            self._growth[id] = size
+            self._bytes += more
+        return True
 
     def _drop(self, operation: Operation) -> None:
-        self._bytes -= _stored(operation)
+        self._bytes -= _stored(operation) + self._growth.pop(operation.id, 0)
+        self._drop_request(operation.id)
         self._tombstones.discard(operation.id)
         del self._operations[operation.id]
+
+    def _drop_request(self, id: str) -> None:
+        request = self._requests.pop(id, None)
+        if request is not None:
+            self._bytes -= _size(request.content)
 
     def _bury(self, operation: Operation) -> None:
         """Leave a tombstone."""
@@ -97,15 +156,29 @@ class MemoryStore:
         if operation.body is not None:
             self._operations[operation.id] = replace(operation, body=replace(operation.body, inline=None))
 
+    def _in(self, state: State) -> list[Operation]:
+        return [one for one in self._operations.values() if one.state is state]
+
+    def _unsettled(self) -> list[Operation]:
+        return [one for one in self._operations.values() if not one.is_settled]
+
+    def _queued_on(self, route: str) -> int:
+        return sum(one.route == route for one in self._in(State.QUEUED))
+
+    def _unsettled_of(self, client: str) -> int:
+        return sum(one.client == client for one in self._unsettled()) if client else 0
+
 
 class _MemorySink:
     """Gathers the pieces."""
 
-    def __init__(self) -> None:
+    def __init__(self, grow: Grow) -> None:
+        self._growth = Growth(grow)
         self._content = bytearray()
         self._ref: BodyRef | None = None
 
     async def write(self, piece: bytes) -> None:
+        await self._growth.add(len(piece))
         self._content += piece
 
     @property
@@ -117,6 +190,10 @@ class _MemorySink:
     def complete(self) -> None:
         content = bytes(self._content)
         self._ref = BodyRef(len(content), zlib.crc32(content), content)
+
+
+def _size(content: BodyRef | None) -> int:
+    return 0 if content is None else content.size
 
 
 def _stored(operation: Operation) -> int:

@@ -1,52 +1,85 @@
 """The promise of every store of operations, whatever it is made of.
 
-Two kinds of waiting meet here. `create` and `settle` return when what they wrote is durable, so that a 202 or a result
-is never shown before it would survive a crash. `settled` is the one notification there is: an operation has left
-`running`; long polls, cancellation from elsewhere and the keeper's own stop signal all wait on it.
+Two kinds of waiting meet here. `create`, `start`, `take_over` and `settle` return when what they wrote is durable, so
+that a 202, an unsafe request or a result never goes out before it would survive a crash. `settled` is the one
+notification there is: an operation has been settled, or is gone; long polls, cancellation from elsewhere and the
+keeper's own stop signal all wait on it.
 
-Three stages of a row: running; settled; and, once `expire` has dropped the body, a tombstone, which `get` still shows
-as the operation it was, so that its status URL can say 410, until it is forgotten.
+Four stages of a row: queued; running; settled; and, once `expire` has dropped the body, a tombstone, which `get` still
+shows as the operation it was, so that its status URL can say 410, until it is forgotten.
+
+While an operation is queued or running it belongs to its keeper, and only a value with that keeper's name can replace
+it. Its request may be kept with it, and is dropped, overwritten, by the very change that settles or removes it.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
-from proxy.operation import BodyRef, Operation
+from proxy.errors import Busy, TooManyOperations
+from proxy.operation import BodyRef, KeptRequest, Operation, State
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """How full a store is."""
 
+    queued: int  # operations
     running: int  # operations
     settled: int  # operations, tombstones not counted
-    bytes: int  # of all stored bodies, counted from the settling on
+    bytes: int  # of bodies, of kept requests' content, and of bodies that are being written, these to within a MiB each
+
+
+class Quotas(NamedTuple):
+    """How many unsettled operations there may be before one more is refused. None: any number."""
+
+    max_queued: int | None  # on the route, if the one more would be queued too
+    max_of_client: int | None  # of the client, if the one more names any
+
+    def require_room(
+        self, operation: Operation, queued_on: Callable[[str], int], unsettled_of: Callable[[str], int]
+    ) -> None:
+        """Raise Busy or TooManyOperations if there is no room for the operation."""
+        most = self.max_queued
+        if most is not None and operation.state is State.QUEUED and queued_on(operation.route) >= most:
+            raise Busy(f"As many operations wait for their turn on this route as may: {most}.")
+        most = self.max_of_client
+        if most is not None and operation.client and unsettled_of(operation.client) >= most:
+            raise TooManyOperations(f"It has as many as it may have at once: {most}.")
+
+
+UNLIMITED: Final = Quotas(None, None)
 
 
 class Sink(Protocol):
     """Takes one body, piece by piece. Leaving its context cleanly makes the body whole; an exception discards it."""
 
     async def write(self, piece: bytes) -> None:
-        """Take a piece; returns when there is room for the next. Raises StoreUnavailable."""
+        """Take a piece; returns when there is room for the next. Raises StoreUnavailable, also when the store is full."""
         ...
 
     @property
     def ref(self) -> BodyRef:
-        """The whole body, to settle the operation with. Only after its context was left cleanly."""
+        """The whole body, to settle or create the operation with. Only after its context was left cleanly."""
         ...
 
 
 class Store(Protocol):
-    """Operations by id. Raises StoreUnavailable, nothing else.
+    """Operations by id. Raises StoreUnavailable, and nothing else but what `create` says.
 
     Every method can be cancelled at any time; a write that has begun is then still done or not done as a whole.
     Ids are URL-safe base64 of at least 22 characters; whatever else is asked for is unknown.
     """
 
-    async def create(self, operation: Operation) -> None:
-        """Add a running operation. It is durable when this returns. Refused with StoreUnavailable when it is full."""
+    async def create(
+        self, operation: Operation, request: KeptRequest | None = None, quotas: Quotas = UNLIMITED
+    ) -> None:
+        """Add an operation that is queued or running, and keep its request. Both are durable when this returns.
+
+        Refused with StoreUnavailable when the store is full. Raises Busy and TooManyOperations by the quotas, which hold
+        over all processes. When it raises, nothing was added, and what was written of the request's content is dropped.
+        """
         ...
 
     async def get(self, id: str) -> Operation | None:
@@ -56,22 +89,54 @@ class Store(Protocol):
         """
         ...
 
+    async def request(self, id: str) -> KeptRequest | None:
+        """The request that is kept with an unsettled operation; None if there is none, or none any more."""
+        ...
+
+    async def start(self, operation: Operation) -> bool:
+        """Replace the queued operation of the same id and the same keeper by this running one, durably.
+
+        False, and nothing changed, if it is gone, no longer queued, or another keeper's: then it is not to be sent.
+        """
+        ...
+
+    async def take_over(self, orphan: Operation, operation: Operation) -> bool:
+        """Replace the orphan by what it becomes under a living keeper, durably, if its keeper and state are still its own.
+
+        False, and nothing changed, if somebody else was first. From then on the old keeper can change it no more.
+        """
+        ...
+
     async def settle(self, operation: Operation) -> bool:
-        """Replace the running operation of the same id and the same keeper by this settled one, durably.
+        """Replace the unsettled operation of the same id and the same keeper by this settled one, durably.
 
         False, and nothing changed, if somebody else was first or it is gone: the first to settle wins.
         """
         ...
 
     async def settled(self, id: str, timeout: float | None = None) -> Operation | None:
-        """The operation once it has left running, or as it then is after `timeout` seconds; None if it is gone.
+        """The operation once it is settled, or as it then is after `timeout` seconds; None if it is gone.
 
         Woken at once by a change made in this process, within a quarter of a second by one made in another.
         """
         ...
 
+    def request_sink(self, id: str) -> AbstractAsyncContextManager[Sink]:
+        """Where the content of a request goes, before its operation is created, and soon: one that is not is dropped.
+
+        It counts towards the store's limits once the operation is created; until then it only needs room.
+        """
+        ...
+
+    def request_body(self, id: str, ref: BodyRef) -> AsyncGenerator[bytes, None]:
+        """The content of a kept request, in pieces, verified as by `body`."""
+        ...
+
     def sink(self, id: str) -> AbstractAsyncContextManager[Sink]:
-        """Where the body of the operation's response goes, after it was created and before it is settled."""
+        """Where the body of the operation's response goes, while it is running under this store's keeper.
+
+        What is written counts towards the store's limits from the first MiB on, until the operation is settled.
+        """
         ...
 
     def body(self, operation: Operation, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
@@ -88,13 +153,26 @@ class Store(Protocol):
         ...
 
     async def orphans(self) -> list[Operation]:
-        """The running operations whose keeper is no longer alive."""
+        """The queued and running operations whose keeper is no longer alive, the oldest first."""
+        ...
+
+    async def overdue(self, now: float) -> list[Operation]:
+        """The running operations, whoever their keeper is, whose time was up by `now`, in seconds of CLOCK_MONOTONIC."""
+        ...
+
+    async def queued_before(self, operation: Operation) -> int:
+        """How many queued operations of the same origin were created before this one."""
+        ...
+
+    async def unsettled_of(self, client: str) -> int:
+        """How many operations of this client are queued or running."""
         ...
 
     async def expire(self, now: float) -> int:
         """Drop the bodies of expired operations and the tombstones that are forgotten; how many operations it touched.
 
-        Bodies that no operation refers to (left by a crash) are dropped too, a limited number of files per call.
+        Bodies that no operation refers to (left by a crash) are dropped too, a limited number of files per call, and so
+        is content of requests whose operation was not created in a quarter of an hour.
         """
         ...
 

@@ -6,24 +6,32 @@ Bytes are in the record as Latin-1 text, one character per byte, so that a head 
 import json
 from typing import Any
 
-from proxy.message import Fields, ResponseHead
-from proxy.operation import BodyRef, Failure, Operation, RequestSummary, State
+from proxy.message import Fields, RequestHead, ResponseHead
+from proxy.operation import BodyRef, Failure, KeptRequest, Operation, RequestSummary, State
 from proxy.store.faults import damaged
 
-Row = tuple[str, str, str, bytes | None]  # id, keeper, record, body: what `decode` takes
+Row = tuple[str, str, str, str, bytes | None]  # id, keeper, stage, record, body: what `decode` takes
+RequestRow = tuple[str, bytes | None]  # record, content
 
 
 def encode(operation: Operation) -> str:
-    """The record: everything but id, keeper and the body's bytes."""
+    """The record: everything but id, keeper and the body's bytes.
+
+    That an operation is queued is in its row's stage alone: a process of the first version takes it for running.
+    """
     record = {
         "route": operation.route,
+        "origin": operation.origin,
+        "client": operation.client,
+        "attempts": operation.attempts,
+        "overdue": operation.overdue,
         "request": [operation.request.method, operation.request.uri],
         "created": operation.created,
         "keep": operation.keep,
         "longest_wait": operation.longest_wait,
         "retry_after": operation.retry_after,
         "owner_digest": None if operation.owner_digest is None else operation.owner_digest.hex(),
-        "state": operation.state.value,
+        "state": State.RUNNING.value if operation.state is State.QUEUED else operation.state.value,
         "settled_at": operation.settled_at,
         "head": operation.head and _encode_head(operation.head),
         "body": operation.body and [operation.body.size, operation.body.checksum],
@@ -35,18 +43,45 @@ def encode(operation: Operation) -> str:
 
 def decode(row: Row) -> Operation:
     """The operation of a row. Raises StoreUnavailable if the record is not one that `encode` made."""
-    id, keeper, record, body = row
+    id, keeper, stage, record, body = row
     try:
-        return _operation(id, keeper, json.loads(record), body)
+        return _operation(id, keeper, stage, json.loads(record), body)
     except (ValueError, KeyError, TypeError) as exc:
         raise damaged() from exc
 
 
-def _operation(id: str, keeper: str, record: dict[str, Any], body: bytes | None) -> Operation:
+def encode_request(request: KeptRequest) -> str:
+    """The record: everything but the content's bytes."""
+    head = request.head
+    record = {
+        "head": [head.method, head.target.decode("latin-1"), _encode_fields(head.fields), head.version],
+        "authority": request.authority.decode("latin-1"),
+        "scheme": request.scheme,
+        "host": request.host.decode("latin-1"),
+        "address": request.address,
+        "content": request.content and [request.content.size, request.content.checksum],
+    }
+    return json.dumps(record, separators=(",", ":"))
+
+
+def decode_request(row: RequestRow) -> KeptRequest:
+    """The request of a row. Raises StoreUnavailable if the record is not one that `encode_request` made."""
+    record, content = row
+    try:
+        return _request(json.loads(record), content)
+    except (ValueError, KeyError, TypeError) as exc:
+        raise damaged() from exc
+
+
+def _operation(id: str, keeper: str, stage: str, record: dict[str, Any], body: bytes | None) -> Operation:
     owner, head, ref, failure = (record[name] for name in ("owner_digest", "head", "body", "failure"))
     return Operation(
         id=id,
         route=record["route"],
+        origin=record.get("origin", ""),  # the first version had neither this nor the next three
+        client=record.get("client", ""),
+        attempts=record.get("attempts", 1),
+        overdue=record.get("overdue"),
         keeper=keeper,
         request=RequestSummary(*record["request"]),
         created=record["created"],
@@ -54,7 +89,7 @@ def _operation(id: str, keeper: str, record: dict[str, Any], body: bytes | None)
         longest_wait=record["longest_wait"],
         retry_after=record["retry_after"],
         owner_digest=None if owner is None else bytes.fromhex(owner),
-        state=State(record["state"]),
+        state=State.QUEUED if stage == State.QUEUED.value else State(record["state"]),
         settled_at=record["settled_at"],
         head=None if head is None else _decode_head(head),
         body=None if ref is None else BodyRef(ref[0], ref[1], body),
@@ -62,12 +97,30 @@ def _operation(id: str, keeper: str, record: dict[str, Any], body: bytes | None)
     )
 
 
+def _request(record: dict[str, Any], content: bytes | None) -> KeptRequest:
+    (method, target, fields, version), ref = record["head"], record["content"]
+    return KeptRequest(
+        head=RequestHead(method, target.encode("latin-1"), _decode_fields(fields), tuple(version)),
+        authority=record["authority"].encode("latin-1"),
+        scheme=record["scheme"],
+        host=record["host"].encode("latin-1"),
+        address=record["address"],
+        content=None if ref is None else BodyRef(ref[0], ref[1], content),
+    )
+
+
 def _encode_head(head: ResponseHead) -> list[Any]:
-    fields = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in head.fields]
-    return [head.status, head.reason.decode("latin-1"), fields]
+    return [head.status, head.reason.decode("latin-1"), _encode_fields(head.fields)]
 
 
 def _decode_head(record: list[Any]) -> ResponseHead:
     status, reason, fields = record
-    pairs = ((name.encode("latin-1"), value.encode("latin-1")) for name, value in fields)
-    return ResponseHead(status, reason.encode("latin-1"), Fields(pairs))
+    return ResponseHead(status, reason.encode("latin-1"), _decode_fields(fields))
+
+
+def _encode_fields(fields: Fields) -> list[list[str]]:
+    return [[name.decode("latin-1"), value.decode("latin-1")] for name, value in fields]
+
+
+def _decode_fields(record: list[list[str]]) -> Fields:
+    return Fields((name.encode("latin-1"), value.encode("latin-1")) for name, value in record)

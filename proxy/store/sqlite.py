@@ -2,30 +2,32 @@
 
 - `operations.db`: the rows, with small bodies in them
 - `bodies/ab/<id>`: larger bodies; `.part` while they are written
+- `requests/ab/<id>`: larger contents of kept requests, in the same way
 - `keepers/<id>`: locked while that process lives
 - `opening`: locked while a process opens the folder
 """
 
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
-from proxy.errors import StoreUnavailable
-from proxy.operation import Operation
-from proxy.store import statements
+from proxy.errors import Busy, StoreUnavailable, TooManyOperations
+from proxy.operation import BodyRef, KeptRequest, Operation
+from proxy.store import changes, queries
 from proxy.store.bodies import Bodies, is_part
+from proxy.store.changes import Dropped
 from proxy.store.database import connect, prepare
 from proxy.store.keepers import Keepers, exclusive
 from proxy.store.lane import Lane
-from proxy.store.protocol import Sink, Store, Usage
-from proxy.store.statements import Dropped
+from proxy.store.protocol import UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.threads import Threads
 from proxy.store.tokens import is_token, require_token
 from proxy.store.watch import Watch
 
+STRAY_AFTER: Final = 900.0  # seconds: between a request's content and its operation lie a few milliseconds
 MOVED: Final = "The store's database is no longer in its place. What runs goes on; restart to take operations again."
 
 
@@ -47,7 +49,7 @@ async def open_sqlite(folder: Path, max_size: int, keeper: str) -> AsyncIterator
 def _open_folder(folder: Path, keeper: str) -> IO[bytes]:
     """Make the folder ready; the keeper's lock. Raises StoreUnavailable with what the operator can do."""
     try:
-        for part in (folder, folder / "bodies", folder / "keepers"):
+        for part in (folder, folder / "bodies", folder / "requests", folder / "keepers"):
             part.mkdir(mode=0o700, parents=True, exist_ok=True)
         with exclusive(folder):
             prepare(folder / "operations.db")
@@ -81,65 +83,100 @@ class SqliteStore:
         self._threads = threads
         self._keepers = Keepers(folder / "keepers")
         self._bodies = Bodies(folder / "bodies", threads)
+        self._requests = Bodies(folder / "requests", threads)
         self._watch = Watch()
         self._seen_version = 0
 
     def watching(self) -> AbstractAsyncContextManager[None]:
         """Meanwhile, notice what other processes settle."""
-        return self._watch.looking(self._running)
+        return self._watch.looking(self._unsettled)
 
-    async def create(self, operation: Operation) -> None:
+    async def create(
+        self, operation: Operation, request: KeptRequest | None = None, quotas: Quotas = UNLIMITED
+    ) -> None:
         require_token(operation.id)
-        if self._inode is None:
-            raise StoreUnavailable(MOVED)
-        if not await self._writes.run(partial(statements.insert, operation, self._max_size)):
-            raise StoreUnavailable("The store is full.")
+        try:
+            self._require_file()
+            await self._writes.run(partial(changes.insert, operation, request, quotas, self._max_size))
+        except (StoreUnavailable, Busy, TooManyOperations):
+            self._requests.drop([operation.id] if request and request.content else [])
+            raise
 
     async def get(self, id: str) -> Operation | None:
-        return await self._reads.run(partial(statements.select, id)) if is_token(id) else None
+        return await self._reads.run(partial(queries.select, id)) if is_token(id) else None
+
+    async def request(self, id: str) -> KeptRequest | None:
+        return await self._reads.run(partial(queries.request, id)) if is_token(id) else None
+
+    async def start(self, operation: Operation) -> bool:
+        return await self._writes.run(partial(changes.start, operation))
+
+    async def take_over(self, orphan: Operation, operation: Operation) -> bool:
+        return await self._writes.run(partial(changes.take_over, orphan, operation))
 
     async def settle(self, operation: Operation) -> bool:
-        return await self._writes.run(partial(statements.settle, operation), lambda _: self._watch.wake(operation.id))
+        return await self._writes.run(partial(changes.settle, operation), self._ended) is not None
 
     async def settled(self, id: str, timeout: float | None = None) -> Operation | None:
         return await self._watch.settled(id, timeout, self.get)
 
     def sink(self, id: str) -> AbstractAsyncContextManager[Sink]:
-        return self._bodies.sink(id)
+        return self._bodies.sink(id, partial(self._grow, id))
 
     def body(self, operation: Operation, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         if operation.body is None:
             raise ValueError("only a completed operation has a body")
         return self._bodies.read(operation.id, operation.body, start, stop)
 
+    def request_sink(self, id: str) -> AbstractAsyncContextManager[Sink]:
+        return self._requests.sink(id, partial(self._grow, id))
+
+    def request_body(self, id: str, ref: BodyRef) -> AsyncGenerator[bytes, None]:
+        return self._requests.read(id, ref, 0, None)
+
     async def remove(self, id: str) -> bool:
-        if not is_token(id):
-            return False
-        rows = await self._writes.run(partial(statements.delete, id), self._dropped)
-        return bool(rows)
+        return is_token(id) and await self._writes.run(partial(changes.delete, id), self._ended) is not None
 
     async def orphans(self) -> list[Operation]:
-        keepers = await self._reads.run(statements.running_keepers)
+        keepers = await self._reads.run(queries.keepers)
         found = []
         for keeper in await self._threads.run(partial(self._dead, keepers)):
-            found += await self._running_of(keeper)
-        return found
+            found += await self._all(partial(queries.unsettled_under, keeper))
+        return sorted(found, key=lambda operation: operation.created)
+
+    async def overdue(self, now: float) -> list[Operation]:
+        return await self._all(partial(queries.overdue, now))
+
+    async def queued_before(self, operation: Operation) -> int:
+        return await self._reads.run(partial(queries.queued_before, operation))
+
+    async def unsettled_of(self, client: str) -> int:
+        return await self._reads.run(partial(queries.unsettled_of, client))
 
     async def expire(self, now: float) -> int:
         await self._threads.run(self._look_for_file)
         touched = 0
-        while swept := await self._writes.run(partial(statements.sweep, now), self._dropped):
+        while swept := await self._writes.run(partial(changes.sweep, now), self._swept):
             touched += len(swept)
         await self._drop_strays()
+        await self._drop_requests_of_nobody(now)
         return touched
 
     async def usage(self) -> Usage:
-        return await self._reads.run(statements.totals)
+        return await self._reads.run(queries.totals)
 
-    def _dropped(self, rows: list[Dropped]) -> None:
-        for id, _ in rows:
-            self._watch.wake(id)
-        self._bodies.drop([id for id, in_file in rows if in_file])
+    async def _grow(self, id: str, size: int) -> bool:
+        return await self._writes.run(partial(changes.grow, id, self._keeper, size, self._max_size))
+
+    def _ended(self, dropped: Dropped | None) -> None:
+        if dropped is not None:
+            self._swept([dropped])
+
+    def _swept(self, dropped: list[Dropped]) -> None:
+        for one in dropped:
+            self._watch.wake(one.id)
+        self._bodies.drop([one.id for one in dropped if one.body])
+        self._requests.drop([one.id for one in dropped if one.request])
 
     def _look_for_file(self) -> None:
         """Make sure that what is written will be found again. SQLite itself does not mind if its file is gone."""
@@ -148,24 +185,34 @@ class SqliteStore:
                 self._inode = None
         except OSError:
             self._inode = None
+        self._require_file()
+
+    def _require_file(self) -> None:
         if self._inode is None:
             raise StoreUnavailable(MOVED)
 
     def _dead(self, keepers: list[str]) -> list[str]:
         return [keeper for keeper in keepers if keeper != self._keeper and not self._keepers.is_alive(keeper)]
 
-    async def _running_of(self, keeper: str) -> list[Operation]:
+    async def _all(self, portion: Callable[[Operation | None, sqlite3.Connection], list[Operation]]) -> list[Operation]:
+        """What is read in portions, each from the last operation of the one before on."""
         found: list[Operation] = []
-        while more := await self._reads.run(partial(statements.running_of, keeper, found[-1].id if found else "")):
+        while more := await self._reads.run(partial(portion, found[-1] if found else None)):
             found += more
         return found
 
-    async def _running(self) -> set[str] | None:
-        self._seen_version, ids = await self._reads.run(partial(statements.running_ids, self._seen_version))
+    async def _unsettled(self) -> set[str] | None:
+        self._seen_version, ids = await self._reads.run(partial(queries.unsettled_ids, self._seen_version))
         return ids
 
     async def _drop_strays(self) -> None:
         files = await self._bodies.some()
-        running = await self._reads.run(partial(statements.body_files, set(files.values())))
-        strays = [file for file, id in files.items() if not (id in running and (running[id] or not is_part(file)))]
+        needed = await self._reads.run(partial(queries.body_files, set(files.values())))
+        strays = [file for file, id in files.items() if not (id in needed and (needed[id] or not is_part(file)))]
         await self._bodies.remove(strays)
+
+    async def _drop_requests_of_nobody(self, now: float) -> None:
+        # Young ones may be another process's, on their way into the database.
+        files = await self._requests.some(now - STRAY_AFTER)
+        needed = await self._reads.run(partial(queries.request_files, set(files.values())))
+        await self._requests.remove([file for file, id in files.items() if id not in needed or is_part(file)])

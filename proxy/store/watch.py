@@ -1,4 +1,4 @@
-"""Who waits for which operation to leave running, and how they hear of it.
+"""Who waits for which operation to be settled, and how they hear of it.
 
 A change made in this process wakes its waiters by name. What other processes change is found by one look at regular
 intervals for all waiters together, however many there are.
@@ -24,12 +24,12 @@ class Watch:
         self._waiters: dict[str, set[asyncio.Event]] = {}
 
     async def settled(self, id: str, seconds: float | None, get: Get) -> Operation | None:
-        """The operation once it has left running, or as it is after so many seconds."""
+        """The operation once it is settled, or as it is after so many seconds."""
         clock = asyncio.get_running_loop().time
         deadline = None if seconds is None else clock() + seconds
         with self._waiting(id) as woken:  # before the first look: what happens after it wakes us
             operation = await get(id)
-            while operation is not None and operation.is_running and (deadline is None or clock() < deadline):
+            while operation is not None and not operation.is_settled and (deadline is None or clock() < deadline):
                 await _until(woken, deadline)
                 operation = await get(id)
         return operation
@@ -40,29 +40,29 @@ class Watch:
             waiter.set()
 
     @asynccontextmanager
-    async def looking(self, running: Callable[[], Awaitable[Iterable[str] | None]]) -> AsyncIterator[None]:
-        """Meanwhile, wake who waits for an operation that is no longer among the running.
+    async def looking(self, unsettled: Callable[[], Awaitable[Iterable[str] | None]]) -> AsyncIterator[None]:
+        """Meanwhile, wake who waits for an operation that is no longer among the unsettled.
 
-        `running` gives the ids of those, or None if nothing has changed since it was asked last.
+        `unsettled` gives the ids of those, or None if nothing has changed since it was asked last.
         """
         # Not a TaskGroup: it would wrap what is raised inside of the context, which is the whole program, into a group.
-        task = asyncio.get_running_loop().create_task(self._look(running), name="store-watch")
+        task = asyncio.get_running_loop().create_task(self._look(unsettled), name="store-watch")
         try:
             yield
         finally:
             task.cancel()
             await asyncio.wait({task})
 
-    async def _look(self, running: Callable[[], Awaitable[Iterable[str] | None]]) -> None:
+    async def _look(self, unsettled: Callable[[], Awaitable[Iterable[str] | None]]) -> None:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             if self._waiters:
                 with suppress(StoreUnavailable):  # those who ask hear of it; the next look may do better
-                    self._wake_all_but(await running())
+                    self._wake_all_but(await unsettled())
 
-    def _wake_all_but(self, running: Iterable[str] | None) -> None:
-        if running is not None:
-            for id in self._waiters.keys() - running:
+    def _wake_all_but(self, unsettled: Iterable[str] | None) -> None:
+        if unsettled is not None:
+            for id in self._waiters.keys() - unsettled:
                 self.wake(id)
 
     @contextmanager

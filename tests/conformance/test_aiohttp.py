@@ -20,6 +20,7 @@ from proxy.config import Limits
 from proxy.forwarded import Peer
 from proxy.message import Fields, Reply, ResponseHead
 from proxy.parser import GuardedParser, as_error, refused
+from proxy.tally import Tally
 from proxy.wire import ClientConnection, Server
 from tests.raw_client import request
 
@@ -47,6 +48,9 @@ class Transport(asyncio.Transport):
     def can_write_eof(self) -> bool:
         return False
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def pause_reading(self) -> None:
         self.reads = False
 
@@ -72,7 +76,7 @@ async def server(gate: asyncio.Event) -> AsyncIterator[Server]:
     async def handler(client: object) -> None:
         await gate.wait()
 
-    server = Server(handler, refusal, peer, Limits(), Clock())
+    server = Server(handler, refusal, peer, Limits(), Clock(), admitted=Tally(1).cell(0))
     yield server
     gate.set()
     await server.shutdown(0.01)

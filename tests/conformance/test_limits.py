@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from proxy.tally import Tally
 from tests.conformance.refusals import assert_problem, assert_refused, refusal
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.raw_client import Field, Pattern, RawClient, request
@@ -141,6 +142,25 @@ async def test_room_is_made_by_a_connection_that_ends(start_proxy: StartProxy, o
     assert (await second.exchange("GET", b"/")).status == 200
     await assert_busy(await proxy.client())
     assert (await second.exchange("GET", b"/")).status == 200
+
+
+async def test_the_connections_of_all_processes_count_together(start_proxy: StartProxy) -> None:
+    proxy = await start_proxy(limits={"max_connections": 3})
+    tally = Tally(2)
+    proxy.service._front.admitted, other_process = tally.cell(0), tally.cell(1)
+    for _ in range(2):
+        other_process.add()
+    first = await proxy.client()
+    assert (await first.exchange("GET", b"/")).status == 200
+    await assert_busy(await proxy.client())
+    assert tally.total() == 3, "who is refused does not count"
+    tally.clear(1)
+    second = await proxy.client()
+    assert (await second.exchange("GET", b"/")).status == 200
+    for client in (first, second):
+        assert (await client.exchange("GET", b"/", [(b"Connection", b"close")])).status == 200
+        assert await client.eof()
+    assert tally.total() == 0
 
 
 async def assert_busy(client: RawClient) -> None:

@@ -49,7 +49,7 @@ async def test_while_it_waits_for_its_turn(
 ) -> None:
     gate = asyncio.Event()
     origin.script(wait_for(gate), answer(body=b"done"))
-    proxy = await proxy_via(legacy={"max_connections": 1, "connect_timeout": "30s"})
+    proxy = await proxy_via(legacy={"max_connections": 1, "queue_timeout": "30s"})
     first, second = await proxy.client(), await proxy.client()
     await first.send(request("GET", b"/first"))
     await origin.request_received()

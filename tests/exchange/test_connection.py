@@ -229,3 +229,16 @@ async def test_the_head_has_one_deadline_and_the_body_one_for_each_gap(ends: End
     with pytest.raises(OriginTimeout) as late:
         await connection.piece(0.02)
     assert late.value.error_type == "connection_read_timeout"
+
+
+async def test_an_origin_that_goes_on_sending_after_our_farewell_is_broken_off(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.connection.FAREWELL", 60)
+    monkeypatch.setattr(OriginEnd, "eof_received", lambda _: True)  # it keeps its own side open
+    connection, origin = ends
+    connection.begin("GET")
+    connection.close()
+    assert not connection.lost.done()
+    origin.transport.write(SIZED)
+    await asyncio.wait_for(connection.lost, 5)

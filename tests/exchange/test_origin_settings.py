@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import Settings
 from tests.exchange.conftest import ClientVia
+from tests.raw_client import End
 from tests.scripted_origin import Connection, ScriptedOrigin, answer, send
 
 HOST = (b"Host", b"example.com")
@@ -99,6 +100,14 @@ async def test_a_body_until_close_over_tls_ends_with_the_origins_farewell(
     client = await client_via(legacy={"url": tls_origin.url, "tls": {"verify": False}})
     response = await client.exchange("GET", b"/")
     assert (response.complete, response.body) == (True, b"body")
+
+
+async def test_an_idle_connection_is_closed_with_the_farewell_of_tls(
+    client_via: ClientVia, tls_origin: ScriptedOrigin
+) -> None:
+    settings = {"url": tls_origin.url, "tls": {"verify": False}, "keepalive_timeout": "50ms"}
+    assert (await (await client_via(legacy=settings)).exchange("GET", b"/")).status == 200
+    assert (await tls_origin.connection_closed()).end is End.FIN
 
 
 async def test_a_body_until_close_over_tls_without_a_farewell_is_cut(

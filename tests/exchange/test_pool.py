@@ -11,6 +11,7 @@ from proxy.config import OriginSettings
 from proxy.connection import Connection
 from proxy.errors import Busy
 from proxy.origin import Origin, Origins
+from proxy.pool import Places, Turn
 from tests.exchange.conftest import ClientVia, ProxyVia
 from tests.exchange.problems import assert_problem
 from tests.raw_client import RawClient, request
@@ -93,7 +94,7 @@ async def test_a_request_that_finds_no_room_in_time_is_told_to_come_back(
 ) -> None:
     gate = asyncio.Event()
     origin.script(wait_for(gate), answer(body=b"done"))
-    proxy = await proxy_via(legacy={"max_connections": 1, "connect_timeout": "100ms"})
+    proxy = await proxy_via(legacy={"max_connections": 1, "queue_timeout": "100ms"})
     first, second = await proxy.client(), await proxy.client()
     await first.send(GET)
     await origin.request_received()
@@ -111,7 +112,7 @@ async def test_a_client_that_leaves_the_queue_leaves_its_place_to_others(
 ) -> None:
     gate = asyncio.Event()
     origin.script(wait_for(gate), answer(body=b"done"))
-    proxy = await proxy_via(legacy={"max_connections": 1, "connect_timeout": "30s"})
+    proxy = await proxy_via(legacy={"max_connections": 1, "queue_timeout": "30s"})
     first, leaving, last = [await proxy.client() for _ in range(3)]
     await first.send(GET)
     await origin.request_received()
@@ -126,8 +127,8 @@ async def test_a_client_that_leaves_the_queue_leaves_its_place_to_others(
 
 
 async def test_idle_connections_are_closed_at_the_end(origin: ScriptedOrigin) -> None:
-    async with Origins.opened({"legacy": settings(origin)}, 4096) as origins:
-        await used(await origins["legacy"].connection(1), origins["legacy"])
+    async with Origins.opened({"legacy": settings(origin)}, 4096, Places.alone()) as origins:
+        await used(await origins["legacy"].connection(Turn(1)), origins["legacy"])
     assert (await origin.connection_closed()).requests != []
 
 
@@ -146,7 +147,7 @@ async def start_origin(origin: ScriptedOrigin) -> AsyncIterator[StartOrigin]:
     pools: list[Origin] = []
 
     def start(**changes: object) -> Origin:
-        pools.append(Origin(settings(origin, **changes), 4096))
+        pools.append(Origin("legacy", settings(origin, **changes), 4096, Places.alone()))
         return pools[-1]
 
     yield start
@@ -174,10 +175,10 @@ async def turn() -> None:
 
 async def test_waiting_requests_are_served_in_order(start_origin: StartOrigin) -> None:
     pool = start_origin(max_connections=1)
-    held, served = await pool.connection(1), []
+    held, served = await pool.connection(Turn(1)), []
 
     async def wait(number: int) -> None:
-        connection = await pool.connection(5)
+        connection = await pool.connection(Turn(5))
         served.append(number)
         await used(connection, pool)
 
@@ -186,7 +187,7 @@ async def test_waiting_requests_are_served_in_order(start_origin: StartOrigin) -
             tasks.create_task(wait(number))
             await turn()
         await used(held, pool)
-        assert (await used(await pool.connection(5), pool)) is held  # who comes last is served last
+        assert (await used(await pool.connection(Turn(5)), pool)) is held  # who comes last is served last
         assert served == [0, 1, 2, 3, 4]
 
 
@@ -194,7 +195,7 @@ async def test_each_connection_is_closed_when_its_own_time_is_up(
     start_origin: StartOrigin, origin: ScriptedOrigin
 ) -> None:
     pool = start_origin(keepalive_timeout="200ms")
-    first, second = await pool.connection(1), await pool.connection(1)
+    first, second = await pool.connection(Turn(1)), await pool.connection(Turn(1))
     await used(first, pool)
     await asyncio.sleep(0.1)
     await used(second, pool)
@@ -206,30 +207,45 @@ async def test_each_connection_is_closed_when_its_own_time_is_up(
     await origin.connection_closed(2)
 
 
+async def test_nobody_looks_for_idle_connections_where_nothing_is_open(start_origin: StartOrigin) -> None:
+    pool = start_origin(keepalive_timeout="10ms")
+    for _ in range(2):
+        connection = await used(await pool.connection(Turn(1)), pool)
+        async with asyncio.timeout(5):
+            while pool._sweep is not None:  # noqa: ASYNC110  # a timer, which tells nobody
+                await asyncio.sleep(0.001)
+        assert (connection.lost.done(), pool.figures) == (True, (0, 0))
+
+
 async def test_the_last_that_fell_idle_is_the_first_to_serve(start_origin: StartOrigin) -> None:
     pool = start_origin()
-    first, second = await pool.connection(1), await pool.connection(1)
+    first, second = await pool.connection(Turn(1)), await pool.connection(Turn(1))
     await used(first, pool)
     await used(second, pool)
-    assert await pool.connection(1) is second
-    assert await pool.connection(1) is first
+    assert await pool.connection(Turn(1)) is second
+    assert await pool.connection(Turn(1)) is first
 
 
-async def test_an_idle_connection_makes_room_for_a_fresh_one(start_origin: StartOrigin, origin: ScriptedOrigin) -> None:
+async def test_another_connection_takes_the_place_of_one_that_went_stale(
+    start_origin: StartOrigin, origin: ScriptedOrigin
+) -> None:
     pool = start_origin(max_connections=1)
-    old = await used(await pool.connection(1), pool)
-    fresh = await pool.connection(1, fresh=True)
+    old = await pool.connection(Turn(1))
+    waiting = asyncio.create_task(pool.connection(Turn(5)))
+    await turn()
+    fresh = await pool.another(old)
     assert fresh is not old
-    assert old.closed
-    fresh.close()
+    assert (old.closed, waiting.done(), pool.figures) == (True, False, (1, 1))
+    await used(fresh, pool)
+    assert await waiting is fresh
 
 
 async def test_a_place_that_was_given_to_someone_who_left_at_that_moment_goes_on(start_origin: StartOrigin) -> None:
     pool = start_origin(max_connections=1)
-    held = await pool.connection(1)
+    held = await pool.connection(Turn(1))
     held.begin("GET")
-    leaving = asyncio.create_task(pool.connection(5))
-    waiting = asyncio.create_task(pool.connection(5))
+    leaving = asyncio.create_task(pool.connection(Turn(5)))
+    waiting = asyncio.create_task(pool.connection(Turn(5)))
     await turn()
     pool.give_back(held)
     leaving.cancel()  # its turn has come, and it has not run yet
@@ -243,7 +259,7 @@ async def test_no_place_is_lost_in_failures(start_origin: StartOrigin, unused_po
     pool = start_origin(url=f"http://127.0.0.1:{unused_port}", max_connections=2)
     for _ in range(5):
         with pytest.raises(Exception, match="refused"):
-            await pool.connection(0.1)
+            await pool.connection(Turn(0.1))
 
 
 async def test_no_place_is_lost_in_a_storm_of_cancellations(start_origin: StartOrigin, origin: ScriptedOrigin) -> None:
@@ -265,16 +281,16 @@ async def test_no_place_is_lost_in_a_storm_of_cancellations(start_origin: StartO
             dice.choice(tasks).cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(result) for result in results} <= {type(None), asyncio.CancelledError, Busy}
-    all_places = [await pool.connection(1) for _ in range(3)]
+    all_places = [await pool.connection(Turn(1)) for _ in range(3)]
     with pytest.raises(Busy):
-        await pool.connection(0.01)
+        await pool.connection(Turn(0.01))
     for connection in all_places:
         connection.close()
 
 
 @asynccontextmanager
 async def taken(pool: Origin, patience: float) -> AsyncIterator[Connection]:
-    connection = await pool.connection(patience)
+    connection = await pool.connection(Turn(patience))
     try:
         yield connection
     finally:

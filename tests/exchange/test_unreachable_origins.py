@@ -14,6 +14,7 @@ import pytest
 from proxy.config import OriginSettings
 from proxy.errors import OriginUnreachable
 from proxy.origin import Origin
+from proxy.pool import Places, Turn
 from tests.conftest import Settings
 from tests.exchange.conftest import ClientVia
 from tests.exchange.problems import assert_problem
@@ -64,7 +65,7 @@ def test_the_name_is_not_resolved_in_time(monkeypatch: pytest.MonkeyPatch) -> No
     async def connect() -> None:
         try:
             with pytest.raises(OriginUnreachable) as raised:
-                await Origin(settings, max_fields=1024).connection(1)
+                await Origin("slow", settings, 1024, Places.alone()).connection(Turn(1))
             assert raised.value.error_type == "dns_timeout"
         finally:
             answered.set()

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -14,13 +14,16 @@ import pytest
 from proxy.clock import Clock
 from proxy.config import Config
 from proxy.errors import StoreUnavailable
-from proxy.operation import Operation
+from proxy.operation import BodyRef, KeptRequest, Operation
 from proxy.origin import Origins
+from proxy.pool import Places
 from proxy.server import Service
-from proxy.store import Sink, Store, Usage, open_store
+from proxy.store import UNLIMITED, Quotas, Sink, Store, Usage, open_store
 from tests.raw_client import Field, RawClient, Response, request
 
-Call = Literal["create", "get", "settle", "settled", "sink", "write", "complete", "body", "remove", "orphans"]
+Call = Literal[
+    "create", "get", "start", "take_over", "settle", "settled", "sink", "write", "complete", "body", "remove", "orphans"
+]
 
 AT_ONCE: Field = (b"Prefer", b"respond-async, wait=0")
 LONG_POLL: Field = (b"Prefer", b"wait=30")
@@ -59,14 +62,27 @@ class Flaky:
         """Keep calls waiting until the event is set."""
         return self._gates.setdefault(on, asyncio.Event())
 
-    async def create(self, operation: Operation) -> None:
+    async def create(
+        self, operation: Operation, request: KeptRequest | None = None, quotas: Quotas = UNLIMITED
+    ) -> None:
         await self._pass("create")
-        await self._store.create(operation)
+        await self._store.create(operation, request, quotas)
         self.created.append(operation.id)
 
     async def get(self, id_: str) -> Operation | None:
         await self._pass("get")
         return await self._store.get(id_)
+
+    async def request(self, id_: str) -> KeptRequest | None:
+        return await self._store.request(id_)
+
+    async def start(self, operation: Operation) -> bool:
+        await self._pass("start")
+        return await self._store.start(operation)
+
+    async def take_over(self, orphan: Operation, operation: Operation) -> bool:
+        await self._pass("take_over")
+        return await self._store.take_over(orphan, operation)
 
     async def settle(self, operation: Operation) -> bool:
         await self._pass("settle")
@@ -83,6 +99,12 @@ class Flaky:
             yield _FlakySink(sink, self._pass)
             await self._pass("complete")
 
+    def request_sink(self, id_: str) -> AbstractAsyncContextManager[Sink]:
+        return self._store.request_sink(id_)
+
+    def request_body(self, id_: str, ref: BodyRef) -> AsyncGenerator[bytes, None]:
+        return self._store.request_body(id_, ref)
+
     async def body(self, operation: Operation, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         await self._pass("body")
         async for piece in self._store.body(operation, start, stop):
@@ -95,6 +117,15 @@ class Flaky:
     async def orphans(self) -> list[Operation]:
         await self._pass("orphans")
         return await self._store.orphans()
+
+    async def overdue(self, now: float) -> list[Operation]:
+        return await self._store.overdue(now)
+
+    async def queued_before(self, operation: Operation) -> int:
+        return await self._store.queued_before(operation)
+
+    async def unsettled_of(self, client: str) -> int:
+        return await self._store.unsettled_of(client)
 
     async def expire(self, now: float) -> int:
         return await self._store.expire(now)
@@ -152,7 +183,7 @@ class House:
     @property
     def in_use(self) -> int:
         """Connections to the origin that an exchange has."""
-        return self.origins["legacy"]._open
+        return len(self.origins["legacy"]._used)
 
     async def client(self) -> RawClient:
         """A new connection, closed at the end of the test."""
@@ -198,13 +229,13 @@ async def open_house(config: Config, keeper_id: str) -> AsyncIterator[House]:
     url, clock = config.store.url, TestClock()
     async with (
         open_store(url.kind, url.folder, config.store.max_size, keeper_id) as store,
-        Origins.opened(config.origins, config.limits.max_fields) as origins,
+        Origins.opened(config.origins, config.limits.max_fields, Places.alone()) as origins,
     ):
         flaky = Flaky(store)
         service = Service(config, flaky, origins, keeper_id, clock)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(service.drain, 0)
-            await service.listen()
+            service.listen()
             yield House(service, flaky, clock, origins, stack)
 
 

@@ -96,6 +96,18 @@ async def test_a_head_that_is_under_way_is_answered(origin: ScriptedOrigin, tmp_
         assert await child.exit_code() == 0
 
 
+async def test_a_client_that_has_just_connected_is_answered(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    async with Child(stored_settings(origin.url, tmp_path), tmp_path) as child, child.client() as client:
+        async with child.client() as silent, child.client() as idle:
+            await idle.exchange("GET", b"/")  # so that those before it have been accepted
+            await child.begins_to_drain()
+            response = await client.exchange("GET", b"/")
+            assert (response.status, response.field(b"connection")) == (200, b"close")
+            assert await silent.eof(), "a moment later"
+            assert await idle.eof()
+        assert await child.exit_code() == 0
+
+
 async def test_a_second_signal_stops_at_once_whichever_they_are(origin: ScriptedOrigin, tmp_path: Path) -> None:
     settings = stored_settings(origin.url, tmp_path) | {"drain_timeout": "1h"}
     origin.script(stall())

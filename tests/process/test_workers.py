@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.process.child import Child, path_of, stored_settings
 from tests.raw_client import Field, request
-from tests.scripted_origin import ScriptedOrigin, stall
+from tests.scripted_origin import ScriptedOrigin, answer, read_all, stall, wait_for
 
 LATER: Field = (b"Prefer", b"respond-async, wait=0")
 REQUESTS = ("respond_async_requests_total", "everything", "200")
@@ -172,3 +173,37 @@ async def test_a_worker_that_cannot_serve_is_replaced_until_one_can(two: Child, 
     async with asyncio.timeout(10):
         while (await two.figures())["respond_async_workers",] != 2:
             pass
+
+
+async def test_a_backend_sees_no_more_connections_of_all_of_them_than_it_may(
+    origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    gate = asyncio.Event()
+    origin.script(read_all(), wait_for(gate), answer(200))
+    settings = stored_settings(origin.url, tmp_path) | {"workers": 2}
+    settings["origins"]["legacy"]["max_connections"] = 2
+    async with Child(settings, tmp_path) as child:
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(child.ask("GET", b"/")) for _ in range(20)]
+            await origin.request_received(2)
+            await child.figures()  # each of them has had its turn by then
+            assert len(origin.requests) == 2
+            gate.set()
+        assert [one.result().status for one in asked] == [200] * 20
+        assert len(origin.open_connections) <= 2
+        await child.stop()
+
+
+async def test_there_are_no_more_connections_of_clients_than_there_may_be_and_a_dead_worker_has_none(
+    origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    settings = stored_settings(origin.url, tmp_path) | {"workers": 2, "limits": {"max_connections": 4}}
+    async with Child(settings, tmp_path) as child, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(child.client()) for _ in range(4)]
+        for client in clients:
+            assert (await client.exchange("GET", b"/")).status == 200
+        assert (await child.ask("GET", b"/")).status == 503
+        for pid in child.workers:
+            os.kill(pid, SIGKILL)
+        await child.logged("worker started", 4)
+        assert (await child.ask("GET", b"/")).status == 200

@@ -4,21 +4,35 @@ import asyncio
 import resource
 import secrets
 from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any
 
-from proxy.message import Fields, ResponseHead
-from proxy.operation import BodyRef, Operation, RequestSummary
-from proxy.store import Store
+from proxy.message import Fields, RequestHead, ResponseHead
+from proxy.operation import BodyRef, KeptRequest, Operation, RequestSummary, State
+from proxy.store import Sink, Store, Usage
 
 KEEPER = "keeper-one"
 AMPLE = 1 << 40  # bytes
+NOTHING = Usage(0, 0, 0, 0)
 HEAD = ResponseHead(
     200,
     b"",
     Fields([(b"Set-Cookie", b"a=1"), (b"set-cookie", b"b=\xff\x80"), (b"X-Empty", b"")]),
+)
+LARGE = bytes(range(256)) * 2500  # 640,000 bytes: a file, read in three pieces
+MIB = 1 << 20
+REQUEST = KeptRequest(
+    head=RequestHead(
+        "POST", b"/reports?q=\xff", Fields([(b"Authorization", b"Bearer secret"), (b"x", b"\x80")]), (1, 0)
+    ),
+    authority=b"example.com",
+    scheme="https",
+    host=b"example.com:8443",
+    address="192.0.2.7",
+    content=None,
 )
 
 
@@ -27,6 +41,7 @@ def running(keeper: str = KEEPER, keep: float = 100.0) -> Operation:
     return Operation(
         id=secrets.token_urlsafe(16),
         route="reports",
+        origin="legacy",
         keeper=keeper,
         request=RequestSummary("POST", "http://example.com/reports?q=%C3%A9"),
         created=1000.0,
@@ -37,9 +52,23 @@ def running(keeper: str = KEEPER, keep: float = 100.0) -> Operation:
     )
 
 
+def queued(keeper: str = KEEPER, created: float = 1000.0, origin: str = "legacy", client: str = "") -> Operation:
+    """A new operation that waits for its turn."""
+    return replace(running(keeper), state=State.QUEUED, created=created, origin=origin, client=client)
+
+
 async def stored(store: Store, operation: Operation, content: bytes) -> BodyRef:
     """Write a body for the operation, in pieces of uneven length."""
-    async with store.sink(operation.id) as sink:
+    return await written(store.sink(operation.id), content)
+
+
+async def kept(store: Store, operation: Operation, content: bytes) -> KeptRequest:
+    """A request with this content, which is written."""
+    return replace(REQUEST, content=await written(store.request_sink(operation.id), content))
+
+
+async def written(opening: AbstractAsyncContextManager[Sink], content: bytes) -> BodyRef:
+    async with opening as sink:
         for start in range(0, len(content), 70_001):
             await sink.write(content[start : start + 70_001])
     return sink.ref
@@ -58,6 +87,14 @@ async def completed(
 
 async def body_of(store: Store, operation: Operation, start: int = 0, stop: int | None = None) -> bytes:
     return b"".join([piece async for piece in store.body(operation, start, stop)])
+
+
+async def content_of(store: Store, id_: str) -> bytes:
+    """The content of the operation's kept request, which has some."""
+    request = await store.request(id_)
+    assert request is not None
+    assert request.content is not None
+    return b"".join([piece async for piece in store.request_body(id_, request.content)])
 
 
 class CancelledAt:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from proxy.operation import State
-from proxy.store import Store, open_store
-from tests.store.samples import AMPLE, body_of, running
+from proxy.store import Store, Usage, open_store
+from tests.store.samples import AMPLE, HEAD, LARGE, NOTHING, body_of, content_of, running, stored
 
 # Says what it did, then goes on with a body until it is killed.
 _CHILD = """
@@ -33,6 +33,39 @@ async def main():
                 await asyncio.sleep(0.01)
 
 asyncio.run(main())
+"""
+
+
+# Kills itself at the point that it is told. Each point is before or after a change that has to be durable.
+_SUICIDE = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from proxy.store import open_store
+from tests.store.samples import AMPLE, HEAD, LARGE, kept, queued, stored
+
+async def main(folder, last):
+    def point(name):
+        if name == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async with open_store("sqlite", Path(folder), AMPLE, "child") as store:
+        operation = queued("child")
+        print(operation.id, flush=True)
+        async with store.request_sink(operation.id) as sink:
+            await sink.write(LARGE)
+            point("in the content")
+        point("content")
+        await store.create(operation, await kept(store, operation, LARGE))
+        point("created")
+        started = operation.started(overdue=1e9)
+        assert await store.start(started)
+        point("started")
+        done = started.completed(HEAD, await stored(store, started, LARGE * 3), 2000.0)
+        point("body")
+        assert await store.settle(done)
+        point("settled")
+
+asyncio.run(main(*sys.argv[1:]))
 """
 
 
@@ -107,3 +140,66 @@ async def test_the_next_process_can_begin_at_once(tmp_path: Path, store: Store) 
             assert result is not None
             assert result.state is State.COMPLETED
             await following.create(running("next"))
+
+
+def _files(folder: Path) -> list[str]:
+    return [file.name for file in folder.glob("*/*")]
+
+
+async def _suicide(folder: Path, point: str) -> str:
+    """The id of the operation of a process that was killed at this point."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _SUICIDE, str(folder), point, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    return out.decode().strip()
+
+
+@pytest.mark.parametrize("point", ["in the content", "content"])
+async def test_an_operation_that_was_not_created_leaves_a_file_and_later_nothing(
+    tmp_path: Path, store: Store, point: str
+) -> None:
+    id_ = await _suicide(tmp_path, point)
+    assert await store.get(id_) is None
+    assert await store.orphans() == []
+    assert [name.removesuffix(".part") for name in _files(tmp_path / "requests")] == [id_]
+    await store.expire(1e12)
+    assert _files(tmp_path / "requests") == []
+    assert await store.usage() == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("point", "state", "attempts"),
+    [("created", State.QUEUED, 0), ("started", State.RUNNING, 1), ("body", State.RUNNING, 1)],
+)
+async def test_what_waited_or_ran_is_taken_over_with_its_request_and_carried_on(
+    tmp_path: Path, store: Store, point: str, state: State, attempts: int
+) -> None:
+    id_ = await _suicide(tmp_path, point)
+    [orphan] = await store.orphans()
+    assert (orphan.id, orphan.state, orphan.attempts) == (id_, state, attempts)
+    returned = orphan.returned("parent")
+    assert await store.take_over(orphan, returned)
+    assert await store.usage() == Usage(1, 0, 0, len(LARGE))
+    assert await content_of(store, id_) == LARGE
+    started = returned.started(overdue=77.5)
+    assert await store.start(started)
+    done = started.completed(HEAD, await stored(store, started, b"again"), 2000.0)
+    assert await store.settle(done)
+    await store.expire(2001.0)
+    assert await body_of(store, done) == b"again"
+    assert await store.usage() == Usage(0, 0, 1, 5)
+    assert _files(tmp_path / "bodies") == []  # of the first try
+
+
+async def test_what_was_settled_is_done_and_its_request_gone(tmp_path: Path, store: Store) -> None:
+    id_ = await _suicide(tmp_path, "settled")
+    assert await store.orphans() == []
+    done = await store.get(id_)
+    assert done is not None
+    assert await body_of(store, done) == LARGE * 3
+    assert await store.request(id_) is None
+    assert await store.usage() == Usage(0, 0, 1, 3 * len(LARGE))
+    await store.expire(1e12)
+    assert _files(tmp_path / "requests") == []

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import dataclasses
+import os
 import sqlite3
 import stat
 import threading
@@ -11,14 +13,29 @@ from pathlib import Path
 
 import pytest
 
-from proxy.errors import StoreUnavailable
+from proxy.errors import Busy, StoreUnavailable
+from proxy.message import Fields, RequestHead
 from proxy.operation import Operation
-from proxy.store import Store, Usage, open_store, statements
-from proxy.store.lane import LARGEST_GROUP, Lane
+from proxy.store import Quotas, Store, Usage, changes, open_store, queries
+from proxy.store.lane import LARGEST_GROUP, Lane, together
 from proxy.store.sqlite import SqliteStore
-from tests.store.samples import AMPLE, HEAD, KEEPER, body_of, completed, full_disk, running, stored
-
-LARGE = bytes(range(256)) * 2500
+from tests.store.samples import (
+    AMPLE,
+    HEAD,
+    KEEPER,
+    LARGE,
+    MIB,
+    NOTHING,
+    REQUEST,
+    body_of,
+    completed,
+    content_of,
+    full_disk,
+    kept,
+    queued,
+    running,
+    stored,
+)
 
 
 @pytest.fixture
@@ -67,14 +84,14 @@ async def test_everything_is_there_after_opening_again(folder: Path) -> None:
         assert await store.get(small.id) == small
         assert await store.get(large.id) == large
         assert await body_of(store, large) == LARGE
-        assert await store.usage() == Usage(0, 2, 5 + len(LARGE))
+        assert await store.usage() == Usage(0, 0, 2, 5 + len(LARGE))
 
 
 async def test_closing_leaves_one_database_file_and_no_old_locks(folder: Path) -> None:
     for keeper in ("first", "second"):
         async with open_store("sqlite", folder, AMPLE, keeper) as store:
             await store.create(running())
-    assert names(folder) == ["bodies", "keepers", "opening", "operations.db"]
+    assert names(folder) == ["bodies", "keepers", "opening", "operations.db", "requests"]
     assert names(folder / "keepers") == ["second"]
 
 
@@ -164,15 +181,16 @@ async def test_what_comes_together_is_committed_together(store: SqliteStore) -> 
 
 async def test_a_group_that_sqlite_rolled_back_fails_as_a_whole(store: SqliteStore) -> None:
     def lose_the_transaction(connection: sqlite3.Connection) -> None:
-        connection.rollback()
-        raise sqlite3.OperationalError("database or disk is full")
+        with together(connection):
+            connection.rollback()
+            raise sqlite3.OperationalError("database or disk is full")
 
     before, after = running(), running()
     outcomes = await asyncio.gather(
         store.create(before), store._writes.run(lose_the_transaction), store.create(after), return_exceptions=True
     )
     assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 3
-    assert await store.usage() == Usage(0, 0, 0)
+    assert await store.usage() == NOTHING
 
 
 async def test_a_failure_that_nobody_waits_for_is_dropped(store: SqliteStore) -> None:
@@ -182,7 +200,7 @@ async def test_a_failure_that_nobody_waits_for_is_dropped(store: SqliteStore) ->
         task = group.create_task(store.create(operation))
         await asyncio.sleep(0)
         task.cancel()
-    assert await store.usage() == Usage(1, 0, 0)
+    assert await store.usage() == Usage(0, 1, 0, 0)
 
 
 async def test_a_change_that_fails_does_not_spoil_its_neighbours(store: SqliteStore) -> None:
@@ -221,19 +239,32 @@ async def test_those_who_wait_hear_of_a_settling_whose_caller_was_cancelled(stor
     assert waiter.result() == operation.dismissed(2000.0)
 
 
-async def test_every_scan_uses_an_index(store: SqliteStore) -> None:
-    queries: list[str] = []
-    await store._reads.run(lambda connection: connection.set_trace_callback(queries.append))
-    await store.orphans()
-    await store._reads.run(partial(statements.running_ids, -1))
-    await store._reads.run(partial(statements.running_of, KEEPER, ""))
-    await store._reads.run(partial(statements.sweep, 1.0))
-    await store._reads.run(partial(statements.body_files, ["A" * 22]))
+@pytest.mark.parametrize(
+    ("scan", "index"),
+    [
+        pytest.param(queries.keepers, "unsettled", id="keepers"),
+        pytest.param(partial(queries.unsettled_under, KEEPER, None), "unsettled", id="what a keeper has"),
+        pytest.param(partial(queries.unsettled_ids, -1), "unsettled", id="all ids"),
+        pytest.param(partial(queries.overdue, 1.0, None), "overdue", id="overdue"),
+        pytest.param(partial(queries.queued_before, queued()), "queued_for_origin", id="the line of an origin"),
+        pytest.param(partial(queries.queued_on, "reports"), "queued_on_route", id="the line of a route"),
+        pytest.param(partial(queries.unsettled_of, "client"), "unsettled_of_client", id="a client's"),
+        pytest.param(partial(queries.body_files, ["A" * 22]), "sqlite_autoindex_operations_1", id="bodies"),
+        pytest.param(partial(queries.request_files, ["A" * 22]), "sqlite_autoindex_requests_1", id="requests"),
+        pytest.param(partial(changes.sweep, 1.0), "due", id="expiry"),
+    ],
+)
+async def test_every_scan_uses_its_index(
+    store: SqliteStore, scan: Callable[[sqlite3.Connection], object], index: str
+) -> None:
+    asked: list[str] = []
+    await store._reads.run(lambda connection: connection.set_trace_callback(asked.append))
+    await store._reads.run(scan)
     await store._reads.run(lambda connection: connection.set_trace_callback(None))
-    asked = [query for query in queries if query.startswith("SELECT")]
-    plans = [await store._reads.run(partial(_plan, query)) for query in asked]
-    assert len(plans) == 5
-    assert [plan for plan in plans if "operations" in plan and "USING" not in plan] == []
+    [query] = [query for query in asked if query.startswith("SELECT")]
+    plan = await store._reads.run(partial(_plan, query))
+    assert f"INDEX {index} " in plan + " "
+    assert "TEMP B-TREE" not in plan
 
 
 def _plan(query: str, connection: sqlite3.Connection) -> str:
@@ -332,11 +363,11 @@ async def test_fullness_is_counted_for_all_processes_together(folder: Path, othe
 
 
 async def test_nothing_is_read_again_while_nothing_was_written(store: SqliteStore, other: Store) -> None:
-    version, _ = await store._reads.run(partial(statements.running_ids, -1))
-    assert await store._reads.run(partial(statements.running_ids, version)) == (version, None)
+    version, _ = await store._reads.run(partial(queries.unsettled_ids, -1))
+    assert await store._reads.run(partial(queries.unsettled_ids, version)) == (version, None)
     operation = running()
     await other.create(operation)
-    _, ids = await store._reads.run(partial(statements.running_ids, version))
+    _, ids = await store._reads.run(partial(queries.unsettled_ids, version))
     assert ids == {operation.id}
 
 
@@ -464,6 +495,16 @@ async def test_what_a_crash_left_is_removed_and_what_is_needed_stays(folder: Pat
     assert await body_of(other, unfinished.completed(HEAD, sink.ref, 2002.0)) == LARGE
 
 
+async def test_what_a_first_try_left_is_not_removed_under_the_hands_of_a_second(folder: Path, store: Store) -> None:
+    waiting = queued()
+    await store.create(waiting)
+    part = folder / "bodies" / waiting.id[:2] / (waiting.id + ".part")
+    part.parent.mkdir()
+    part.write_bytes(b"left")
+    await store.expire(2000.0)  # somebody may start it at this very moment, and write there
+    assert body_files(folder) == [part.name]
+
+
 async def test_a_body_still_being_written_for_nobody_is_left_to_its_writer(folder: Path, store: Store) -> None:
     operation = running()
     async with store.sink(operation.id) as sink:
@@ -487,6 +528,180 @@ async def test_strays_are_found_in_turn_if_there_are_many(
     assert left[-1] == 0
 
 
+# Kept requests
+
+
+def request_files(folder: Path) -> list[str]:
+    return sorted(file.name for file in (folder / "requests").glob("*/*"))
+
+
+async def test_small_contents_are_in_the_row_and_large_ones_in_files_until_the_end(folder: Path) -> None:
+    async with open_store("sqlite", folder, AMPLE, KEEPER) as store:
+        small, settled, removed = [queued() for _ in range(3)]
+        await store.create(small, await kept(store, small, LARGE[:65_536]))
+        for operation in (settled, removed):
+            await store.create(operation, await kept(store, operation, LARGE[:65_537]))
+        assert request_files(folder) == sorted([settled.id, removed.id])
+        await store.settle(settled.dismissed(2000.0))
+        await store.remove(removed.id)
+    assert request_files(folder) == []  # closing waits for it
+
+
+async def test_another_process_reads_and_ends_what_is_kept(folder: Path, store: Store) -> None:
+    async with open_store("sqlite", folder, AMPLE, "keeper-two") as other:
+        operation = queued()
+        await store.create(operation, await kept(store, operation, LARGE))
+        assert await content_of(other, operation.id) == LARGE
+        await other.settle(operation.dismissed(2000.0))
+        assert await store.request(operation.id) is None
+    assert request_files(folder) == []
+
+
+@pytest.mark.parametrize("in_the_way", ["a quota", "the same id", "a closed store"])
+async def test_the_content_of_a_refused_operation_is_dropped(folder: Path, in_the_way: str) -> None:
+    operation = queued()
+    async with open_store("sqlite", folder, AMPLE, KEEPER) as store:
+        request = await kept(store, operation, LARGE)
+        if in_the_way == "a quota":
+            with pytest.raises(Busy):
+                await store.create(operation, request, Quotas(0, None))
+        elif in_the_way == "the same id":
+            await store.create(operation)
+            with pytest.raises(StoreUnavailable):
+                await store.create(operation, request)
+            assert await store.request(operation.id) is None
+    if in_the_way == "a closed store":
+        with pytest.raises(StoreUnavailable):
+            await store.create(operation, request)
+    assert request_files(folder) == []
+
+
+async def test_an_operation_whose_request_cannot_be_kept_is_not_there(store: SqliteStore) -> None:
+    operation, neighbour = queued(), queued()
+    await store._writes.run(partial(_keep_nothing, operation.id))
+    outcomes = await asyncio.gather(
+        store.create(operation, REQUEST), store.create(neighbour, REQUEST), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable, type(None)]
+    assert await store.get(operation.id) is None
+    assert await store.request(neighbour.id) == REQUEST
+    assert await store.usage() == Usage(1, 0, 0, 0)
+
+
+def _keep_nothing(id_: str, connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TEMP TRIGGER refuse BEFORE INSERT ON main.requests"
+        f" WHEN NEW.id = '{id_}' BEGIN SELECT raise(ABORT, 'no'); END"
+    )
+
+
+async def test_a_damaged_request_is_unavailable(store: Store) -> None:
+    operation = queued()
+    await store.create(operation, REQUEST)
+    with contextlib.closing(sqlite3.connect(await _file(store))) as connection, connection:
+        connection.execute("UPDATE requests SET record = '{}'")
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        await store.request(operation.id)
+
+
+async def test_a_torn_content_never_ends_cleanly(folder: Path, store: Store) -> None:
+    operation = queued()
+    await store.create(operation, await kept(store, operation, LARGE))
+    (folder / "requests" / operation.id[:2] / operation.id).write_bytes(LARGE[:-1])
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        await content_of(store, operation.id)
+
+
+async def test_credentials_and_content_are_overwritten_when_their_operation_is_settled(folder: Path) -> None:
+    credential, content = b"Bearer n0b0dy-may-find-this", b"n0r-th1s." * 7000
+    request = dataclasses.replace(REQUEST, head=RequestHead("POST", b"/", Fields([(b"Authorization", credential)])))
+    async with open_store("sqlite", folder, AMPLE, KEEPER) as store:
+        operation = queued()
+        content_ref = (await kept(store, operation, content)).content
+        await store.create(operation, dataclasses.replace(request, content=content_ref))
+        assert _is_on_disk(folder, credential)
+        assert _is_on_disk(folder, content[:50])
+        await store.settle(operation.dismissed(2000.0))
+    assert not _is_on_disk(folder, credential)
+    assert not _is_on_disk(folder, content[:50])
+
+
+def _is_on_disk(folder: Path, secret: bytes) -> bool:
+    return any(secret in file.read_bytes() for file in folder.rglob("*") if file.is_file())
+
+
+async def test_content_without_an_operation_is_dropped_when_it_is_old(folder: Path, store: Store) -> None:
+    waiting, forgotten, fresh = [queued() for _ in range(3)]
+    await store.create(waiting, await kept(store, waiting, LARGE))
+    for operation in (forgotten, fresh):
+        await kept(store, operation, LARGE)
+    part = folder / "requests" / forgotten.id[:2] / (waiting.id + ".part")
+    part.write_bytes(b"left")
+    for id_, time in ((waiting.id, 1000.0), (forgotten.id, 1000.0), (fresh.id, 1500.0)):
+        os.utime(folder / "requests" / id_[:2] / id_, (time, time))
+    os.utime(part, (1000.0, 1000.0))
+    await store.expire(1899.0)
+    assert len(request_files(folder)) == 4
+    await store.expire(1900.0)
+    assert request_files(folder) == sorted([waiting.id, fresh.id])
+    assert await content_of(store, waiting.id) == LARGE
+
+
+async def test_content_that_is_being_written_is_left_to_its_writer(folder: Path, store: Store) -> None:
+    operation = queued()
+    async with store.request_sink(operation.id) as sink:
+        await sink.write(LARGE)
+        await store.expire(1e12)
+        assert request_files(folder) == [operation.id + ".part"]
+
+
+async def test_a_file_that_vanishes_while_strays_are_looked_for_is_none(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "requests" / "AA").mkdir()
+    (folder / "requests" / "AA" / ("A" * 22)).symlink_to(folder / "nowhere")
+    await store.expire(1e12)
+    assert request_files(folder) == ["A" * 22]
+
+
+# Figures of all processes together
+
+
+async def test_quotas_hold_over_all_processes(store: Store, other: Store) -> None:
+    quotas = Quotas(max_queued=10, max_of_client=None)
+    creates = [each.create(queued(), None, quotas) for _ in range(15) for each in (store, other)]
+    outcomes = await asyncio.gather(*creates, return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Busy"] * 20 + ["NoneType"] * 10
+
+
+async def test_bodies_that_other_processes_write_take_room(folder: Path, other: Store) -> None:
+    theirs = running("keeper-two")
+    await other.create(theirs)
+    await stored(other, theirs, bytes(2 * MIB))
+    async with open_store("sqlite", folder, 2 * MIB, "keeper-three") as third:
+        mine = running("keeper-three")
+        await third.create(mine)
+        with pytest.raises(StoreUnavailable, match="full"):
+            await stored(third, mine, bytes(2 * MIB))
+        assert (await third.usage()).bytes == (await other.usage()).bytes
+        await third.take_over(theirs, theirs.returned("keeper-three"))
+        assert (await stored(third, mine, bytes(2 * MIB))).size == 2 * MIB
+
+
+async def test_what_one_process_takes_over_does_not_end_a_wait_in_another(store: Store, other: Store) -> None:
+    orphan = queued("long-gone")
+    await store.create(orphan)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        waiter = group.create_task(store.settled(orphan.id))
+        returned = orphan.returned("keeper-two")
+        assert await other.take_over(orphan, returned)
+        assert await other.start(returned.started(overdue=77.5))
+        assert await store.settled(orphan.id, timeout=0.3) == returned.started(overdue=77.5)
+        assert not waiter.done()
+        await other.settle(returned.dismissed(2000.0))
+    assert waiter.result() == returned.dismissed(2000.0)
+
+
 # Trouble
 
 
@@ -504,7 +719,7 @@ async def test_a_full_disk_makes_it_unavailable_until_there_is_room_again(folder
     assert isinstance(caught.value.__cause__, sqlite3.Error)
     assert str(folder) not in caught.value.detail
     assert await store.settle(before.dismissed(2000.0))
-    assert await store.usage() == Usage(0, 1, 0)
+    assert await store.usage() == Usage(0, 0, 1, 0)
 
 
 async def test_a_body_that_does_not_fit_leaves_nothing(folder: Path, store: Store) -> None:
@@ -534,7 +749,7 @@ async def _gap(store: Store) -> None:
 async def test_looking_for_what_others_change_survives_trouble(
     store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = statements.running_ids
+    look: Callable[[int, sqlite3.Connection], tuple[int, set[str] | None]] = queries.unsettled_ids
     failed = threading.Event()
 
     def fail_once(seen: int, connection: sqlite3.Connection) -> tuple[int, set[str] | None]:
@@ -543,7 +758,7 @@ async def test_looking_for_what_others_change_survives_trouble(
         failed.set()
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(statements, "running_ids", fail_once)
+    monkeypatch.setattr(queries, "unsettled_ids", fail_once)
     operation = running()
     await store.create(operation)
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:

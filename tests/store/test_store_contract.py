@@ -4,32 +4,14 @@ import asyncio
 import contextlib
 import dataclasses
 import zlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
-from typing import Literal
 
 import pytest
 
 from proxy.errors import Interrupted, StoreUnavailable
 from proxy.operation import Failure, Operation, State
-from proxy.store import Sink, Store, Usage, open_store
-from tests.store.samples import AMPLE, HEAD, KEEPER, body_of, cancelled_at, completed, running, stored
-
-LARGE = bytes(range(256)) * 2500  # 640,000 bytes: a file, read in three pieces
-Open = Callable[[int], AbstractAsyncContextManager[Store]]
-
-
-@pytest.fixture(params=["sqlite", "memory"])
-def open_sized(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    kind: Literal["sqlite", "memory"] = request.param
-    return lambda max_size: open_store(kind, tmp_path / "store", max_size, KEEPER)
-
-
-@pytest.fixture
-async def store(open_sized: Open) -> AsyncIterator[Store]:
-    async with open_sized(AMPLE) as opened:
-        yield opened
+from proxy.store import Sink, Store, Usage
+from tests.store.conftest import Open
+from tests.store.samples import HEAD, LARGE, NOTHING, body_of, cancelled_at, completed, running, stored
 
 
 async def test_what_was_created_is_there_as_it_was(store: Store) -> None:
@@ -240,7 +222,7 @@ async def test_what_was_removed_is_gone_whatever_it_was(store: Store) -> None:
         assert await store.get(operation.id) is None
         assert not await store.remove(operation.id)
         assert not await store.settle(unfinished.dismissed(2000.0))
-    assert await store.usage() == Usage(0, 0, 0)
+    assert await store.usage() == NOTHING
 
 
 async def test_usage_counts_what_is_there(store: Store) -> None:
@@ -248,7 +230,7 @@ async def test_usage_counts_what_is_there(store: Store) -> None:
     await store.create(running())
     await completed(store, b"12345")
     await completed(store, LARGE)
-    assert await store.usage() == Usage(running=2, settled=2, bytes=5 + len(LARGE))
+    assert await store.usage() == Usage(queued=0, running=2, settled=2, bytes=5 + len(LARGE))
 
 
 async def test_a_full_store_takes_no_more_operations_but_settles_those_it_has(open_sized: Open) -> None:
@@ -276,7 +258,7 @@ async def test_an_expired_operation_is_a_tombstone_until_it_is_forgotten(store: 
     assert (tombstone.state, tombstone.head) == (State.COMPLETED, HEAD)
     with pytest.raises(StoreUnavailable):
         await body_of(store, tombstone)
-    assert await store.usage() == Usage(0, 0, 0)
+    assert await store.usage() == NOTHING
 
     assert await store.expire(2200.0) == 1
     assert await store.get(done.id) is None
@@ -295,7 +277,7 @@ async def test_what_expired_long_ago_is_forgotten_in_one_go(store: Store) -> Non
     done = await completed(store, b"old")
     assert await store.expire(1e6) == 1
     assert await store.get(done.id) is None
-    assert await store.usage() == Usage(0, 0, 0)
+    assert await store.usage() == NOTHING
 
 
 async def test_a_failure_leaves_a_tombstone_too(store: Store) -> None:
@@ -319,7 +301,7 @@ async def test_many_expire_in_one_call(store: Store) -> None:
     await asyncio.gather(*map(store.create, operations))
     await asyncio.gather(*[store.settle(operation.dismissed(2000.0)) for operation in operations])
     assert await store.expire(2150.0) == 120
-    assert await store.usage() == Usage(0, 0, 0)
+    assert await store.usage() == NOTHING
 
 
 async def test_running_operations_of_unknown_keepers_are_orphans(store: Store) -> None:
@@ -350,7 +332,7 @@ async def test_a_life_cut_short_anywhere_leaves_the_store_sound(store: Store) ->
         if left is not None and left.state is State.COMPLETED:
             assert await body_of(store, left) == LARGE
         await store.remove(operation.id)
-    assert await store.usage() == Usage(0, 0, 0)
+    assert await store.usage() == NOTHING
 
 
 async def _abandoned(store: Store, operation: Operation) -> Sink:

@@ -10,6 +10,7 @@ from proxy.config import (
     Config,
     ConfigError,
     FieldChanges,
+    HealthCheck,
     Match,
     OriginSettings,
     OriginTls,
@@ -58,10 +59,12 @@ def test_the_defaults_are_those_of_the_documentation(tmp_path: Path) -> None:
     assert config.limits.model_dump(mode="python") == {
         "header_timeout": "10s",
         "body_timeout": "30s",
+        "min_upload_rate": "100B",
         "send_timeout": "1m",
         "keepalive_timeout": "75s",
         "max_fields": "32KiB",
         "max_connections": 10000,
+        "max_operations_per_client": None,
     }
     assert config.drain_timeout == 30
     assert (config.log.level, config.log.format) == ("info", "auto")
@@ -69,10 +72,22 @@ def test_the_defaults_are_those_of_the_documentation(tmp_path: Path) -> None:
 
 def test_an_origin_has_defaults(tmp_path: Path) -> None:
     settings = origin(tmp_path, "url: http://10.0.0.5:8000")
-    assert settings.url == OriginUrl("http", "10.0.0.5", 8000, b"10.0.0.5:8000")
+    assert settings.url == (OriginUrl("http", "10.0.0.5", 8000, b"10.0.0.5:8000"),)
     assert (settings.connect_timeout, settings.keepalive_timeout, settings.max_connections) == (5, 4, 256)
+    assert (settings.queue_timeout, settings.unhealthy_after, settings.unhealthy_for) == (5, 5, 2)
+    assert settings.health_check is None
     assert (settings.host_header, settings.lenient, settings.tls) == ("preserve", False, OriginTls())
     assert settings.tls.verify
+
+
+def test_an_origin_may_have_several_servers(tmp_path: Path) -> None:
+    urls = origin(tmp_path, "url: ['http://a', 'HTTP://B:81/', 'http://[::1]:8000', 'unix:/run/x']").url
+    assert [str(url) for url in urls] == ["http://a", "http://b:81", "http://[::1]:8000", "unix:/run/x"]
+
+
+def test_a_health_check_has_defaults(tmp_path: Path) -> None:
+    check = origin(tmp_path, "url: http://a, health_check: {path: /health}").health_check
+    assert check == HealthCheck(path="/health", interval=5, timeout=2)
 
 
 def test_a_route_has_defaults_and_is_not_asynchronous(tmp_path: Path) -> None:
@@ -206,6 +221,8 @@ WRONG = [
     ("limits: {max_fields: 0B}", "1: limits.max_fields: must be more than zero"),
     ("limits: {max_connections: many}", "1: limits.max_connections: must be a whole number"),
     ("limits: {max_connections: 0}", "1: limits.max_connections: must be more than zero"),
+    ("limits: {min_upload_rate: 100}", "1: limits.min_upload_rate: must be a size with its unit, such as `512B`, `64KiB`, `10MiB` or `1GiB`; did you mean `100B`?"),
+    ("limits: {max_operations_per_client: 0}", "1: limits.max_operations_per_client: must be more than zero"),
     ("limits: 5s", "1: limits: must be a mapping"),
     ("log: {level: loud}", "1: log.level: must be 'debug', 'info', 'warning' or 'error'"),
     ("listen: []", "1: listen: must not be empty"),
@@ -229,6 +246,11 @@ WRONG = [
     ("origins: {legacy: {url: }}", "1: origins.legacy.url: is required"),
     ("origins: {'a b': {url: 'unix:/x'}, legacy: {url: 'unix:/x'}}", "1: origins.a b: must be a token of RFC 9110: letters, digits and !#$%&'*+-.^_`|~ only"),
     ("origins: {legacy: {url: 'http://x/y'}}", "1: origins.legacy.url: must end after host and port: a path before the target is the route's `add_path`"),
+    ("origins: {legacy: {url: []}}", "1: origins.legacy.url: must not be empty"),
+    ("origins: {legacy: {url: ['http://a', 'x']}}", "1: origins.legacy.url[1]: must begin with `http://` or `https://`"),
+    ("origins: {legacy: {url: ['http://a', 'https://a']}}", "1: origins.legacy.url: must have the same scheme for all its servers"),
+    ("origins: {legacy: {url: ['http://a', 'http://A:80']}}", "1: origins.legacy.url: names a server twice"),
+    ("origins: {legacy: {url: 'unix:/x', health_check: {}}}", "1: origins.legacy.health_check.path: is required"),
     ("origins: {legacy: {url: 'unix:/x', lenient: yes}}", "1: origins.legacy.lenient: must be `true` or `false`"),
     ("origins: {legacy: {url: 'unix:/x', tls: {verify: false}}}", "1: origins.legacy.tls: is for `https://` origins, and this one's `url` is not"),
     ("origins: {legacy: {url: 'https://x', tls: {client_key: proxy.yaml}}}", "1: origins.legacy.tls.client_key: needs `client_cert` beside it"),

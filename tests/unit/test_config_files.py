@@ -10,6 +10,7 @@ import pytest
 from proxy.config import (
     Config,
     FieldChanges,
+    HealthCheck,
     Limits,
     LogSettings,
     Match,
@@ -38,6 +39,7 @@ CHAPTERS: dict[str, type[Section]] = {
     "`limits`": Limits,
     "`log`": LogSettings,
     "`origins`": OriginSettings,
+    "`origins.NAME.health_check`": HealthCheck,
     "`origins.NAME.tls`": OriginTls,
     "`routes`": Route,
     "`routes[].match`": Match,

@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.config import OriginSettings, Route
-from proxy.fields import HOP_BY_HOP, Forwarding, end_to_end, hop_counted
+from proxy.fields import HOP_BY_HOP, Forwarding, addressed, end_to_end, hop_counted
 from proxy.forwarded import Arrival, TrustedProxies
 from proxy.message import Field, Fields, RequestHead, ResponseHead
 
@@ -137,7 +137,9 @@ def test_framing_of_requests_is_left_to_whoever_sends_the_content() -> None:
     ],
 )
 def test_host(fields: list[Field], authority: bytes, origin: dict[str, str], expected: list[Field]) -> None:
-    assert sent(*fields, authority=authority, origin=origin)[: len(expected)] == expected
+    unaddressed = Fields(sent(*fields, authority=authority, origin=origin))
+    server = OriginSettings.model_validate({"url": "http://backend:8000", **origin}).url[0]
+    assert list(addressed(unaddressed, server.authority))[: len(expected)] == expected
 
 
 @pytest.mark.parametrize(

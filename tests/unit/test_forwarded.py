@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from proxy.forwarded import Client, TrustedProxies, forwarding_fields
+from proxy.forwarded import Client, TrustedProxies, client_digest, forwarding_fields
 from proxy.message import Field, Fields
 
 PROXIES = TrustedProxies([ip_network("10.0.0.0/8"), ip_network("2001:db8:a::/48")])
@@ -199,3 +199,31 @@ def test_x_forwarded_of_a_trusted_peer_is_put_into_forwarded() -> None:
         b'for="[2001:db8:b::1]", for=unknown, for=10.0.0.2;host="shop:1";proto=https, '
         b"for=10.0.0.1;host=inner.example;proto=http"
     )
+
+
+def digest(address: str, credential: bytes | None = None) -> str:
+    return client_digest(Client("http", HOST, address), credential)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        pytest.param(("192.0.2.1", b"Bearer a"), ("192.0.2.9", b"Bearer a"), True, id="a credential, wherever from"),
+        pytest.param(("192.0.2.1", b"Bearer a"), ("192.0.2.1", b"Bearer b"), False, id="credentials"),
+        pytest.param(("192.0.2.1", b"Bearer a"), ("192.0.2.1", None), False, id="with and without"),
+        pytest.param(("192.0.2.1", None), ("192.0.2.1", b"192.0.2.1"), False, id="an address as a credential"),
+        pytest.param(("192.0.2.1", b""), ("192.0.2.1", None), False, id="an empty credential"),
+        pytest.param(("192.0.2.1", None), ("192.0.2.1", None), True, id="an address"),
+        pytest.param(("192.0.2.1", None), ("192.0.2.2", None), False, id="addresses"),
+        pytest.param(("2001:db8::1", None), ("2001:db8:0:0:ffff::2", None), True, id="addresses of one IPv6 network"),
+        pytest.param(("2001:db8::1", None), ("2001:db8:0:1::1", None), False, id="IPv6 networks"),
+        pytest.param(("unknown", None), ("unknown", None), True, id="no address"),
+    ],
+)
+def test_who_is_one_client(one: tuple[str, bytes | None], other: tuple[str, bytes | None], *, same: bool) -> None:
+    assert (digest(*one) == digest(*other)) is same
+
+
+def test_a_clients_digest_stays_the_same_from_release_to_release() -> None:
+    assert digest("192.0.2.1") == "6ee6f68bfe3baa2e76a7a425cfd602f5"
+    assert digest("192.0.2.1", b"Bearer secret") == "cfb8d769511ecf07d30eadd37fd28fa0"

@@ -28,7 +28,7 @@ class Greeter(asyncio.Protocol):
 @asynccontextmanager
 async def greeting(address: Address) -> AsyncIterator[Listener]:
     listener = Listener(bind("listen", address), Greeter)
-    await listener.open()
+    listener.open()
     try:
         yield listener
     finally:

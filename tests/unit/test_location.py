@@ -15,7 +15,7 @@ BOTH = Paths(b"/legacy", b"/app")
 
 
 def led_back(value: bytes, paths: Paths = BOTH, origin: OriginUrl = ORIGIN, client: Client = CLIENT) -> bytes:
-    return WayBack(paths, origin).client_location(value, b"sent.example", client)
+    return WayBack(paths, [origin]).client_location(value, b"sent.example", client)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ HREF = "https://api.example.com/.async/" + "A" * 24
 RUNNING = Operation(
     id="A" * 24,
     route="reports",
+    origin="legacy",
     keeper="keeper",
     request=RequestSummary("POST", "https://api.example.com/reports"),
     created=1_700_000_000.25,

@@ -13,6 +13,7 @@ ID = "A" * 24
 RUNNING = Operation(
     id=ID,
     route="reports",
+    origin="legacy",
     keeper="keeper",
     request=RequestSummary("POST", "http://example.com/"),
     created=1000.0,
@@ -23,16 +24,53 @@ RUNNING = Operation(
 HEAD = ResponseHead(200, b"OK", Fields())
 BODY = BodyRef(0, 0, b"")
 FAILURE = Failure("interrupted", "", None)
+QUEUED = dataclasses.replace(RUNNING, state=State.QUEUED)
 COMPLETED = RUNNING.completed(HEAD, BODY, 1010.0)
 FAILED = RUNNING.failed(FAILURE, 1010.0)
 DISMISSED = RUNNING.dismissed(1010.0)
 settled = pytest.mark.parametrize("operation", [COMPLETED, FAILED, DISMISSED], ids=["completed", "failed", "dismissed"])
 
 
-def test_it_begins_running() -> None:
+def test_it_may_begin_running() -> None:
     assert RUNNING.state is State.RUNNING
     assert RUNNING.is_running
+    assert not RUNNING.is_settled
     assert (RUNNING.settled_at, RUNNING.expires, RUNNING.forgotten) == (None, None, None)
+
+
+def test_it_may_begin_by_waiting_for_its_turn() -> None:
+    assert (QUEUED.is_running, QUEUED.is_settled, QUEUED.attempts) == (False, False, 0)
+    started = QUEUED.started(overdue=77.5)
+    assert (started.state, started.attempts, started.overdue) == (State.RUNNING, 1, 77.5)
+
+
+@pytest.mark.parametrize("operation", [QUEUED, QUEUED.started(77.5)], ids=["queued", "running"])
+def test_another_keeper_has_it_wait_at_the_same_place(operation: Operation) -> None:
+    returned = operation.returned("other")
+    assert (returned.state, returned.keeper, returned.overdue) == (State.QUEUED, "other", None)
+    assert (returned.id, returned.created, returned.attempts) == (ID, operation.created, operation.attempts)
+
+
+def test_each_sending_is_counted() -> None:
+    assert QUEUED.started(1.0).returned("other").started(2.0).attempts == 2
+
+
+def test_what_is_settled_is_never_overdue() -> None:
+    started = QUEUED.started(77.5)
+    ends = [started.completed(HEAD, BODY, 1010.0), started.failed(FAILURE, 1010.0), started.dismissed(1010.0)]
+    assert [end.overdue for end in ends] == [None] * 3
+
+
+def test_what_waits_can_fail_or_be_dismissed_but_not_be_completed() -> None:
+    assert QUEUED.failed(FAILURE, 1010.0).state is State.FAILED
+    assert QUEUED.dismissed(1010.0).state is State.DISMISSED
+    with pytest.raises(ValueError, match="queued cannot become completed"):
+        QUEUED.completed(HEAD, BODY, 1010.0)
+
+
+def test_what_runs_cannot_be_started_again() -> None:
+    with pytest.raises(ValueError, match="running cannot become running"):
+        RUNNING.started(1.0)
 
 
 def test_it_is_settled_in_one_of_three_ways() -> None:
@@ -41,22 +79,26 @@ def test_it_is_settled_in_one_of_three_ways() -> None:
     assert DISMISSED.state is State.DISMISSED
     assert {one.settled_at for one in (COMPLETED, FAILED, DISMISSED)} == {1010.0}
     assert not any(one.is_running for one in (COMPLETED, FAILED, DISMISSED))
+    assert all(one.is_settled for one in (COMPLETED, FAILED, DISMISSED))
 
 
 @settled
 def test_settled_is_final(operation: Operation) -> None:
-    with pytest.raises(ValueError, match="is final"):
+    with pytest.raises(ValueError, match="cannot become"):
         operation.completed(HEAD, BODY, 1020.0)
-    with pytest.raises(ValueError, match="is final"):
+    with pytest.raises(ValueError, match="cannot become"):
         operation.failed(FAILURE, 1020.0)
-    with pytest.raises(ValueError, match="is final"):
+    with pytest.raises(ValueError, match="cannot become"):
         operation.dismissed(1020.0)
+    with pytest.raises(ValueError, match="cannot become"):
+        operation.started(1.0)
+    with pytest.raises(ValueError, match="cannot become"):
+        operation.returned("other")
 
 
-def test_no_state_leads_back() -> None:
+def test_no_settled_state_leads_anywhere() -> None:
     assert set(TRANSITIONS) == set(State)
-    assert [state for state in State if TRANSITIONS[state]] == [State.RUNNING]
-    assert State.RUNNING not in TRANSITIONS[State.RUNNING]
+    assert [state for state in State if TRANSITIONS[state]] == [State.QUEUED, State.RUNNING]
 
 
 @pytest.mark.parametrize(
@@ -74,10 +116,13 @@ def test_no_state_leads_back() -> None:
         pytest.param({"settled_at": 1.0}, id="running, but settled"),
         pytest.param({"head": HEAD}, id="running, with a head"),
         pytest.param({"failure": FAILURE}, id="running, with a failure"),
+        pytest.param({"state": State.QUEUED, "settled_at": 1.0}, id="queued, but settled"),
+        pytest.param({"state": State.QUEUED, "head": HEAD}, id="queued, with a head"),
+        pytest.param({"state": State.QUEUED, "overdue": 1.0}, id="queued, but overdue"),
     ],
 )
 def test_what_cannot_be_cannot_be_built(values: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="exactly if"):
+    with pytest.raises(ValueError, match=r"exactly if|only while"):
         dataclasses.replace(RUNNING, **values)
 
 

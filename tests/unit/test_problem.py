@@ -16,6 +16,7 @@ TABLE = [
     (errors.ExpiredOperation, 410, "expired-operation", None),
     (errors.RequestTimeout, 408, "request-timeout", "http_request_error"),
     (errors.RequestTooLarge, 413, "request-too-large", "http_request_error"),
+    (errors.TooManyOperations, 429, "too-many-operations", "http_request_denied"),
     (errors.FieldsTooLarge, 431, "fields-too-large", "http_request_error"),
     (errors.OriginBrokeOff, 502, "origin-broke-off", "http_response_incomplete"),
     (errors.OriginMalformed, 502, "origin-malformed", "http_protocol_error"),
@@ -41,7 +42,7 @@ def test_each_error_is_told_as_promised(kind: type[ProxyError], status: int, cod
     assert fields.all(b"content-type") == [b"application/problem+json"]
     assert fields.all(b"cache-control") == [b"no-store"]
     assert fields.all(b"proxy-status") == ([f"respond-async; error={error_type}".encode()] if error_type else [])
-    assert bool(fields.all(b"retry-after")) == (status == 503)
+    assert bool(fields.all(b"retry-after")) == (status in (429, 503))
     assert json.loads(reply.content) == {
         "type": f"urn:problem-type:respond-async:{code}",
         "title": kind.title(),
@@ -53,7 +54,7 @@ def test_each_error_is_told_as_promised(kind: type[ProxyError], status: int, cod
 
 
 def test_retry_after_is_whole_seconds_and_at_least_one() -> None:
-    for kind in (errors.Busy, errors.StoreUnavailable, errors.ShuttingDown):
+    for kind in (errors.Busy, errors.TooManyOperations, errors.StoreUnavailable, errors.ShuttingDown):
         [value] = problem(kind(), "/", "respond-async").head.fields.all(b"retry-after")
         assert int(value) >= 1
 

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 
@@ -32,16 +32,6 @@ STORE = StoreSettings(url=StoreUrl("memory"))
 Lines = list[structlog.types.EventDict]
 
 
-class Echo:
-    """A broker that tells every worker what one says, and that one is gone; and one that is not there."""
-
-    def receive(self, worker: int, message: Message) -> Iterable[tuple[int, Message]]:
-        return [(number, message | {"from": worker}) for number in (1, 2, 3)]
-
-    def gone(self, worker: int) -> Iterable[tuple[int, Message]]:
-        return [(number, {"kind": "places", "gone": worker}) for number in (1, 2, 3)]
-
-
 def closed_notifier() -> Notifier:
     """Nobody is told anything."""
     notifier = Notifier({})
@@ -53,19 +43,19 @@ class Office:
     """A supervisor with two workers that are not processes, and these workers' ends of their channels."""
 
     def __init__(self) -> None:
-        self.supervisor = Supervisor(lambda: CONFIG, closed_notifier(), Echo())
+        self.supervisor = Supervisor(lambda: CONFIG, closed_notifier())
         generation = Generation(CONFIG, Doors((), None))
         self.supervisor._crew.generations.append(generation)
         pairs = [socket.socketpair() for _ in range(2)]
-        self.workers = [Worker(number, generation, deaths=0) for number in (1, 2)]
+        self.workers = [Worker(number, generation, deaths=0, slot=number) for number in (1, 2)]
         for worker, (ours, _) in zip(self.workers, pairs, strict=True):
             worker.channel = Channel(ours, self.supervisor._reactor, lambda _: None)
         generation.workers.update(self.workers)
         self.ends = [theirs for _, theirs in pairs]
 
-    def told(self) -> list[list[Message]]:
-        """What each worker has been sent."""
-        return [[json.loads(line) for line in end.recv(65_536).splitlines()] for end in self.ends]
+    def told_to(self, index: int) -> list[Message]:
+        """What this worker has been sent."""
+        return [json.loads(line) for line in self.ends[index].recv(65_536).splitlines()]
 
 
 @pytest.fixture
@@ -79,18 +69,26 @@ def office() -> Iterator[Office]:
     office.supervisor._reactor.close()
 
 
-def test_what_a_worker_says_of_places_is_answered_by_the_broker(office: Office) -> None:
-    office.supervisor.heard(office.workers[0], {"kind": "places", "do": "ask"})
-    assert office.told() == [[{"kind": "places", "do": "ask", "from": 1}]] * 2
+def asking(number: int) -> Message:
+    """The message of a worker that wants the only place at an origin."""
+    terms = {"limit": 1, "place": None, "later": False, "since": 0, "route": "", "max_running": None}
+    return {"kind": "places", "origin": "a", "do": "ask", "ask": number, **terms}
 
 
-def test_the_broker_hears_who_is_gone_and_only_the_living_of_it(office: Office) -> None:
-    gone = office.workers[0]
-    gone.generation.workers.remove(gone)
-    office.supervisor.gone(gone, died=True)
-    office.ends[0].close()
-    office.ends = office.ends[1:]
-    assert office.told() == [[{"kind": "places", "gone": 1}]]
+def test_workers_share_the_places_at_origins_and_a_dead_one_leaves_its_own_to_the_others(office: Office) -> None:
+    first, second = office.workers
+    office.supervisor.heard(first, asking(7))
+    office.supervisor.heard(second, asking(8))
+    granted = [(one["kind"], one["do"], one.get("ask")) for one in office.told_to(0)]
+    assert ("places", "grant", 7) in granted
+    first.generation.workers.remove(first)
+    office.supervisor.gone(first, died=True)
+    assert ("grant", 8) in [(one["do"], one.get("ask")) for one in office.told_to(1)]
+
+
+def test_what_no_worker_should_say_is_a_defect(office: Office) -> None:
+    with pytest.raises(ValueError, match="nonsense"):
+        office.supervisor.heard(office.workers[0], {"kind": "nonsense"})
 
 
 def test_a_worker_that_ends_while_it_is_asked_for_its_figures_is_not_waited_for(office: Office) -> None:
@@ -111,11 +109,11 @@ def test_a_worker_that_ends_while_it_is_asked_for_its_figures_is_not_waited_for(
 
 @pytest.mark.parametrize(("deaths", "pause"), [(0, 0), (1, 0.1), (2, 0.2), (5, 1.6), (6, 2), (99, 2)])
 def test_the_pause_before_a_replacement_grows(office: Office, deaths: int, pause: float) -> None:
-    assert Worker(1, office.workers[0].generation, deaths).pause() == pytest.approx(pause)
+    assert Worker(1, office.workers[0].generation, deaths, 0).pause() == pytest.approx(pause)
 
 
 def test_who_has_lived_long_enough_is_replaced_at_once(office: Office) -> None:
-    worker = Worker(1, office.workers[0].generation, deaths=5)
+    worker = Worker(1, office.workers[0].generation, deaths=5, slot=0)
     worker.begun -= SHORT_LIFE
     assert (worker.pause(), worker.deaths) == (0, 0)
 

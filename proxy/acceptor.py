@@ -1,0 +1,156 @@
+"""Accepting connections, also when file descriptors run out.
+
+The event loop's own way is to accept what it has no descriptor for, and drop it. Here accepting pauses, and what waits
+stays in the kernel's queue until descriptors are back.
+
+It pauses before the last one is gone. Of the descriptors that are free when accepting begins, half are for clients'
+connections: each of these may come to need one more, for an origin or a file. A fresh descriptor gets the lowest number
+that is free, so its number tells how many are in use, at the least.
+"""
+
+import asyncio
+import errno
+import os
+import resource
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+log = structlog.get_logger()
+
+AT_ONCE: Final = 8  # connections for one wake-up: processes that share a socket share what waits there
+LOOK_AGAIN: Final = 0.05  # seconds between looks while it pauses; there is no event for "a descriptor is free again"
+
+# What accept() tells of one connection, which it has taken from the queue (accept(2)). All else concerns the next, too.
+OF_ONE_CONNECTION: Final = frozenset({
+    errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH,
+    errno.ENONET,
+})  # fmt: skip
+
+ProtocolFactory = Callable[[], asyncio.Protocol]
+
+
+class Acceptor:
+    """Accepts connections on a socket that listens already, and gives each a protocol.
+
+    Other processes may have inherited the socket, and accept on it too.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        factory: ProtocolFactory,
+        tls: ssl.SSLContext | None = None,
+        handshake_timeout: float = 10.0,  # seconds, for TLS
+    ) -> None:
+        self._sock = sock
+        self._factory = factory
+        self._tls = tls
+        self._handshake_timeout = handshake_timeout if tls else None
+        self._loop = asyncio.get_running_loop()
+        self._beginning: set[asyncio.Task[None]] = set()  # for connections that are not yet their protocol's
+        self._reserved = 0  # the lowest number of a descriptor that is not for clients
+        self._spare = 0  # how many must be free below that for a pause to end: else one would follow upon the other
+        self._again: asyncio.TimerHandle | None = None  # while it pauses
+
+    @property
+    def is_open(self) -> bool:
+        return self._sock.fileno() >= 0
+
+    def open(self) -> None:
+        """Begin to accept."""
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        reserve = (limit - _fresh_number(self._sock)) // 2
+        self._reserved = limit - reserve
+        self._spare = min(AT_ONCE, reserve // 4)
+        self._sock.settimeout(0)
+        self._loop.add_reader(self._sock, self._accept)
+
+    def close(self) -> None:
+        """Accept what waits just now, and then nothing more. Can be called again."""
+        if self.is_open:
+            self._take_some()  # where no other process has the socket, the kernel would reset them
+            if self._again is not None:
+                self._again.cancel()
+            self._loop.remove_reader(self._sock)
+            self._sock.close()
+
+    async def drain(self, timeout: float) -> None:
+        """Give connections that were accepted `timeout` seconds to begin: with TLS, it takes a handshake first."""
+        if self._beginning:
+            await asyncio.wait(self._beginning, timeout=timeout)
+        for task in self._beginning:
+            task.cancel()
+        await asyncio.gather(*self._beginning, return_exceptions=True)
+
+    def _accept(self) -> None:
+        if (obstacle := self._take_some()) is not None:
+            self._pause(obstacle)
+
+    def _pause(self, reason: str) -> None:
+        self._loop.remove_reader(self._sock)
+        self._again = self._loop.call_later(LOOK_AGAIN, self._look_again)
+        log.warning("accepting paused", listen=_shown(self._sock), reason=reason)
+
+    def _look_again(self) -> None:
+        """Accept what there is room for. With room to spare, accept as before."""
+        if self._take_some() is None and self._room() > self._spare:
+            self._again = None
+            self._loop.add_reader(self._sock, self._accept)
+            log.info("accepting resumed", listen=_shown(self._sock))
+        else:
+            self._again = self._loop.call_later(LOOK_AGAIN, self._look_again)
+
+    def _take_some(self) -> str | None:
+        """Accept some of those that wait. Returns what stands in the way, if not all could be taken for that."""
+        for _ in range(AT_ONCE):
+            if self._room() <= 0:
+                return "few file descriptors are left"
+            try:
+                sock, _ = self._sock.accept()
+            except BlockingIOError:
+                return None
+            except OSError as exc:
+                if exc.errno not in OF_ONE_CONNECTION:
+                    return str(exc)
+            else:
+                self._begin(sock)
+        return None
+
+    def _begin(self, sock: socket.socket) -> None:
+        sock.settimeout(0)
+        task = self._loop.create_task(self._connect(sock))
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
+
+    async def _connect(self, sock: socket.socket) -> None:
+        with suppress(OSError):  # it has left, or was no good at TLS: there is nobody to be told
+            await self._loop.connect_accepted_socket(
+                self._factory, sock, ssl=self._tls, ssl_handshake_timeout=self._handshake_timeout
+            )
+
+    def _room(self) -> int:
+        """How many more descriptors clients may have."""
+        try:
+            return self._reserved - _fresh_number(self._sock)
+        except OSError:
+            return 0
+
+
+def _fresh_number(sock: socket.socket) -> int:
+    """The number that the next descriptor will have. Raises OSError if there can be none."""
+    fresh = os.dup(sock.fileno())
+    os.close(fresh)
+    return fresh
+
+
+def _shown(sock: socket.socket) -> str:
+    """Where it listens, as the configuration would have it."""
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    return f"[{name[0]}]:{name[1]}" if sock.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"

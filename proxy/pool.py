@@ -1,0 +1,252 @@
+"""One worker's part in the places of an origin: which it has, what lies open at them, and who waits for one here.
+
+This is the other side of the broker (see `places`). As long as nobody waits, a connection goes from one exchange to the
+next without a message; as soon as somebody does, at whatever worker, each is offered to the broker first. Idle
+connections are used last in, first out, so that a quiet origin sees few. No I/O here, and no clock but a given one.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from enum import Enum
+from functools import partial
+from itertools import count
+from typing import NamedTuple, Self
+
+from proxy.connection import Connection
+from proxy.places import Broker, Message, Reply
+from proxy.servers import Server
+
+Send = Callable[[Message], None]
+
+
+class Turn(NamedTuple):
+    """How an exchange waits for its place."""
+
+    patience: float | None  # seconds; None: as long as it takes
+    later: bool = False  # stands behind those whose clients wait
+    since: float = 0.0  # order among the later ones: wall-clock time of arrival
+    route: str = ""  # later ones of a route are counted against:
+    max_running: int | None = None
+
+
+class Link(NamedTuple):
+    """A connection, and the server at its other end."""
+
+    server: Server
+    connection: Connection
+
+
+class State(Enum):
+    """What becomes of a place."""
+
+    USED = "used"  # somebody has it, and will give it back
+    IDLE = "idle"  # its connection waits for the next exchange
+    OFFERED = "offered"  # the broker is asked who is next
+    CLOSING = "closing"  # it comes free when its connection is closed
+
+
+class Place:
+    """The permission to have one connection to an origin open, and that connection."""
+
+    __slots__ = ("counted", "link", "number", "since", "state")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.state = State.USED
+        self.link: Link | None = None  # None: nothing is open here
+        self.since = 0.0  # when it fell idle
+        self.counted = False  # against the limit of a route
+
+
+class Pool:
+    """A worker's places at one origin. `limit` is that of all workers together."""
+
+    def __init__(self, origin: str, limit: int, keep_idle: float, clock: Callable[[], float], send: Send) -> None:
+        self._origin = origin
+        self._limit = limit
+        self._keep_idle = keep_idle  # seconds
+        self._clock = clock
+        self._send = send
+        self._numbers = count(1)
+        self._places: dict[int, Place] = {}
+        self._idle: dict[Server, list[Place]] = {}  # by server, oldest first
+        self._asks: dict[int, tuple[Turn, asyncio.Future[Place]]] = {}
+        self._hurried: set[int] = set()  # the asks of those whose clients wait
+        self._contended = False
+
+    @property
+    def open(self) -> int:
+        """How many places it has: connections open, being opened or being closed."""
+        return len(self._places)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._asks)
+
+    # What exchanges do.
+
+    def take(self, server: Server) -> Place | None:
+        """The place of an idle connection to the server, for one whose client waits; None if it has to ask for one."""
+        return None if self._hurried else self._take_idle(server)
+
+    def ask(self, turn: Turn, server: Server | None, granted: asyncio.Future[Place]) -> int:
+        """Wait for a place, best with a connection to this server. Returns a number, to stop waiting by."""
+        number = next(self._numbers)
+        self._asks[number] = (turn, granted)
+        place = None
+        if not turn.later:
+            self._hurried.add(number)
+        elif server is not None and (place := self._take_idle(server)) is not None:
+            place.state = State.OFFERED
+        self._tell(
+            "ask",
+            ask=number,
+            limit=self._limit,
+            later=turn.later,
+            since=turn.since,
+            route=turn.route,
+            max_running=turn.max_running if turn.later else None,
+            place=place.number if place is not None else None,
+        )
+        return number
+
+    def stop_waiting(self, number: int, granted: asyncio.Future[Place]) -> None:
+        """Whoever waited has left. A place that was granted at that very moment goes to the next."""
+        if granted.done() and not granted.cancelled():
+            self.give_back(granted.result())
+        elif self._asks.pop(number, None) is not None:
+            self._hurried.discard(number)
+            self._tell("withdraw", ask=number)
+
+    def give_back(self, place: Place, *, reusable: bool = True) -> None:
+        """The exchange is over: keep its connection for the next one, or close it."""
+        if place.link is None:
+            self._release(place)
+        elif not reusable or place.link.connection.closed:
+            self._close(place, place.link)
+        elif self._contended or place.counted:
+            self._offer(place)
+        else:
+            self._rest(place, place.link)
+
+    def lost(self, place: Place) -> None:
+        """The place's connection is closed, also for the kernel."""
+        link, place.link = place.link, None
+        if place.state is State.IDLE and link is not None:
+            self._idle[link.server].remove(place)
+        if place.state in {State.IDLE, State.CLOSING}:
+            self._release(place)
+
+    # As time goes by.
+
+    def close_stale(self) -> float | None:
+        """Close what has been idle for long enough. Returns how long to wait until the next; None: nothing is open."""
+        now = self._clock()
+        for idle in self._idle.values():
+            while idle and now - idle[0].since >= self._keep_idle:
+                self._with_link(idle.pop(0), self._close)
+        oldest = min((idle[0].since for idle in self._idle.values() if idle), default=now)
+        return oldest + self._keep_idle - now if self._places else None
+
+    def close(self) -> None:
+        """Close what nobody uses, at once."""
+        for place in self._places.values():
+            if place.state is not State.USED and place.link is not None:
+                place.link.connection.abort()
+
+    # What the broker says.
+
+    def receive(self, message: Message) -> None:
+        match message["do"]:
+            case "grant":
+                self._granted(message["ask"], message["place"])
+            case "keep":
+                self._with_link(self._places[message["place"]], self._rest)
+            case "close":
+                self._with_link(self._places[message["place"]], self._close)
+            case "contended":
+                self._contended = True
+                for place in [place for idle in self._idle.values() for place in idle]:
+                    self._offer(place)
+                self._idle.clear()
+            case "calm":
+                self._contended = False
+            case unknown:
+                raise ValueError(unknown)
+
+    def _granted(self, ask: int, number: int) -> None:
+        place = self._places.setdefault(number, Place(number))
+        turn, granted = self._asks.pop(ask, (None, None))
+        self._hurried.discard(ask)
+        place.state, place.counted = State.USED, turn is None or turn.max_running is not None
+        if granted is None or granted.done():
+            self.give_back(place)
+        else:
+            granted.set_result(place)
+
+    def _with_link(self, place: Place, follow: Callable[[Place, Link], None]) -> None:
+        """Do this with it, unless its connection was lost while the broker was asked."""
+        if place.link is None:
+            self._release(place)
+        else:
+            follow(place, place.link)
+
+    # One place.
+
+    def _take_idle(self, server: Server) -> Place | None:
+        now, idle = self._clock(), self._idle.get(server, [])
+        while idle:
+            place = idle.pop()
+            if place.link is not None and not place.link.connection.closed and now - place.since < self._keep_idle:
+                place.state = State.USED
+                return place
+            self._with_link(place, self._close)
+        return None
+
+    def _rest(self, place: Place, link: Link) -> None:
+        place.state, place.since = State.IDLE, self._clock()
+        self._idle.setdefault(link.server, []).append(place)
+
+    def _close(self, place: Place, link: Link) -> None:
+        place.state = State.CLOSING
+        link.connection.close()
+
+    def _offer(self, place: Place) -> None:
+        place.state, place.counted = State.OFFERED, False
+        self._tell("offer", place=place.number)
+
+    def _release(self, place: Place) -> None:
+        del self._places[place.number]
+        self._tell("release", place=place.number)
+
+    def _tell(self, what: str, **message: object) -> None:
+        self._send({"origin": self._origin, "do": what, **message})
+
+
+class Places:
+    """A worker's end of the way to the broker: its pools, by the origin that they are for."""
+
+    def __init__(self, send: Send) -> None:
+        """What is sent must come to the broker in this order, and its answers to `receive`."""
+        self._send = send
+        self._pools: dict[str, Pool] = {}
+
+    @classmethod
+    def alone(cls) -> Self:
+        """With a broker of its own, where there is no other process to share origins with."""
+        broker = Broker()
+        places = cls(lambda message: places._deliver(broker.receive(1, message)))
+        return places
+
+    def pool(self, origin: str, limit: int, keep_idle: float, clock: Callable[[], float]) -> Pool:
+        """The pool for an origin, named as all workers name it."""
+        pool = self._pools[origin] = Pool(origin, limit, keep_idle, clock, self._send)
+        return pool
+
+    def receive(self, message: Message) -> None:
+        """Take a message of the broker's."""
+        self._pools[message["origin"]].receive(message)
+
+    def _deliver(self, replies: Iterable[Reply]) -> None:
+        for _, message in replies:
+            asyncio.get_running_loop().call_soon(partial(self.receive, message))
