@@ -94,7 +94,8 @@ class Listener:
         self._acceptors: list[Acceptor] = []  # closed ones too, whose last connections may be beginning
 
     def open(self) -> None:
-        """Accept connections."""
+        """Accept connections. Can be called again."""
+        self.pause()
         opened = [self._accepting(sock.dup()) for sock in self._bound.sockets]
         self._acceptors += opened
         for acceptor in opened:
