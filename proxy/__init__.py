@@ -9,8 +9,11 @@ and `monitor` (errors and operations on the wire).
 Then the machinery: `clock`, `spool` (the content of requests), `client`, `parser` and `wire` (a client's request and
 connection), `response`, `connection`, `origin` and `exchange` (the backend's side), `relay` (a response to a client), `store` (what survives),
 `keeper` (who carries on after the 202), `status` (the status URL), `forward` (a request's way, and the race), `reaper`
-(what expires), `observe` and `logwriter` (logs and metrics), `handler` (every request), `admin`, `listeners`, `server` (what lives
-long), `cli` and `demo`.
+(what expires), `observe`, `figures` and `logwriter` (logs and metrics), `handler` (every request), `admin`, `listeners`, `server`
+(what lives long).
+
+And the service of several processes: `reactor` and `channel` (what the supervisor runs on), `worker` (a process that
+serves), `crew` (the workers, forked and replaced), `census` (their figures), `notify` (systemd), `supervisor`; `cli` and `demo`.
 """
 
 __version__ = "0.1.0"

@@ -30,7 +30,7 @@ def main() -> None:
     "--config", "file", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True, help="A YAML file."
 )
 def serve(file: Path) -> None:
-    """Run the proxy. SIGTERM and Ctrl-C drain it, a second one stops it at once."""
+    """Run the proxy. SIGTERM and Ctrl-C drain it, a second one stops it at once; SIGHUP reads the configuration again."""
     _run(file)
 
 
@@ -58,33 +58,26 @@ def check(file: Path) -> None:
 )
 def demo(port: int) -> None:
     """Run a slow, old-fashioned backend with the proxy in front of it, and show what to try."""
-    from proxy.demo import LegacyBackend, demo_config, tour
+    from proxy.demo import LegacyBackend, demo_config, in_its_own_process, tour
 
-    with tempfile.TemporaryDirectory(prefix="respond-async-") as folder, LegacyBackend(say=click.echo) as backend:
+    backend = LegacyBackend(say=click.echo)
+    with tempfile.TemporaryDirectory(prefix="respond-async-") as folder, in_its_own_process(backend):
         file = Path(folder, "demo.yaml")
         file.write_text(demo_config(backend.port, port, Path(folder, "store")))
         _run(file, ready=partial(click.echo, tour(port)))
 
 
 def _run(file: Path, ready: Callable[[], None] = lambda: None) -> None:
-    import uvloop
-
     from proxy.config import ConfigError, load
-    from proxy.errors import StoreUnavailable
     from proxy.listeners import CannotListen
-    from proxy.observe import configure_logging
-    from proxy.server import serve as serve_until_stopped
+    from proxy.supervisor import CannotStart, supervise
 
     try:
-        config = load(file, os.environ)
-        configure_logging(config.log)
-        uvloop.run(serve_until_stopped(config, ready))
+        supervise(partial(load, file, os.environ), ready)
     except ConfigError as exc:
         _end(BAD_CONFIGURATION, str(exc))
-    except CannotListen as exc:
+    except (CannotListen, CannotStart) as exc:
         _end(CANNOT_START, str(exc))
-    except StoreUnavailable as exc:
-        _end(CANNOT_START, exc.detail)
 
 
 def _end(code: int, message: str) -> NoReturn:

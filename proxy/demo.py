@@ -5,9 +5,12 @@ word of asynchronous HTTP. Its report is really computed, and the same each time
 """
 
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -15,7 +18,7 @@ from math import sqrt
 from pathlib import Path
 from socket import socket
 from threading import Event, Thread
-from typing import Final, Self
+from typing import Final, NoReturn, Self
 
 LINES: Final = 60_000  # of the ledger, nearly 3 MB
 STEPS: Final = 100  # in which it is computed, with a rest after each
@@ -139,6 +142,32 @@ class LegacyBackend(ThreadingHTTPServer):
             text += "".join(next(lines) for _ in range(LINES // STEPS))
             self.rest_until(begun + self.seconds * step / STEPS)
         return text.encode()
+
+
+@contextmanager
+def in_its_own_process(backend: LegacyBackend) -> Iterator[None]:
+    """Have it answer in another process, within `with`: a service forks, and should have no threads beside it."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.close(writing)
+        _answer_until_closed(backend, reading)
+    os.close(reading)
+    backend.server_close()
+    try:
+        yield
+    finally:
+        os.close(writing)
+        os.waitpid(pid, 0)
+
+
+def _answer_until_closed(backend: LegacyBackend, pipe: int) -> NoReturn:
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what drains still needs its backend
+        with backend:
+            os.read(pipe, 1)
+    finally:
+        os._exit(0)
 
 
 class LegacyHandler(BaseHTTPRequestHandler):

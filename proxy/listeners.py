@@ -1,89 +1,216 @@
-"""Where the proxy can be reached: TCP and Unix sockets, with TLS or without."""
+"""Where the proxy can be reached: TCP and Unix sockets, with TLS or without.
+
+Sockets are bound first, without an event loop: they outlive the processes that accept on them.
+"""
 
 import asyncio
 import errno
 import os
 import socket
 import ssl
-from collections.abc import Collection
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from time import sleep
+from typing import Final
 
 from proxy.acceptor import Acceptor, ProtocolFactory
-from proxy.config import Address, ServerTls
+from proxy.config import Address, Config, ServerTls
 
 BACKLOG: Final = 2048
 HANDSHAKE: Final = 10.0  # seconds, where nothing else is said
+ATTEMPTS: Final = 40
+PAUSE: Final = 0.05  # seconds between two of them
+NO_SUCH_FAMILY: Final = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}  # where IPv6 is off, all interfaces are those of IPv4
 
 
 class CannotListen(Exception):
     """An address that cannot be listened on; the message says which and why."""
 
 
-class Listener:
-    """One address that is listened on."""
+class Bound:
+    """An address with its sockets, which listen: a host may stand for several."""
 
-    def __init__(self, address: Address, acceptors: list[Acceptor]) -> None:
-        self.address = address  # with the port that was chosen, where none was given
-        self._acceptors = acceptors  # one for each address that the host's name has
+    def __init__(self, key: str, wanted: Address, sockets: tuple[socket.socket, ...]) -> None:
+        self.key = key  # which the configuration has it under
+        self.wanted = wanted
+        self.address = wanted if wanted.unix_path else replace(wanted, port=sockets[0].getsockname()[1])
+        self.sockets = sockets
+        self.sharers: set[object] = set()  # who listens on when this process does not
+        self._process = os.getpid()
+
+    def close(self) -> None:
+        """Close this process's copies. A path is removed by the process that made it. Can be called again."""
+        for sock in self.sockets:
+            sock.close()
+        if self.address.unix_path is not None and not self.sharers and self._process == os.getpid():
+            Path(self.address.unix_path).unlink(missing_ok=True)
+
+
+class Doors:
+    """All that a configuration listens on, that for operators apart."""
+
+    def __init__(self, bounds: Iterable[Bound], tls: ssl.SSLContext | None) -> None:
+        self.all = tuple(bounds)
+        self.listen = [bound for bound in self.all if bound.key == "listen"]
+        self.admin = next((bound for bound in self.all if bound.key == "admin"), None)
+        self.tls = tls
+
+    def for_operators(self) -> "Doors":
+        """The one for operators alone."""
+        return Doors([self.admin] if self.admin else [], None)
+
+    def close(self) -> None:
+        for bound in self.all:
+            bound.close()
+
+    def close_but(self, kept: "Doors") -> None:
+        """Close those that are not among these."""
+        for bound in self.all:
+            if bound not in kept.all:
+                bound.close()
+
+    def shown(self) -> dict[str, list[str] | str]:
+        """Where they are, for the log."""
+        admin = str(self.admin.address) if self.admin else "off"
+        return {"listen": [str(bound.address) for bound in self.listen], "admin": admin}
+
+
+class Listener:
+    """One address that is accepted on."""
+
+    def __init__(
+        self,
+        bound: Bound,
+        factory: ProtocolFactory,
+        tls: ssl.SSLContext | None = None,
+        handshake_timeout: float = HANDSHAKE,
+    ) -> None:
+        self.address = bound.address
+        self._bound = bound
+        self._accepting = partial(Acceptor, factory=factory, tls=tls, handshake_timeout=handshake_timeout)
+        self._acceptors: list[Acceptor] = []  # closed ones too, whose last connections may be beginning
+
+    def open(self) -> None:
+        """Accept connections. Can be called again."""
+        self.pause()
+        opened = [self._accepting(sock.dup()) for sock in self._bound.sockets]
+        self._acceptors += opened
+        for acceptor in opened:
+            acceptor.open()
+
+    def pause(self) -> None:
+        """Accept nothing more for now: whoever connects waits, or gets to another process."""
+        for acceptor in self._acceptors:
+            acceptor.close()
 
     def close(self) -> None:
         """Accept nothing more. Connections that are open stay so. Can be called again."""
-        if self.address.unix_path is not None and self._acceptors[0].is_open:
-            Path(self.address.unix_path).unlink(missing_ok=True)
-        for acceptor in self._acceptors:
-            acceptor.close()
+        self.pause()
+        self._bound.close()
 
     async def drain(self, timeout: float) -> None:
         """Give connections that are just beginning `timeout` seconds to do so."""
         await asyncio.gather(*(acceptor.drain(timeout) for acceptor in self._acceptors))
 
 
-async def listen(
-    key: str,
-    address: Address,
-    factory: ProtocolFactory,
-    tls: ssl.SSLContext | None = None,
-    handshake_timeout: float = HANDSHAKE,
-) -> Listener:
-    """Accept connections at an address, which the configuration has under this key. Raises CannotListen."""
+def open_doors(config: Config, held: Iterable[Bound] = ()) -> Doors:
+    """Bind all addresses of a configuration but those that are held already. Raises CannotListen."""
+    left = list(held)
+    tls = tls_context(config.tls) if config.tls is not None else None
+    with ExitStack() as undo:
+        bounds = []
+        for key, wanted in addresses(config):
+            bound = _taken(left, key, wanted)
+            if bound is None:
+                bound = bind(key, wanted)
+                undo.callback(bound.close)
+            bounds.append(bound)
+        undo.pop_all()
+    return Doors(bounds, tls)
+
+
+def addresses(config: Config) -> Iterator[tuple[str, Address]]:
+    """All that it listens on, each after the key that it is under."""
+    yield from (("listen", address) for address in config.listen)
+    if config.admin is not None:
+        yield "admin", config.admin
+
+
+def open_doors_in_time(config: Config, held: Iterable[Bound]) -> Doors:
+    """The same, also where the workers of a supervisor that was killed are about to leave."""
+    held = tuple(held)
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return open_doors(config, held)
+        except CannotListen:
+            sleep(PAUSE)
+    return open_doors(config, held)
+
+
+def _taken(left: list[Bound], key: str, wanted: Address) -> Bound | None:
+    for bound in left:
+        if bound.key == key and wanted in (bound.wanted, bound.address):
+            left.remove(bound)
+            return bound
+    return None
+
+
+def bind(key: str, address: Address) -> Bound:
+    """Listen on an address, which the configuration has under this key; nothing is accepted yet. Raises CannotListen."""
     try:
-        sockets = await _listening(address)
+        return Bound(key, address, (_unix(address.unix_path),) if address.unix_path else tuple(_tcp(address)))
     except OSError as exc:
-        reason = exc.strerror if isinstance(exc, socket.gaierror) else os.strerror(exc.errno or 0)
+        reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else str(exc)
         raise CannotListen(f"Cannot listen on {address} (`{key}`): {reason}.") from exc
-    acceptors = [Acceptor(sock, factory, tls, handshake_timeout) for sock in sockets]
-    for acceptor in acceptors:
-        acceptor.open()
-    chosen = address if address.unix_path is not None else replace(address, port=sockets[0].getsockname()[1])
-    return Listener(chosen, acceptors)
 
 
-async def _listening(address: Address) -> list[socket.socket]:
-    """Sockets that listen there, for a name with several addresses as many. Raises OSError."""
-    if address.unix_path is not None:
-        _remove_stale(Path(address.unix_path))
-        return _all_listening([(socket.AF_UNIX, address.unix_path)])
-    found = await asyncio.get_running_loop().getaddrinfo(
-        address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    return _all_listening(dict.fromkeys((family, where) for family, _, _, _, where in found))
+def _unix(path: str) -> socket.socket:
+    _remove_stale(Path(path))
+    with ExitStack() as undo:
+        sock = undo.enter_context(socket.socket(socket.AF_UNIX))
+        sock.bind(path)
+        _listen(sock)
+        undo.pop_all()
+    return sock
 
 
-def _all_listening(places: Collection[tuple[int, Any]]) -> list[socket.socket]:
-    with ExitStack() as opened:
-        sockets = [opened.enter_context(socket.socket(family)) for family, _ in places]
-        for sock, (family, where) in zip(sockets, places, strict=True):
-            if family != socket.AF_UNIX:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:  # an IPv4 address has a socket of its own
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(where)
-            sock.listen(BACKLOG)
-        opened.pop_all()
+def _tcp(address: Address) -> list[socket.socket]:
+    found = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    refusal: OSError | None = None
+    with ExitStack() as undo:
+        for family, _, _, _, (host, port, *more) in dict.fromkeys(found):
+            chosen = sockets[0].getsockname()[1] if sockets else port  # the same for all, where none was given
+            try:
+                sockets.append(undo.enter_context(_tcp_socket(family, (host, chosen, *more))))
+            except OSError as exc:
+                if exc.errno not in NO_SUCH_FAMILY:
+                    raise
+                refusal = exc
+        if refusal is not None and not sockets:
+            raise refusal
+        undo.pop_all()
     return sockets
+
+
+def _tcp_socket(family: int, place: tuple[object, ...]) -> socket.socket:
+    with ExitStack() as undo:
+        sock = undo.enter_context(socket.socket(family))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(place)
+        _listen(sock)
+        undo.pop_all()
+    return sock
+
+
+def _listen(sock: socket.socket) -> None:
+    sock.listen(BACKLOG)
+    sock.settimeout(0)
 
 
 def tls_context(tls: ServerTls) -> ssl.SSLContext:
@@ -98,7 +225,7 @@ def tls_context(tls: ServerTls) -> ssl.SSLContext:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove the socket of a process that is gone. Raises OSError for one that is not: the event loop would take it over."""
+    """Remove the socket of a process that is gone. Raises OSError for one that is not."""
     if not path.is_socket():
         return
     with socket.socket(socket.AF_UNIX) as probe:

@@ -2,21 +2,22 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.registry import Collector
 
 from proxy.config import LogSettings
-from proxy.logwriter import LogWriter, to_standard_error
+from proxy.figures import Family, Figures
+from proxy.logwriter import DirectWriter, LogWriter
 from proxy.operation import Operation
 
 SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
-def configure_logging(settings: LogSettings) -> LogWriter:
-    """Write log lines to standard error: for people on a terminal, as JSON elsewhere."""
-    writer = LogWriter(to_standard_error)
+def configure_logging(settings: LogSettings, writer: LogWriter | DirectWriter) -> None:
+    """Hand log lines to the writer: for people on a terminal, as JSON elsewhere."""
     console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
     as_json = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
@@ -29,9 +30,8 @@ def configure_logging(settings: LogSettings) -> LogWriter:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
         logger_factory=lambda *_: writer,
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=isinstance(writer, LogWriter),  # the other one's process forks, and may reload
     )
-    return writer
 
 
 def _readable(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
@@ -95,6 +95,39 @@ class Metrics:
         """Show a figure that is read when somebody looks."""
         Gauge(name, documentation, registry=self._registry).set_function(read)
 
-    def exposition(self) -> bytes:
-        """All of it in Prometheus' text format."""
-        return generate_latest(self._registry)
+    def figures(self) -> Figures:
+        """All of it as it stands. Not since when: that is lost in a sum."""
+        return [
+            Family(
+                name=metric.name,
+                type=metric.type,
+                documentation=metric.documentation,
+                samples=[(one.name, one.labels, one.value) for one in metric.samples if not _is_since_when(one.name)],
+            )
+            for metric in self._registry.collect()
+        ]
+
+
+def exposition(figures: Figures) -> bytes:
+    """Figures in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(_Collected(figures))
+    return generate_latest(registry)
+
+
+class _Collected(Collector):
+    """Figures, as a registry wants them."""
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._figures:
+            metric = Metric(family["name"], family["documentation"], family["type"])
+            for name, labels, value in family["samples"]:
+                metric.add_sample(name, labels, value)
+            yield metric
+
+
+def _is_since_when(sample: str) -> bool:
+    return sample.endswith("_created")

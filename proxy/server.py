@@ -5,25 +5,24 @@ A stop drains: listeners close, open requests end, then the keeper waits for its
 
 import asyncio
 import secrets
-import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-import structlog
 from aiohttp import web
 
 from proxy.admin import Admin
 from proxy.clock import Clock
 from proxy.config import Config
 from proxy.errors import ShuttingDown
+from proxy.figures import Figures
 from proxy.forward import Context, Forwarder
 from proxy.forwarded import TrustedProxies
 from proxy.handler import Handler
 from proxy.keeper import Keeper
 from proxy.ledger import Ledger
-from proxy.listeners import Listener, listen, tls_context
+from proxy.listeners import Doors, Listener, open_doors
 from proxy.observe import Metrics
 from proxy.origin import Origins
 from proxy.pool import Places
@@ -32,10 +31,10 @@ from proxy.recovery import Recovery
 from proxy.routes import Routes
 from proxy.status import StatusMonitor, StatusUrls
 from proxy.store import Store, open_store
-from proxy.tally import Tally
+from proxy.tally import Cell, Tally
 from proxy.wire import Server
 
-log = structlog.get_logger()
+T = TypeVar("T")
 
 ID_BYTES: Final = 18  # random ones: 144 bits, 24 characters
 LAST_HANDSHAKES: Final = 2.0  # seconds for those of TLS that are under way when it stops
@@ -44,7 +43,17 @@ LAST_HANDSHAKES: Final = 2.0  # seconds for those of TLS that are under way when
 class Service:
     """The proxy of one configuration, over a store and origins that others open and close."""
 
-    def __init__(self, config: Config, store: Store, origins: Origins, keeper_id: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        origins: Origins,
+        keeper_id: str,
+        clock: Clock,
+        *,
+        admitted: Cell | None = None,
+    ) -> None:
+        """`admitted` counts connections together with the other processes; without, there are none."""
         trusted = TrustedProxies(config.trusted_proxies)
         self.metrics = Metrics()
         ledger = Ledger(store, clock, self.metrics.settled)
@@ -61,7 +70,9 @@ class Service:
         self.reaper = Reaper(ledger, self.recovery.take_over)
         handler = Handler(Routes(config.routes), forwarders, self._monitor, trusted, self.metrics)
         peer = partial(trusted.peer, tls=config.tls is not None)
-        self._front = Server(handler.handle, handler.refusal, peer, config.limits, clock, admitted=Tally(1).cell(0))
+        self._front = Server(
+            handler.handle, handler.refusal, peer, config.limits, clock, admitted=admitted or Tally(1).cell(0)
+        )
         self._config = config
         self.listeners: list[Listener] = []
         self.admin: Listener | None = None
@@ -71,91 +82,104 @@ class Service:
             "respond_async_operations_queued", "Operations that wait for their turn.", lambda: self._keeper.queued
         )
 
-    async def listen(self) -> None:
-        """Open the configuration's addresses, that for operators last. Raises CannotListen."""
-        config = self._config
-        tls = tls_context(config.tls) if config.tls is not None else None
-        for address in config.listen:
-            patience = config.limits.header_timeout
-            self.listeners.append(await listen("listen", address, self._front, tls, patience))
-        if config.admin is not None:
-            admin = Admin(self.metrics, self.not_ready)
-            self.admin = await listen("admin", config.admin, web.Server(admin.handle, access_log=None))
+    def listen(self, doors: Doors | None = None, figures: Callable[[], Awaitable[Figures]] | None = None) -> None:
+        """Accept on the doors, that for operators last. Raises CannotListen.
+
+        Without doors it opens those of its configuration. `figures` are what operators are shown; without, they are the
+        service's own.
+        """
+        doors = doors or open_doors(self._config)
+        patience = self._config.limits.header_timeout
+        self.listeners = [Listener(bound, self._front, doors.tls, patience) for bound in doors.listen]
+        if doors.admin is not None:
+            admin = Admin(figures or self._own_figures, self.not_ready)
+            self.admin = Listener(doors.admin, web.Server(admin.handle, access_log=None))
+        for listener in self.listeners:
+            listener.open()
+        self.answer_operators()
+
+    def leave_operators(self) -> None:
+        """Let another service answer at their address."""
+        if self.admin is not None:
+            self.admin.pause()
+
+    def answer_operators(self) -> None:
+        if self.admin is not None:
+            self.admin.open()
 
     def not_ready(self) -> str | None:
         """Why it takes no requests; None if it does."""
         return ShuttingDown.title() if self.draining else None
+
+    async def retire(self) -> None:
+        """Accept nothing more, since a successor does, and let all that is under way come to its own end.
+
+        Can be cancelled, and followed by a drain.
+        """
+        self._front.draining = True
+        self.recovery.end()
+        await self.close()
+        await self._close_listeners(LAST_HANDSHAKES)
+        await self._front.retire()
+        await self._keeper.drain(None)
 
     async def drain(self, timeout: float) -> None:
         """Accept nothing more, and give what is under way `timeout` seconds. Can be cancelled, and called again."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         self.draining = self._front.draining = True
-        for listener in self.listeners:
-            listener.close()
         self.recovery.end()
         self._monitor.drain()
-        await asyncio.gather(*(listener.drain(min(timeout, LAST_HANDSHAKES)) for listener in self.listeners))
+        await self._close_listeners(min(timeout, LAST_HANDSHAKES))
         await self._front.drain(max(deadline - loop.time(), 0))
         await self._keeper.drain(max(deadline - loop.time(), 0))
 
+    async def close(self) -> None:
+        """Leave the operators' door too."""
+        if self.admin is not None:
+            self.admin.close()
+            await self.admin.drain(0)
+
+    async def _close_listeners(self, timeout: float) -> None:
+        for listener in self.listeners:
+            listener.close()
+        await asyncio.gather(*(listener.drain(timeout) for listener in self.listeners))
+
+    async def _own_figures(self) -> Figures:
+        return self.metrics.figures()
+
 
 @asynccontextmanager
-async def serving(config: Config) -> AsyncIterator[Service]:
-    """The proxy, ready for requests. Leaving stops it at once: to stop gracefully, drain it first.
+async def opened(config: Config, places: Places, admitted: Cell | None = None) -> AsyncIterator[Service]:
+    """The proxy, which has yet to listen. Leaving stops it at once: to stop gracefully, drain it first.
 
-    Raises CannotListen, StoreUnavailable.
+    Raises StoreUnavailable.
     """
     keeper_id, url = secrets.token_urlsafe(ID_BYTES), config.store.url
     async with (
         open_store(url.kind, url.folder, config.store.max_size, keeper_id) as store,
-        Origins.opened(config.origins, config.limits.max_fields, Places.alone()) as origins,
+        Origins.opened(config.origins, config.limits.max_fields, places) as origins,
     ):
-        service = Service(config, store, origins, keeper_id, Clock())
+        service = Service(config, store, origins, keeper_id, Clock(), admitted=admitted)
         await service.recovery.take_over()
-        async with _in_background(service.reaper.run()):
+        async with in_background(service.reaper.run()):
             try:
-                await service.listen()
                 yield service
             finally:
                 await service.drain(0)
-                if service.admin is not None:
-                    service.admin.close()
-                    await service.admin.drain(0)
-
-
-async def serve(config: Config, ready: Callable[[], None] = lambda: None) -> None:
-    """Run the proxy until SIGTERM or SIGINT, then drain; a second signal stops at once. `ready` is called when it listens.
-
-    Raises CannotListen, StoreUnavailable.
-    """
-    stop = _StopSignals()
-    async with serving(config) as service:
-        admin = str(service.admin.address) if service.admin else "off"
-        ready()
-        log.info("serving", listen=[str(listener.address) for listener in service.listeners], admin=admin)
-        await stop.wait()
-        log.info("draining", seconds=config.drain_timeout)
-        async with _in_background(service.drain(config.drain_timeout)) as drained, _in_background(stop.wait()) as again:
-            await asyncio.wait({drained, again}, return_when=asyncio.FIRST_COMPLETED)
-    log.info("stopped")
-
-
-class _StopSignals:
-    """SIGTERM and SIGINT, one by one."""
-
-    def __init__(self) -> None:
-        self._came: asyncio.Queue[None] = asyncio.Queue()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._came.put_nowait, None)
-
-    async def wait(self) -> None:
-        """Wait for the next."""
-        await self._came.get()
+                await service.close()
 
 
 @asynccontextmanager
-async def _in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+async def serving(config: Config) -> AsyncIterator[Service]:
+    """The proxy in this process alone, ready for requests. Raises CannotListen, StoreUnavailable."""
+    async with opened(config, Places.alone()) as service:
+        service.listen()
+        yield service
+
+
+@asynccontextmanager
+async def in_background(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
     """Run it beside the block, and cancel it when the block ends. If it failed meanwhile, that is raised then."""
     # Not a TaskGroup: that would wrap what the block raises, and the command line wants to know it by its name.
     task = asyncio.get_running_loop().create_task(work)

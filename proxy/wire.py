@@ -15,6 +15,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -33,7 +34,7 @@ from proxy.tally import Cell
 
 MOST_FIELDS: Final = 1000  # of one message: a bound on objects; bytes have their own
 LONGEST_LINGERING: Final = 5.0  # seconds for a client that still sends after it has its answer
-FIRST_WORDS: Final = 1.0  # seconds for a client that had just connected when the drain began
+PATIENCE: Final = 2.0  # seconds for the next request of an open connection, when a stop begins
 LAST_WORDS: Final = 1.0  # seconds for a handler that was given up to answer
 AT_ONCE: Final = 0.01  # seconds; aiohttp takes 0 for: without limit
 
@@ -63,6 +64,7 @@ class Server(web.Server):
         self.clock = clock
         self.admitted = admitted  # connections; limits are for those of all processes together
         self.draining = False
+        self.patience = limits.keepalive_timeout  # while it drains: seconds for the next request of a connection
 
     def __call__(self) -> "ClientConnection":
         return ClientConnection(self)
@@ -74,22 +76,36 @@ class Server(web.Server):
         self.admitted.add()
         return True
 
+    async def retire(self) -> None:
+        """Answer what still comes on open connections as the last of each, until all have been closed."""
+        self._ask_no_more(self.limits.keepalive_timeout)
+        await self._all_closed(None)
+
     async def drain(self, timeout: float) -> None:
-        """Close idle connections, let open requests end for `timeout` seconds, then break them off."""
+        """The same for `timeout` seconds, and close connections as they become idle; then break off what is open."""
         # Not with aiohttp's own means: those stop reading at once, and an upload under way would never end.
-        self.draining = True
-        connections = [connection for connection in self.connections if isinstance(connection, ClientConnection)]
-        for connection in connections:
-            connection.close_if_idle()
-        patience = min(timeout, FIRST_WORDS)
-        await _all_closed(connections, patience)
-        for connection in connections:
-            connection.close_if_silent()
-        await _all_closed(connections, timeout - patience)
-        for connection in connections:
+        self._ask_no_more(min(PATIENCE, timeout))
+        await self._all_closed(timeout)
+        for connection in self._open():
             connection.give_up()
-        await _all_closed(connections, LAST_WORDS)
+        await self._all_closed(LAST_WORDS)
         await self.shutdown(AT_ONCE)
+
+    def _ask_no_more(self, patience: float) -> None:
+        self.draining, self.patience = True, patience
+        for connection in self._open():
+            connection.close_when_idle()
+
+    def _open(self) -> "list[ClientConnection]":
+        return [connection for connection in self.connections if isinstance(connection, ClientConnection)]
+
+    async def _all_closed(self, timeout: float | None) -> None:
+        """Wait for it, with those that were accepted a moment ago and are not made yet."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await asyncio.sleep(0)
+                while connections := self._open():
+                    await asyncio.wait([connection.closed for connection in connections])
 
     async def _handle(self, message: "_Message") -> "_Answered":
         await self._handler(message.request)
@@ -108,6 +124,7 @@ class ClientConnection(web.RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._rest_timer: asyncio.TimerHandle | None = None
         self._lingering = False
+        self._idle_since = 0.0
         self._admitted = False
         super().__init__(
             server,
@@ -162,15 +179,14 @@ class ClientConnection(web.RequestHandler):
 
     # What the server and its answers use.
 
-    def close_if_idle(self) -> None:
-        """Close it if no request is under way, and no answer, and there was one before: else one is on its way."""
-        waits = self._waiter is not None and not self._waiter.done()  # else a request has come and is about to begin
-        if self._lingering or (waits and not self._guard.in_head and not self._is_silent):
-            self.force_close()
+    def close_when_idle(self) -> None:
+        """Close it when it has waited its time for a request: a client may be sending one at this moment."""
+        self._loop.call_at(self._idle_since + self._server.patience, self._close_if_idle)
 
-    def close_if_silent(self) -> None:
-        """Close it if nothing has come yet."""
-        if self._is_silent:
+    def _close_if_idle(self) -> None:
+        """Close it if no request is under way, and no answer."""
+        waits = self._waiter is not None and not self._waiter.done()  # else a request has come and is about to begin
+        if self._lingering or (waits and not self._guard.in_head):
             self.force_close()
 
     def give_up(self) -> None:
@@ -179,7 +195,10 @@ class ClientConnection(web.RequestHandler):
             self._task_handler.cancel()
 
     def expect_next(self) -> None:
-        """Give a head that has begun behind the last request its time from now."""
+        """Wait for the next request, and give a head that has begun behind the last one its time from now."""
+        self._idle_since = self._loop.time()
+        if self.draining:
+            self.close_when_idle()
         if self._guard.in_head and self._head_timer is None:
             self._start_head_timer()
 
@@ -209,7 +228,10 @@ class ClientConnection(web.RequestHandler):
         super().connection_made(transport)
         peername = transport.get_extra_info("peername")
         self.peer = self._server.peer(peername[0] if isinstance(peername, tuple) else None)
+        self._idle_since = self._loop.time()
         self._start_head_timer()
+        if self.draining:
+            self.close_when_idle()
         self._admitted = self._server.admit()
         if not self._admitted:
             self._refuse(Busy("Too many connections are open."))
@@ -246,11 +268,6 @@ class ClientConnection(web.RequestHandler):
             raise ConnectionResetError("the response was broken off") from exc
         return _Refused(client, reply)
 
-    @property
-    def _is_silent(self) -> bool:
-        """Whether nothing has come yet."""
-        return self._head_timer is not None and not self._guard.in_head
-
     def _start_head_timer(self) -> None:
         self.keep_alive(val=True)  # stops the timer for idle connections
         self._head_timer = self._loop.call_later(self.limits.header_timeout, self._head_is_late)
@@ -282,11 +299,6 @@ class ClientConnection(web.RequestHandler):
         self._messages.append(refused(error))
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-async def _all_closed(connections: list[ClientConnection], timeout: float) -> None:
-    if connections:
-        await asyncio.wait([connection.closed for connection in connections], timeout=timeout)
 
 
 class _Message:
@@ -336,7 +348,7 @@ class _Answered:
 
     @property
     def keep_alive(self) -> bool:
-        return self._client.keep_alive and not self._client.link.draining
+        return self._client.keep_alive
 
     async def prepare(self, message: _Message) -> None:
         if message.has_been_read:

@@ -24,12 +24,15 @@ RINGS = {
     "clock": ["clock"],
     "counts": ["tally"],
     "store": ["store"],
-    "logs": ["logwriter", "observe"],
+    "logs": ["logwriter", "figures", "observe"],
     "origin side": ["spool", "response", "connection", "health", "servers", "pool", "checks", "origin", "exchange"],
     "client side": ["client", "parser", "wire", "relay"],
     "keepers": ["ledger", "pace", "custody", "keeper", "reaper"],
     "requests": ["status", "forward", "recovery", "handler"],
-    "process": ["acceptor", "listeners", "admin", "server", "demo", "cli", "__main__"],
+    "process": ["acceptor", "listeners", "admin", "server"],
+    "service": [
+        "reactor", "channel", "worker", "crew", "census", "services", "handover", "notify", "supervisor", "demo", "cli", "__main__",
+    ],
 }  # fmt: skip
 
 PURE = {*RINGS["values"], *RINGS["configuration"], *RINGS["decisions"]}
@@ -44,7 +47,7 @@ KNOWS = {
     "yaml": {"config"},
     "prometheus_client": {"observe"},
     "click": {"cli"},
-    "uvloop": {"cli"},
+    "uvloop": {"worker"},
     "aiohappyeyeballs": {"servers"},
 }
 

@@ -125,6 +125,11 @@ def count(text: str) -> int:
     return int(text)
 
 
+def workers(text: str) -> int:
+    """A number of processes; `auto` is one for each processor."""
+    return os.cpu_count() or 1 if text == "auto" else count(text)
+
+
 def token(text: str) -> str:
     """A name by RFC 9110 section 5.6.2."""
     if not _TOKEN.fullmatch(text.encode()):
@@ -139,6 +144,12 @@ def method(text: str) -> str:
 Flag = Annotated[bool, read_by(flag)]
 Count = Annotated[int, Field(gt=0), read_by(count)]
 CountOrZero = Annotated[int, Field(ge=0), read_by(count)]
+Workers = Annotated[
+    int,
+    Field(gt=0, le=1000),
+    read_by(workers),
+    WithJsonSchema({"anyOf": [{"type": "integer", "exclusiveMinimum": 0, "maximum": 1000}, {"enum": ["auto"]}]}),
+]
 Token = Annotated[str, read_by(token)]
 Method = Annotated[str, read_by(method)]
 

@@ -31,6 +31,7 @@ from proxy.config.scalars import (
     Size,
     Token,
     UrlPath,
+    Workers,
     duration,
     not_empty,
     size,
@@ -291,6 +292,8 @@ class Config(Section):
     """Where operations are kept."""
     limits: Limits = Field(default_factory=Limits)
     """What a client may take."""
+    workers: Workers = 1
+    """Processes that share the work; `auto`: one for each processor."""
     drain_timeout: DurationOrZero = duration("30s")
     """How long running operations may go on after SIGTERM."""
     log: LogSettings = Field(default_factory=LogSettings)
@@ -311,6 +314,13 @@ class Config(Section):
         if admin and (admin.port or admin.unix_path) and admin in info.data.get("listen", ()):
             raise Refused("must not be one of the addresses of `listen`")
         return admin
+
+    @field_validator("workers")
+    @classmethod
+    def _have_a_store_in_common(cls, workers: int, info: ValidationInfo) -> int:
+        if workers > 1 and "store" in info.data and info.data["store"].url.kind == "memory":
+            raise Refused("must be 1 with `memory:`: each would have operations that the others know nothing of")
+        return workers
 
     @classmethod
     def broken_references(cls, data: Mapping[str, object]) -> Iterator[Wrong]:

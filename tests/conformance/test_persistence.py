@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from tests.conformance.refusals import refusal
-from tests.conftest import Proxy
+from tests.conftest import Proxy, StartProxy
 from tests.raw_client import Field, RawClient, request
-from tests.scripted_origin import ScriptedOrigin, answer, close, read_body, send, stall, wait_for
+from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, read_body, send, stall, wait_for
 
 GET = request("GET", b"/")
 BAD = b"GET / HTTP/1.1\r\nHost: a.test\r\nHost: b.test\r\n\r\n"
@@ -184,3 +184,61 @@ async def test_for_http_1_0_content_that_broke_off_ends_in_a_reset(client: RawCl
     await client.send(b"GET / HTTP/1.0\r\n\r\n")
     response = await client.response()
     assert (response.status, response.complete) == (200, False)
+
+
+# While it stops, or another takes its place: a client may be sending its next request at that moment.
+
+
+async def test_when_it_drains_an_open_connection_is_answered_once_more(proxy: Proxy, client: RawClient) -> None:
+    await client.exchange("GET", b"/")
+    silent = await proxy.client()
+    await silent.exchange("GET", b"/")  # so that it has been accepted
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(proxy.service.drain(30))
+        await asyncio.sleep(0)
+        for one in (client, silent):
+            response = await one.exchange("GET", b"/")
+            assert (response.status, response.field(b"connection")) == (200, b"close")
+            assert await one.eof()
+
+
+async def test_when_it_drains_a_connection_of_which_nothing_has_come_yet_is_answered_too(proxy: Proxy) -> None:
+    silent = await proxy.client()
+    async with asyncio.timeout(5):
+        while not proxy.service._front.connections:  # noqa: ASYNC110  # nobody tells
+            await asyncio.sleep(0)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(proxy.service.drain(30))
+        await asyncio.sleep(0)
+        response = await silent.exchange("GET", b"/")
+        assert (response.status, response.field(b"connection")) == (200, b"close")
+
+
+async def test_a_response_that_promised_to_go_on_when_it_began_is_followed_by_one_more(
+    proxy: Proxy, client: RawClient, origin: ScriptedOrigin
+) -> None:
+    gate = asyncio.Event()
+    origin.queue([read_all(), send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha"), wait_for(gate), send(b"lf")])
+    await client.send(request("GET", b"/"))
+    begun = await client.begin()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(proxy.service.drain(30))
+        await asyncio.sleep(0)
+        gate.set()
+        assert ((await begun.finish()).body, begun.field(b"connection")) == (b"half", None)
+        response = await client.exchange("GET", b"/")
+        assert (response.status, response.field(b"connection")) == (200, b"close")
+
+
+async def test_when_it_retires_an_idle_connection_is_closed_at_its_time(start_proxy: StartProxy) -> None:
+    proxy = await start_proxy(limits={"keepalive_timeout": "100ms"})
+    client = await proxy.client()
+    await client.exchange("GET", b"/")
+    await proxy.service.retire()
+    assert await client.eof()
+
+
+async def test_a_connection_that_comes_late_is_not_waited_for_long(proxy: Proxy) -> None:
+    proxy.service._front.draining, proxy.service._front.patience = True, 0.01
+    client = await proxy.client()
+    assert await client.eof()

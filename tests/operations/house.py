@@ -250,7 +250,7 @@ async def open_house(config: Config, keeper_id: str) -> AsyncIterator[House]:
         origins = await stack.enter_async_context(Origins.opened(config.origins, config.limits.max_fields, places))
         service = Service(config, flaky, origins, keeper_id, clock)
         stack.push_async_callback(service.drain, 0)
-        await service.listen()
+        service.listen()
         yield House(service, flaky, clock, origins, stack)
 
 

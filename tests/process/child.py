@@ -12,18 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from signal import SIGHUP, SIGTERM
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import settings_for
 from tests.raw_client import RawClient, Response, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from signal import Signals
     from types import TracebackType
 
@@ -38,7 +41,9 @@ Line = dict[str, Any]
 class Child:
     """`python -m proxy serve` with these settings, serving from `async with` on."""
 
-    def __init__(self, settings: Settings, folder: Path, *, reads_log: bool = True) -> None:
+    def __init__(
+        self, settings: Settings, folder: Path, *, reads_log: bool = True, environ: Mapping[str, str] | None = None
+    ) -> None:
         """Without `reads_log`, nobody reads on after the child has begun to serve, until its end is waited for."""
         self._reads_on = asyncio.Event()
         if reads_log:
@@ -47,6 +52,7 @@ class Child:
         self.stderr = ""
         self._file = folder / "proxy.yaml"
         self._settings = settings
+        self._environ = {**os.environ, **(environ or {})}
         self._changed = Signal()
 
     @property
@@ -60,6 +66,11 @@ class Child:
     @property
     def admin_port(self) -> int:
         return int(self._event("serving")["admin"].rpartition(":")[2])
+
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of the workers, in the order in which they were started; of the dead too."""
+        return [line["pid"] for line in self.lines if line["event"] == "worker started"]
 
     def client(self) -> RawClient:
         """A new connection, not yet made."""
@@ -80,10 +91,42 @@ class Child:
     def signal(self, number: Signals) -> None:
         self._process.send_signal(number)
 
-    async def logged(self, event: str) -> Line:
-        """The first line about this event, once it is there."""
-        await self._until(lambda: self._find(event) is not None or self._reader.done(), f"log line {event!r}")
-        return self._event(event)
+    async def begins_to_drain(self, number: Signals = SIGTERM) -> None:
+        """Signal it to stop, and wait until the worker that answers operators has heard of it."""
+        self.signal(number)
+        async with asyncio.timeout(LIMIT):
+            while (await self.operator_asks(b"/readyz")).status != 503:
+                pass
+
+    async def logged(self, event: str, number: int = 1) -> Line:
+        """The first line about this event, or that of this number, once it is there."""
+        await self._until(lambda: self.count(event) >= number or self._reader.done(), f"log line {event!r}")
+        return self._event(event, number)
+
+    def count(self, event: str) -> int:
+        return len(self._all(event))
+
+    def configure(self, settings: Settings) -> None:
+        """Write the file again, for a reload to find."""
+        self._file.write_text(yaml.safe_dump(settings))
+
+    async def reload(self, settings: Settings) -> None:
+        """Write the file again, and have it read; until the old workers have been told to retire."""
+        before = self.count("reloaded")
+        self.configure(settings)
+        self.signal(SIGHUP)
+        await self.logged("reloaded", before + 1)
+
+    async def figures(self) -> dict[tuple[str, ...], float]:
+        """The metrics, by name and the values of their labels."""
+        families = text_string_to_metric_families((await self.operator_asks(b"/metrics")).body.decode())
+        return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+
+    async def stop(self) -> None:
+        """Have it stop, unless it has, and see that it does so well."""
+        with suppress(ProcessLookupError):
+            self.signal(SIGTERM)
+        assert await self.exit_code() == 0
 
     async def exit_code(self) -> int:
         """How it ended, once it has."""
@@ -93,9 +136,11 @@ class Child:
             return await self._process.wait()
 
     async def __aenter__(self) -> Self:
-        self._file.write_text(yaml.safe_dump(self._settings))
+        self.configure(self._settings)
         command = [sys.executable, "-m", "proxy", "serve", "--config", str(self._file)]
-        self._process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
+        self._process = await asyncio.create_subprocess_exec(
+            *command, cwd=ROOT, env=self._environ, stderr=asyncio.subprocess.PIPE
+        )
         self._reader = asyncio.create_task(self._read())
         try:
             await self.logged("serving")
@@ -127,17 +172,17 @@ class Child:
             if raw.startswith(b"{"):
                 self.lines.append(json.loads(raw))
             self._changed.notify()
-            if self._find("serving"):
+            if self._all("serving"):
                 await self._reads_on.wait()
         self._changed.notify()
 
-    def _find(self, event: str) -> Line | None:
-        return next((line for line in self.lines if line["event"] == event), None)
+    def _all(self, event: str) -> list[Line]:
+        return [line for line in self.lines if line["event"] == event]
 
-    def _event(self, event: str) -> Line:
-        line = self._find(event)
-        assert line is not None, f"no {event!r}: {self.stderr}"
-        return line
+    def _event(self, event: str, number: int = 1) -> Line:
+        lines = self._all(event)
+        assert len(lines) >= number, f"no {event!r}: {self.stderr}"
+        return lines[number - 1]
 
     async def _until(self, condition: Callable[[], bool], what: str) -> None:
         await self._changed.until(condition, LIMIT, what, lambda: self.stderr)

@@ -99,9 +99,10 @@ def test_a_port_that_is_taken_is_3(write: Write, taken_port: int) -> None:
     assert f"Cannot listen on 127.0.0.1:{taken_port}" in err
 
 
-def test_a_store_that_cannot_be_used_is_3(write: Write, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_store_that_cannot_be_used_is_3(write: Write, tmp_path: Path, workers: int) -> None:
     (tmp_path / "file").write_text("in the way")
-    code, out, err = run("serve", "--config", write(store={"url": f"sqlite://{tmp_path}/file"}))
+    code, out, err = run("serve", "--config", write(store={"url": f"sqlite://{tmp_path}/file"}, workers=workers))
     assert (code, out) == (3, "")
     assert str(tmp_path / "file") in err, "an operator must know which folder"
     assert (tmp_path / "file").read_text() == "in the way"

@@ -1,4 +1,4 @@
-"""More clients than there are file descriptors: they wait, none is refused or reset, and the process sleeps meanwhile."""
+"""More clients than there are file descriptors: they wait, none is refused or reset, and the worker sleeps meanwhile."""
 
 import asyncio
 import os
@@ -38,12 +38,12 @@ async def child(origin: ScriptedOrigin, tmp_path: Path) -> AsyncIterator[Child]:
 
 
 def in_use(child: Child) -> int:
-    return len(list(Path(f"/proc/{child.pid}/fd").iterdir()))
+    return len(list(Path(f"/proc/{child.workers[0]}/fd").iterdir()))
 
 
 def cpu(child: Child) -> float:
     """Seconds of processor time that it has used, in user and system mode."""
-    fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{child.workers[0]}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -20,7 +20,7 @@ def gated(gate: asyncio.Event) -> Script:
 
 
 async def test_sigterm_drains(origin: ScriptedOrigin, tmp_path: Path) -> None:
-    soon, settings = asyncio.Event(), stored_settings(origin.url, tmp_path) | {"drain_timeout": "1s"}
+    soon, settings = asyncio.Event(), stored_settings(origin.url, tmp_path) | {"drain_timeout": "4s"}
     origin.route(lambda request: [stall()] if request.target == b"/never" else gated(soon))
     async with Child(settings, tmp_path) as child:
         done = path_of(await child.ask("POST", b"/later", LATER, body=b""))
@@ -30,19 +30,17 @@ async def test_sigterm_drains(origin: ScriptedOrigin, tmp_path: Path) -> None:
             await synchronous.send(request("GET", b"/now"))
             await polling.send(request("GET", late, [(b"Prefer", b"wait=60")]))
             await origin.request_received(3)
-            child.signal(SIGTERM)
-            await child.logged("draining")
-            assert await idle.eof(), "an idle connection is closed"
+            await child.begins_to_drain()
             poll = await polling.response()
             assert (poll.status, poll.field(b"connection")) == (202, b"close"), "a long poll tells what is known"
             with pytest.raises(ConnectionRefusedError):
                 await child.ask("GET", b"/")
-            assert (await child.operator_asks(b"/readyz")).status == 503
             assert (await child.operator_asks(b"/livez")).status == 200
             soon.set()
             response = await synchronous.response()
             assert (response.status, response.body, response.field(b"connection")) == (200, BODY, b"close")
             assert await synchronous.eof()
+            assert await idle.eof(), "an idle connection is closed, a moment later"
         assert await child.exit_code() == 0
         assert child.lines[-1]["event"] == "stopped"
     async with Child(settings, tmp_path) as child:
@@ -64,8 +62,7 @@ async def test_an_upload_that_is_under_way_is_received_to_its_end(origin: Script
         body = Pattern(1_000_000)
         await client.send(request("POST", b"/", [(b"Content-Length", b"1000000")]))
         await origin.request_received()
-        child.signal(SIGTERM)
-        await child.logged("draining")
+        await child.begins_to_drain()
         for piece in body:
             await client.send(piece)
         response = await client.response()
@@ -80,8 +77,7 @@ async def test_a_download_that_is_under_way_is_sent_to_its_end(origin: ScriptedO
     async with Child(stored_settings(origin.url, tmp_path), tmp_path) as child, child.client() as client:
         await client.send(request("GET", b"/"))
         response = await client.begin()
-        child.signal(SIGTERM)
-        await child.logged("draining")
+        await child.begins_to_drain()
         assert (await response.finish(keep=False)).sha256 == body.sha256
         assert await client.eof()
         assert await child.exit_code() == 0
@@ -93,8 +89,7 @@ async def test_a_head_that_is_under_way_is_answered(origin: ScriptedOrigin, tmp_
         head = request("GET", b"/")
         await client.send(head[:10])
         await child.ask("GET", b"/")  # so that those bytes have arrived
-        child.signal(SIGTERM)
-        await child.logged("draining")
+        await child.begins_to_drain()
         await client.send(head[10:])
         response = await client.response()
         assert (response.status, response.field(b"connection")) == (200, b"close")
@@ -105,11 +100,11 @@ async def test_a_client_that_has_just_connected_is_answered(origin: ScriptedOrig
     async with Child(stored_settings(origin.url, tmp_path), tmp_path) as child, child.client() as client:
         async with child.client() as silent, child.client() as idle:
             await idle.exchange("GET", b"/")  # so that those before it have been accepted
-            child.signal(SIGTERM)
-            assert await idle.eof()
+            await child.begins_to_drain()
             response = await client.exchange("GET", b"/")
             assert (response.status, response.field(b"connection")) == (200, b"close")
             assert await silent.eof(), "a moment later"
+            assert await idle.eof()
         assert await child.exit_code() == 0
 
 
@@ -175,8 +170,7 @@ async def test_a_new_process_may_start_while_the_old_one_drains(origin: Scripted
     origin.script(*gated(gate))
     async with Child(settings, tmp_path) as old:
         path = path_of(await old.ask("POST", b"/", LATER, body=b""))
-        old.signal(SIGTERM)
-        await old.logged("draining")
+        await old.begins_to_drain()
         async with Child(settings, tmp_path) as new:
             assert (await new.ask("GET", path)).status == 202, "the old one still runs it"
             async with RawClient(port=new.port) as client:

@@ -2,27 +2,19 @@
 
 import runpy
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import structlog
 import yaml
 from click.testing import CliRunner, Result
 
-from proxy import server
+from proxy import supervisor
 from proxy.cli import main
 from proxy.config import Config
-from proxy.errors import StoreUnavailable
 from proxy.listeners import CannotListen
+from proxy.supervisor import CannotStart
 from tests.conftest import settings_for
-
-
-@pytest.fixture
-def logging() -> Iterator[None]:
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
 
 
 @pytest.fixture
@@ -41,13 +33,13 @@ def test_help_names_every_command() -> None:
     assert all(f"\n  {command} " in output for command in ("check", "demo", "serve"))
 
 
-def test_serve_hands_the_configuration_on(file: Path, logging: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_hands_the_configuration_on(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Config] = []
 
-    async def serve(config: Config, _: Callable[[], None]) -> None:
-        served.append(config)
+    def supervise(load: Callable[[], Config], _: Callable[[], None]) -> None:
+        served.append(load())
 
-    monkeypatch.setattr(server, "serve", serve)
+    monkeypatch.setattr(supervisor, "supervise", supervise)
     assert run("serve", "--config", file).exit_code == 0
     assert [route.name for route in served[0].routes] == ["everything"]
 
@@ -56,25 +48,25 @@ def test_serve_hands_the_configuration_on(file: Path, logging: None, monkeypatch
     ("error", "message"),
     [
         pytest.param(CannotListen("Cannot listen on :80: denied."), "Cannot listen on :80: denied.\n", id="address"),
-        pytest.param(StoreUnavailable("The folder is locked."), "The folder is locked.\n", id="store"),
+        pytest.param(CannotStart("The folder is locked."), "The folder is locked.\n", id="store"),
     ],
 )
 def test_what_keeps_it_from_starting_is_3(
-    file: Path, logging: None, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+    file: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
 ) -> None:
-    async def serve(*_: object) -> None:
+    def supervise(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(server, "serve", serve)
+    monkeypatch.setattr(supervisor, "supervise", supervise)
     result = run("serve", "--config", file)
     assert (result.exit_code, result.stderr) == (3, message)
 
 
-def test_a_defect_of_our_own_is_not_dressed_up(file: Path, logging: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def serve(*_: object) -> None:
+def test_a_defect_of_our_own_is_not_dressed_up(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def supervise(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(server, "serve", serve)
+    monkeypatch.setattr(supervisor, "supervise", supervise)
     assert isinstance(run("serve", "--config", file).exception, ZeroDivisionError)
 
 
@@ -86,14 +78,14 @@ def test_check_reads_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch
     assert run("check", file).exit_code == 0
 
 
-def test_the_demo_serves_its_own_configuration(logging: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_serves_its_own_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Config] = []
 
-    async def serve(config: Config, ready: Callable[[], None]) -> None:
-        served.append(config)
+    def supervise(load: Callable[[], Config], ready: Callable[[], None]) -> None:
+        served.append(load())
         ready()
 
-    monkeypatch.setattr(server, "serve", serve)
+    monkeypatch.setattr(supervisor, "supervise", supervise)
     result = run("demo", "--port", "18080")
     assert result.exit_code == 0
     assert "http://127.0.0.1:18080/reports/ledger.csv" in result.output
@@ -103,11 +95,11 @@ def test_the_demo_serves_its_own_configuration(logging: None, monkeypatch: pytes
     assert not folder.exists(), "it is temporary"
 
 
-def test_the_demo_says_when_its_port_is_taken(logging: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def serve(*_: object) -> None:
+def test_the_demo_says_when_its_port_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def supervise(*_: object) -> None:
         raise CannotListen("Cannot listen on 127.0.0.1:8080: Address already in use.")
 
-    monkeypatch.setattr(server, "serve", serve)
+    monkeypatch.setattr(supervisor, "supervise", supervise)
     result = run("demo")
     assert (result.exit_code, "curl" in result.output) == (3, False), "there is nothing to try"
 

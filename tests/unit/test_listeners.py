@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from proxy.config import Address, ServerTls
-from proxy.listeners import CannotListen, Listener, listen, tls_context
+from proxy.listeners import CannotListen, Listener, bind, tls_context
 from tests.conftest import StartProxy
 from tests.raw_client import Pattern, RawClient, request
 from tests.scripted_origin import ScriptedOrigin, answer, close, send
@@ -27,7 +27,8 @@ class Greeter(asyncio.Protocol):
 
 @asynccontextmanager
 async def greeting(address: Address) -> AsyncIterator[Listener]:
-    listener = await listen("listen", address, Greeter)
+    listener = Listener(bind("listen", address), Greeter)
+    listener.open()
     try:
         yield listener
     finally:
@@ -64,12 +65,12 @@ async def test_a_closed_listener_accepts_nothing_more() -> None:
 async def test_a_port_that_is_taken_is_named() -> None:
     async with greeting(Address("127.0.0.1", 0)) as listener:
         with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{listener.address.port} .*in use"):
-            await listen("listen", listener.address, Greeter)
+            bind("listen", listener.address)
 
 
 async def test_an_address_that_is_not_ours_is_named() -> None:
     with pytest.raises(CannotListen, match=r"192\.0\.2\.1:\d+ "):
-        await listen("listen", Address("192.0.2.1", 12345), Greeter)
+        bind("listen", Address("192.0.2.1", 12345))
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
@@ -99,7 +100,7 @@ async def test_a_unix_socket_that_somebody_listens_on_stays_theirs(tmp_path: Pat
     address = Address(unix_path=str(tmp_path / "s"))
     async with greeting(address):
         with pytest.raises(CannotListen, match="in use"):
-            await listen("listen", address, Greeter)
+            bind("listen", address)
         assert await greeted(RawClient(unix_path=tmp_path / "s"))
 
 
@@ -107,13 +108,13 @@ async def test_a_file_in_the_way_of_a_unix_socket_is_left_alone(tmp_path: Path) 
     path = tmp_path / "s"
     path.write_text("mine")
     with pytest.raises(CannotListen):
-        await listen("listen", Address(unix_path=str(path)), Greeter)
+        bind("listen", Address(unix_path=str(path)))
     assert path.read_text() == "mine"
 
 
 async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(CannotListen, match="No such file"):
-        await listen("listen", Address(unix_path=str(tmp_path / "none" / "s")), Greeter)
+        bind("listen", Address(unix_path=str(tmp_path / "none" / "s")))
 
 
 @pytest.mark.parametrize("wrong", ["cert", "key", "swapped"])
@@ -155,7 +156,7 @@ async def test_a_socket_on_which_so_many_wait_that_there_is_no_room_is_not_stale
         busy.listen(0)
         waiting.connect(path)
         with pytest.raises(CannotListen, match="in use"):
-            await listen("listen", Address(unix_path=path), Greeter)
+            bind("listen", Address(unix_path=path))
 
 
 async def test_over_a_unix_socket_the_client_has_no_address_and_status_urls_have_its_host(

@@ -3,11 +3,13 @@
 import json
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from proxy import logwriter
-from proxy.logwriter import LogWriter, to_standard_error
+from proxy.logwriter import STANDARD_ERROR, WHOLE, DirectWriter, LogWriter, to_standard_error
 
 
 class Sink:
@@ -70,3 +72,37 @@ def test_lines_go_to_standard_error_however_little_it_takes_at_once(
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
     to_standard_error(b"0123456789")
     assert capfd.readouterr().err == "0123456789"
+
+
+@contextmanager
+def piped() -> Iterator[int]:
+    """Standard error, for a while, is a pipe; this is its other end. No fixture: pytest would turn it back for the test."""
+    before, (reading, writing) = os.dup(STANDARD_ERROR), os.pipe()
+    os.dup2(writing, STANDARD_ERROR)
+    os.close(writing)
+    try:
+        yield reading
+    finally:
+        os.dup2(before, STANDARD_ERROR)
+        os.close(before)
+        os.close(reading)
+
+
+def test_without_a_thread_lines_are_written_as_long_as_they_are_taken() -> None:
+    with piped() as pipe:
+        writer, lines = DirectWriter(), 0
+        while writer.dropped < 3:  # the pipe is full by then
+            writer.put("x" * 1000)
+            lines += 1
+        taken = b""
+        while taken.count(b"\n") < lines - 3:
+            taken += os.read(pipe, 65_536)
+        writer.put("kept")
+        gap, line = os.read(pipe, 65_536).splitlines()
+    assert (json.loads(gap), line, writer.dropped) == ({"event": "log lines dropped", "lines": 3}, b"kept", 0)
+
+
+def test_without_a_thread_a_line_that_may_be_taken_in_part_is_not_written() -> None:
+    writer = DirectWriter()
+    writer.put("x" * WHOLE)
+    assert writer.dropped == 1

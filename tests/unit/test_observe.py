@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from proxy import forward, handler
 from proxy.client import ClientRequest
 from proxy.config import LogSettings
+from proxy.logwriter import LogWriter, to_standard_error
 from proxy.message import Fields, ResponseHead
-from proxy.observe import Metrics, configure_logging
+from proxy.observe import Metrics, configure_logging, exposition
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.raw_client import RawClient, request
 from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, stall, wait_for
@@ -30,8 +31,14 @@ def logging() -> Iterator[None]:
     structlog.configure(**before)
 
 
+def configured(settings: LogSettings) -> LogWriter:
+    writer = LogWriter(to_standard_error)
+    configure_logging(settings, writer)
+    return writer
+
+
 def test_json_lines_begin_with_when_and_what(logging: None, capfd: pytest.CaptureFixture[str]) -> None:
-    writer = configure_logging(LogSettings(level="info", format="json"))
+    writer = configured(LogSettings(level="info", format="json"))
     structlog.get_logger().info("something happened", fact=1)
     writer.close()
     out, err = capfd.readouterr()
@@ -43,7 +50,7 @@ def test_json_lines_begin_with_when_and_what(logging: None, capfd: pytest.Captur
 
 
 def test_a_traceback_is_part_of_its_line(logging: None, capfd: pytest.CaptureFixture[str]) -> None:
-    writer = configure_logging(LogSettings(format="json"))
+    writer = configured(LogSettings(format="json"))
     try:
         int("cause")
     except ValueError:
@@ -54,7 +61,7 @@ def test_a_traceback_is_part_of_its_line(logging: None, capfd: pytest.CaptureFix
 
 
 def test_lines_below_the_level_are_not_written(logging: None, capfd: pytest.CaptureFixture[str]) -> None:
-    writer = configure_logging(LogSettings(level="warning", format="json"))
+    writer = configured(LogSettings(level="warning", format="json"))
     structlog.get_logger().info("not this")
     structlog.get_logger().warning("this")
     writer.close()
@@ -62,14 +69,14 @@ def test_lines_below_the_level_are_not_written(logging: None, capfd: pytest.Capt
 
 
 def test_without_a_terminal_auto_is_json(logging: None, capfd: pytest.CaptureFixture[str]) -> None:
-    writer = configure_logging(LogSettings(format="auto"))
+    writer = configured(LogSettings(format="auto"))
     structlog.get_logger().info("something happened")
     writer.close()
     assert json.loads(capfd.readouterr().err)["event"] == "something happened"
 
 
 def test_the_console_format_is_for_people(logging: None, capfd: pytest.CaptureFixture[str]) -> None:
-    writer = configure_logging(LogSettings(format="console"))
+    writer = configured(LogSettings(format="console"))
     structlog.get_logger().info("something happened", fact=1)
     writer.close()
     err = capfd.readouterr().err
@@ -86,16 +93,16 @@ def values(exposition: bytes) -> dict[tuple[str, ...], float]:
 def test_metrics_of_two_services_are_apart() -> None:
     first, second = Metrics(), Metrics()
     first.request("reports", 200, 0.01)
-    assert values(first.exposition())["respond_async_requests_total", "reports", "200"] == 1
-    assert ("respond_async_requests_total", "reports", "200") not in values(second.exposition())
+    assert values(exposition(first.figures()))["respond_async_requests_total", "reports", "200"] == 1
+    assert ("respond_async_requests_total", "reports", "200") not in values(exposition(second.figures()))
 
 
 def test_a_gauge_is_read_when_somebody_looks() -> None:
     metrics, figures = Metrics(), [1.0]
     metrics.gauge("respond_async_things", "Things.", lambda: figures[0])
-    assert values(metrics.exposition())["respond_async_things",] == 1
+    assert values(exposition(metrics.figures()))["respond_async_things",] == 1
     figures[0] = math.inf
-    assert values(metrics.exposition())["respond_async_things",] == math.inf
+    assert values(exposition(metrics.figures()))["respond_async_things",] == math.inf
 
 
 @pytest.fixture

@@ -1,0 +1,131 @@
+"""Messages between two processes, as the supervisor and a worker: JSON objects, a line each, both ways over a socket.
+
+`Lines` does no I/O. `Channel` is the supervisor's end, which never waits; `Link` is a worker's end, on its event loop.
+"""
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from selectors import EVENT_READ, EVENT_WRITE
+from typing import Any, Final, cast
+
+from proxy.reactor import Reactor
+
+PIECE: Final = 65_536  # bytes read at once
+
+Message = dict[str, Any]
+
+
+def encoded(message: Message) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+class Lines:
+    """Bytes as they come, and the messages in them."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """The messages that are complete now."""
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        return map(json.loads, whole)
+
+
+class Channel:
+    """The supervisor's end. What the other side does not take at once is kept, and sent as it does."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        reactor: Reactor,
+        hear: Callable[[Message], None],
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`lost` is called when the other end is gone."""
+        sock.settimeout(0)
+        self._sock = sock
+        self._reactor = reactor
+        self._hear = hear
+        self._lost = lost
+        self._lines = Lines()
+        self._unsent = bytearray()
+        reactor.watch(sock, self._ready)
+
+    def send(self, message: Message) -> None:
+        self._unsent += encoded(message)
+        self._flush()
+
+    def hand(self, message: Message, sockets: Sequence[socket.socket]) -> None:
+        """Send a message with sockets. It is lost where the other side does not take it at once."""
+        with suppress(OSError):
+            socket.send_fds(self._sock, [encoded(message)], [sock.fileno() for sock in sockets])
+
+    def finish(self) -> None:
+        """Hear what a worker that is gone has still said, and close."""
+        while self._receive():
+            pass
+        self.close()
+
+    def close(self) -> None:
+        """Can be called again."""
+        if self._sock.fileno() >= 0:
+            self._reactor.forget(self._sock)
+            self._sock.close()
+
+    def abandon(self) -> None:
+        """Close it in a forked child: the parent's loop is to go on as it was."""
+        self._sock.close()
+
+    def _ready(self, events: int) -> None:
+        if events & EVENT_WRITE:
+            self._flush()
+        if events & EVENT_READ and not self._receive():
+            self._reactor.forget(self._sock)
+            self._lost()
+
+    def _receive(self) -> bool:
+        """Whether there was something."""
+        try:
+            data = self._sock.recv(PIECE)
+        except OSError:  # nothing at the moment, or it was reset
+            return False
+        for message in self._lines.feed(data):
+            self._hear(message)
+        return bool(data)
+
+    def _flush(self) -> None:
+        try:
+            del self._unsent[: self._sock.send(self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:  # it is gone
+            self._unsent.clear()
+            return
+        self._reactor.watch(self._sock, self._ready, EVENT_READ | (EVENT_WRITE if self._unsent else 0))
+
+
+class Link(asyncio.Protocol):
+    """A worker's end. When the supervisor is gone the process ends at once, as if it had been killed with it."""
+
+    def __init__(self, hear: Callable[[Message], None]) -> None:
+        self._hear = hear
+        self._lines = Lines()
+        self._transport: asyncio.WriteTransport | None = None
+
+    def send(self, message: Message) -> None:
+        if self._transport is not None:
+            self._transport.write(encoded(message))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        for message in self._lines.feed(data):
+            self._hear(message)
+
+    def connection_lost(self, _: BaseException | None) -> None:
+        os._exit(1)

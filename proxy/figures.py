@@ -1,0 +1,50 @@
+"""Figures of a process as plain data, so that those of several can be sent, kept and summed."""
+
+from collections.abc import Iterable
+from typing import Final, TypedDict
+
+Sample = tuple[str, dict[str, str], float]  # name, labels, value; a list where it comes from JSON
+
+PASSING: Final = "gauge"  # the kind that ends with its process
+
+
+class Family(TypedDict):
+    """One metric with all its samples."""
+
+    name: str
+    type: str
+    documentation: str
+    samples: list[Sample]
+
+
+Figures = list[Family]
+
+
+def summed(parts: Iterable[Figures]) -> Figures:
+    """Sample by sample, the sum of them all."""
+    families: dict[str, Family] = {}
+    values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
+    for family in (family for figures in parts for family in figures):
+        name = family["name"]
+        families.setdefault(name, family)
+        sums = values.setdefault(name, {})
+        for sample, labels, value in family["samples"]:
+            key = sample, tuple(labels.items())
+            sums[key] = sums.get(key, 0) + value
+    return [_with(family, values[name]) for name, family in families.items()]
+
+
+def lasting(figures: Figures) -> Figures:
+    """Those that stay true when the process is gone: what was counted, not how things stood."""
+    return [family for family in figures if family["type"] != PASSING]
+
+
+def single(name: str, type: str, documentation: str, value: float) -> Family:
+    """A metric with one sample and no labels."""
+    sample = f"{name}_total" if type == "counter" else name
+    return Family(name=name, type=type, documentation=documentation, samples=[(sample, {}, value)])
+
+
+def _with(family: Family, sums: dict[tuple[str, tuple[tuple[str, str], ...]], float]) -> Family:
+    samples: list[Sample] = [(sample, dict(labels), value) for (sample, labels), value in sums.items()]
+    return Family(name=family["name"], type=family["type"], documentation=family["documentation"], samples=samples)

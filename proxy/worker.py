@@ -1,0 +1,134 @@
+"""A worker: a process that the supervisor has forked, and that serves until it is told to end.
+
+What it is told: `retire`, `drain` or `stop`, and later perhaps a stricter one of these; `no admin`: let others answer
+operators, and `admin`: do it again; `orphans`: a process has died; `ping`; `count`: send your figures. What it says:
+`ready` or `failed`, `pong`, `counted`, and `figures`, which asks for those of the whole service. What goes both ways as
+`places` is told there.
+"""
+
+import asyncio
+import os
+import socket
+import ssl
+import traceback
+from collections.abc import Callable
+from itertools import count
+from typing import Final, NamedTuple, NoReturn
+
+import uvloop
+
+from proxy.channel import Link, Message, encoded
+from proxy.config import Config
+from proxy.errors import StoreUnavailable
+from proxy.figures import Figures
+from proxy.listeners import Doors
+from proxy.logwriter import LogWriter, to_standard_error
+from proxy.observe import configure_logging
+from proxy.pool import Places
+from proxy.server import Service, in_background, opened
+from proxy.tally import Cell
+
+Hear = Callable[[Message], None]
+
+LAST_WORDS: Final = 1.0  # seconds for the supervisor to take what a worker says at its end
+FAILED: Final = 1
+ORDERS: Final = ("retire", "drain", "stop")  # obeyed one after the other
+
+
+class Equipment(NamedTuple):
+    """What a worker gets from its supervisor."""
+
+    config: Config
+    doors: Doors
+    sock: socket.socket  # its end of the pair that leads to the supervisor
+    admitted: Cell  # its part of the count of clients' connections
+
+
+def run(given: Equipment) -> NoReturn:
+    """The whole life of the process, from just after the fork."""
+    code = FAILED
+    writer = LogWriter(to_standard_error)
+    try:
+        configure_logging(given.config.log, writer)
+        last_words = uvloop.run(_work(given))
+        given.sock.settimeout(LAST_WORDS)
+        given.sock.sendall(encoded(last_words))
+        code = FAILED if last_words["kind"] == "failed" else 0
+    except BaseException:  # noqa: BLE001  # nothing may get to the code of the supervisor, whose stack this is
+        traceback.print_exc()
+    finally:
+        writer.close()
+        os._exit(code)
+
+
+async def _work(given: Equipment) -> Message:
+    """Serve; the message to end with."""
+    seat = _Seat()
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: seat.link, given.sock.dup())
+    try:
+        async with opened(given.config, seat.places, given.admitted) as service:
+            seat.take(service)
+            service.listen(given.doors, seat.figures)
+            seat.link.send({"kind": "ready"})
+            await _serve(service, seat.orders)
+    except StoreUnavailable as exc:
+        return {"kind": "failed", "why": exc.detail}
+    except ssl.SSLError as exc:
+        return {"kind": "failed", "why": f"Cannot use what `tls` of an origin names: {exc}."}
+    return {"kind": "counted", "figures": service.metrics.figures()}
+
+
+async def _serve(service: Service, orders: "asyncio.Queue[Message]") -> None:
+    """Serve until told to end, and then until that is done, or told to end sooner."""
+    order = await orders.get()
+    while order["kind"] != "stop":
+        work = service.retire() if order["kind"] == "retire" else service.drain(order["seconds"])
+        async with in_background(work) as ending, in_background(orders.get()) as sooner:
+            await asyncio.wait({ending, sooner}, return_when=asyncio.FIRST_COMPLETED)
+            if not sooner.done():
+                return
+            order = sooner.result()
+
+
+class _Seat:
+    """A worker's place at the service: what it hears, and what it may ask."""
+
+    def __init__(self) -> None:
+        self.link = Link(self._hear)
+        self.orders: asyncio.Queue[Message] = asyncio.Queue()
+        self._hears: dict[str, Hear] = {
+            **dict.fromkeys(ORDERS, self.orders.put_nowait),
+            "ping": lambda _: self.link.send({"kind": "pong"}),
+            "figures": self._answer,
+        }
+        self.places = Places(lambda message: self.link.send({"kind": "places", **message}))
+        self._hears["places"] = self.places.receive
+        self._numbers = count()
+        self._asked: dict[int, asyncio.Future[Figures]] = {}
+
+    def take(self, service: Service) -> None:
+        """Hear from now on what concerns the service."""
+        self._hears["admin"] = lambda _: service.answer_operators()
+        self._hears["no admin"] = lambda _: service.leave_operators()
+        self._hears["orphans"] = lambda _: service.reaper.look_now()
+        self._hears["count"] = lambda message: self.link.send(
+            {"kind": "counted", "id": message["id"], "figures": service.metrics.figures()}
+        )
+
+    async def figures(self) -> Figures:
+        """Those of the whole service."""
+        number = next(self._numbers)
+        self._asked[number] = asyncio.get_running_loop().create_future()
+        self.link.send({"kind": "figures", "id": number})
+        try:
+            return await self._asked[number]
+        finally:
+            del self._asked[number]
+
+    def _hear(self, message: Message) -> None:
+        if hear := self._hears.get(message["kind"]):
+            hear(message)
+
+    def _answer(self, message: Message) -> None:
+        if asked := self._asked.get(message["id"]):  # the operator may have left meanwhile
+            asked.set_result(message["figures"])

@@ -1,0 +1,148 @@
+"""Rolling replacement: a second service on the same addresses and the same store takes over, and nobody notices."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+
+import pytest
+
+from tests.conftest import Settings
+from tests.process.child import Child, path_of, stored_settings
+from tests.process.load import Load
+from tests.raw_client import Field, RawClient
+from tests.scripted_origin import ScriptedOrigin, answer, read_all, wait_for
+
+LATER: Field = (b"Prefer", b"respond-async, wait=0")
+
+
+@pytest.fixture
+def settings(origin: ScriptedOrigin, tmp_path: Path) -> Settings:
+    return stored_settings(origin.url, tmp_path) | {"listen": ["127.0.0.1:0", f"unix:{tmp_path}/s"]}
+
+
+@pytest.fixture
+async def old(settings: Settings, tmp_path: Path) -> AsyncIterator[Child]:
+    async with Child(settings, tmp_path) as child:
+        yield child
+        await child.stop()
+
+
+def successor(old: Child, settings: Settings, folder: Path) -> Child:
+    """Another service on the same addresses, whose ports are known now."""
+    (folder / "new").mkdir(exist_ok=True)
+    listen = [f"127.0.0.1:{old.port}", f"unix:{folder}/s"]
+    return Child(settings | {"listen": listen, "admin": f"127.0.0.1:{old.admin_port}"}, folder / "new")
+
+
+@pytest.mark.parametrize("way", ["tcp", "unix"])
+async def test_under_load_nobody_is_refused_or_cut_off(
+    old: Child, settings: Settings, tmp_path: Path, way: str
+) -> None:
+    port = old.port
+    async with Load(lambda: RawClient(port=port) if way == "tcp" else RawClient(unix_path=tmp_path / "s")) as load:
+        await load.answered(50)
+        async with successor(old, settings, tmp_path) as new:
+            await load.answered(50)
+            await old.stop()
+            await load.answered(50)
+            async with successor(new, settings, tmp_path) as newest:
+                await new.stop()
+                await load.answered(50)
+                await load.end()
+                await newest.stop()
+    assert not (tmp_path / "s").exists(), "the last one removes it"
+
+
+async def test_what_the_old_one_runs_goes_on_and_the_new_one_tells_of_it(
+    old: Child, settings: Settings, tmp_path: Path, origin: ScriptedOrigin
+) -> None:
+    gate = asyncio.Event()
+    origin.script(read_all(), wait_for(gate), answer(200, body=b"done"))
+    path = path_of(await old.ask("POST", b"/", LATER, body=b""))
+    async with successor(old, settings, tmp_path) as new:
+        old.signal(SIGTERM)
+        await old.logged("draining")
+        assert (await new.ask("GET", path)).status == 202
+        gate.set()
+        result = await new.ask("GET", path, (b"Prefer", b"wait=10"))
+        while result.status == 202:  # the old one took that poll, a moment before it began to drain
+            result = await new.ask("GET", path, (b"Prefer", b"wait=10"))
+        assert (result.status, result.body) == (200, b"done")
+        assert await old.exit_code() == 0
+
+
+async def test_operators_get_to_the_new_one_and_to_the_old_one_again_if_that_goes(
+    old: Child, settings: Settings, tmp_path: Path
+) -> None:
+    assert (await old.ask("GET", b"/")).status == 200
+    await until_sum(old, {1})
+    async with successor(old, settings, tmp_path) as new:
+        await old.logged("handed over")
+        await until_sum(new, {0})
+        os.kill(old.workers[0], SIGKILL)
+        await old.logged("worker started", 2)
+        await until_sum(new, {0})
+        await new.stop()
+    await old.logged("successor gone")
+    await until_sum(old, {1})
+    assert (tmp_path / "s").exists(), "the old one still listens there"
+    async with RawClient(unix_path=tmp_path / "s") as client:
+        assert (await client.exchange("GET", b"/")).status == 200
+
+
+async def until_sum(child: Child, expected: set[float]) -> None:
+    """Wait until the service that answers operators there is the one with these figures: ten times in a row."""
+    in_a_row = 0
+    async with asyncio.timeout(10):
+        while in_a_row < 10:
+            figures = await child.figures()
+            seen = figures.get(("respond_async_requests_total", "everything", "200"), 0)
+            in_a_row = in_a_row + 1 if seen in expected else 0
+
+
+async def test_a_successor_that_cannot_start_has_changed_nothing(
+    old: Child, settings: Settings, tmp_path: Path
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        listen = [f"127.0.0.1:{old.port}", f"unix:{tmp_path}/s", f"127.0.0.1:{taken.getsockname()[1]}"]
+        bad = Child(settings | {"listen": listen, "admin": f"127.0.0.1:{old.admin_port}"}, tmp_path)
+        with pytest.raises(AssertionError, match="no 'serving'"):
+            await bad.__aenter__()
+    assert "Cannot listen" in bad.stderr
+    await old.logged("handing over")
+    assert (await old.operator_asks(b"/readyz")).status == 200
+    async with RawClient(unix_path=tmp_path / "s") as client:
+        assert (await client.exchange("GET", b"/")).status == 200
+
+
+async def test_after_a_kill_of_the_old_one_the_new_one_has_it_all(settings: Settings, tmp_path: Path) -> None:
+    async with Child(settings, tmp_path) as old, successor(old, settings, tmp_path) as new:
+        old.signal(SIGKILL)
+        assert await old.exit_code() == -SIGKILL
+        assert (await new.ask("GET", b"/")).status == 200
+        await new.stop()
+    assert not (tmp_path / "s").exists()
+    async with Child(settings, tmp_path):
+        assert len(list((tmp_path / "store" / "services").iterdir())) == 1, "what a killed one left is removed"
+
+
+async def test_one_that_does_not_answer_is_not_waited_for(old: Child, settings: Settings, tmp_path: Path) -> None:
+    os.kill(old.pid, SIGSTOP)
+    async with Child(settings | {"listen": "127.0.0.1:0"}, tmp_path) as new:
+        assert (await new.ask("GET", b"/")).status == 200
+        assert new.count("nothing taken over") == 1
+        os.kill(old.pid, SIGCONT)
+        await new.stop()
+
+
+async def test_addresses_of_another_store_are_not_handed_over(old: Child, settings: Settings, tmp_path: Path) -> None:
+    other = settings | {"store": {"url": f"sqlite://{tmp_path}/other"}, "listen": f"127.0.0.1:{old.port}"}
+    child = Child(other, tmp_path)
+    with pytest.raises(AssertionError, match="no 'serving'"):
+        await child.__aenter__()
+    assert f"Cannot listen on 127.0.0.1:{old.port}" in child.stderr

@@ -1,0 +1,42 @@
+"""The figures of several processes, summed."""
+
+import json
+
+from proxy.figures import Family, Figures, lasting, single, summed
+from proxy.observe import Metrics, exposition
+
+
+def counted(**values: float) -> Family:
+    samples = [("things_total", {"kind": kind}, value) for kind, value in values.items()]
+    return Family(name="things", type="counter", documentation="Things.", samples=samples)
+
+
+def test_samples_of_the_same_labels_are_added_and_others_stand_beside_them() -> None:
+    assert summed([[counted(a=1, b=2)], [counted(b=3, c=4)]]) == [counted(a=1, b=5, c=4)]
+
+
+def test_the_sum_of_nothing_is_nothing() -> None:
+    assert summed([]) == []
+
+
+def test_what_was_counted_lasts_and_how_things_stood_does_not() -> None:
+    figures = [counted(a=1), single("running", "gauge", "Running.", 3)]
+    assert lasting(figures) == [counted(a=1)]
+
+
+def test_a_single_counter_is_named_as_counters_are() -> None:
+    assert single("deaths", "counter", "Deaths.", 2)["samples"] == [("deaths_total", {}, 2)]
+
+
+def test_metrics_are_the_same_after_a_way_through_json_and_a_sum() -> None:
+    first, second = Metrics(), Metrics()
+    first.request("reports", 200, 0.01)
+    second.request("reports", 200, 700)
+    sent: list[Figures] = [json.loads(json.dumps(metrics.figures())) for metrics in (first, second)]
+    text = exposition(summed(sent)).decode().splitlines()
+    assert 'respond_async_requests_total{route="reports",status="200"} 2.0' in text
+    assert 'respond_async_request_seconds_bucket{le="0.025",route="reports"} 1.0' in text
+    assert 'respond_async_request_seconds_bucket{le="+Inf",route="reports"} 2.0' in text
+    assert 'respond_async_request_seconds_sum{route="reports"} 700.01' in text
+    assert "# TYPE respond_async_requests_total counter" in text
+    assert not [line for line in text if "_created" in line]

@@ -1,0 +1,155 @@
+"""How sockets come from one service to the next, between two in one process."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.config import Address
+from proxy.handover import Handover, Wanted
+from proxy.listeners import Bound, Doors, bind
+from proxy.reactor import Reactor
+from proxy.services import Services
+
+
+class Side:
+    """A service, as far as this is concerned, whose loop runs in a thread while another asks it."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.changes = 0
+        self.stopped = False
+        self.reactor = Reactor()
+        self.handover = Handover(self.reactor, folder, self._count)
+        self.doors = Doors((), None)
+
+    def start(self, *wanted: Wanted) -> list[Bound]:
+        """What it has taken over; the rest it binds."""
+        held: list[Bound] = []
+
+        def opened(given: list[Bound]) -> Doors:
+            held.extend(given)
+            taken = {(bound.key, bound.wanted) for bound in given}
+            return Doors([*given, *(bind(*one) for one in wanted if one not in taken)], None)
+
+        self.doors = self.handover.take_over(list(wanted), opened)
+        return held
+
+    def turns(self, number: int) -> threading.Thread:
+        """Its loop, for so many turns."""
+
+        def turn() -> None:
+            for _ in range(number):
+                self.reactor.turn()
+
+        thread = threading.Thread(target=turn)
+        thread.start()
+        return thread
+
+    def stop(self) -> None:
+        if not self.stopped:
+            self.stopped = True
+            self.doors.close()
+            self.handover.close()
+            self.reactor.close()
+
+    def _count(self) -> None:
+        self.changes += 1
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[Side]:
+    side = Side(tmp_path)
+    yield side
+    side.stop()
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Iterator[Side]:
+    side = Side(tmp_path)
+    yield side
+    side.stop()
+
+
+def test_what_both_have_is_handed_over_and_shared_until_one_of_them_ends(old: Side, new: Side, tmp_path: Path) -> None:
+    path = Address(unix_path=str(tmp_path / "s"))
+    assert old.start(("listen", Address("127.0.0.1", 0)), ("admin", path)) == []
+    port = old.doors.listen[0].address
+    turns = old.turns(2)  # one to let it in, one to answer
+    held = new.start(("listen", Address("127.0.0.1", 0)), ("listen", port), ("admin", path))
+    turns.join()
+    assert [(bound.key, bound.address) for bound in held] == [("listen", port), ("admin", path)]
+    new.handover.ready()
+    old.reactor.turn()
+    assert (old.handover.is_succeeded, old.changes) == (True, 1)
+    old.doors.close()
+    assert (tmp_path / "s").exists(), "it is the new one's"
+    with socket.create_connection(("127.0.0.1", port.port), timeout=5):
+        held[0].sockets[0].accept()[0].close()
+
+
+def test_one_that_has_other_addresses_is_no_successor(old: Side, new: Side, quiet_log: list[dict[str, object]]) -> None:
+    old.start(("listen", Address("127.0.0.1", 0)))
+    turns = old.turns(2)
+    assert new.start(("listen", Address("127.0.0.1", 0))) == []
+    turns.join()
+    new.handover.ready()
+    old.reactor.turn()
+    new.stop()
+    old.reactor.turn()
+    assert (old.changes, quiet_log) == (0, [])
+
+
+def test_a_successor_that_ends_leaves_all_as_it_was(old: Side, new: Side, tmp_path: Path) -> None:
+    path = Address(unix_path=str(tmp_path / "s"))
+    old.start(("listen", path))
+    turns = old.turns(2)
+    new.start(("listen", path))
+    turns.join()
+    new.handover.ready()
+    new.stop()
+    while old.changes < 2:
+        old.reactor.turn()
+    assert not old.handover.is_succeeded
+    assert (tmp_path / "s").exists()
+    old.doors.close()
+    assert not (tmp_path / "s").exists()
+
+
+def test_one_that_ends_before_it_answers_hands_nothing_over(
+    new: Side, tmp_path: Path, quiet_log: list[dict[str, object]]
+) -> None:
+    services = Services(tmp_path)
+    with services.join("dying") as sock:
+        sock.settimeout(5)
+
+        def leave() -> None:
+            sock.accept()[0].close()
+
+        thread = threading.Thread(target=leave)
+        thread.start()
+        assert new.start() == []
+        thread.join()
+    services.close()
+    assert "nothing taken over" in [line["event"] for line in quiet_log]
+
+
+def test_who_is_of_another_user_gets_nothing(old: Side, new: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    old.start(("listen", Address("127.0.0.1", 0)))
+    [sock] = new.handover._services.living() if new.handover._services else []
+    with monkeypatch.context() as patch, sock:
+        patch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        old.reactor.turn()
+        assert sock.recv(1) == b"", "it is closed"
+
+
+def test_without_a_folder_there_is_nobody(quiet_log: list[dict[str, object]], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for folder in (None, tmp_path / "file"):
+        side = Side(folder)
+        assert side.start(("listen", Address("127.0.0.1", 0))) == []
+        side.handover.ready()
+        side.stop()
+    assert [line["event"] for line in quiet_log] == ["no handover"]

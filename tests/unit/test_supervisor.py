@@ -1,0 +1,143 @@
+"""The supervisor between its workers and what it keeps for them; all else of it is tested as a process."""
+
+import errno
+import gc
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
+
+import pytest
+import structlog
+
+from proxy.census import Census
+from proxy.channel import Channel, Message
+from proxy.config import Address, Config, StoreSettings, StoreUrl
+from proxy.crew import SHORT_LIFE, Generation, Worker
+from proxy.figures import Figures, single
+from proxy.listeners import Doors, bind
+from proxy.notify import Notifier
+from proxy.supervisor import CannotStart, Supervisor
+
+CONFIG = Config.model_validate(
+    {"origins": {"a": {"url": "http://127.0.0.1:9"}}, "routes": [{"name": "a", "origin": "a"}]}
+)
+
+
+STORE = StoreSettings(url=StoreUrl("memory"))
+
+Lines = list[structlog.types.EventDict]
+
+
+def closed_notifier() -> Notifier:
+    """Nobody is told anything."""
+    notifier = Notifier({})
+    notifier.close()
+    return notifier
+
+
+class Office:
+    """A supervisor with two workers that are not processes, and these workers' ends of their channels."""
+
+    def __init__(self) -> None:
+        self.supervisor = Supervisor(lambda: CONFIG, closed_notifier())
+        generation = Generation(CONFIG, Doors((), None))
+        self.supervisor._crew.generations.append(generation)
+        pairs = [socket.socketpair() for _ in range(2)]
+        self.workers = [Worker(number, generation, deaths=0, slot=number) for number in (1, 2)]
+        for worker, (ours, _) in zip(self.workers, pairs, strict=True):
+            worker.channel = Channel(ours, self.supervisor._reactor, lambda _: None)
+        generation.workers.update(self.workers)
+        self.ends = [theirs for _, theirs in pairs]
+
+    def told_to(self, index: int) -> list[Message]:
+        """What this worker has been sent."""
+        return [json.loads(line) for line in self.ends[index].recv(65_536).splitlines()]
+
+
+@pytest.fixture
+def office() -> Iterator[Office]:
+    office = Office()
+    yield office
+    for worker in office.workers:
+        worker.channel.close()
+    for end in office.ends:
+        end.close()
+    office.supervisor._reactor.close()
+
+
+def asking(number: int) -> Message:
+    """The message of a worker that wants the only place at an origin."""
+    terms = {"limit": 1, "place": None, "later": False, "since": 0, "route": "", "max_running": None}
+    return {"kind": "places", "origin": "a", "do": "ask", "ask": number, **terms}
+
+
+def test_workers_share_the_places_at_origins_and_a_dead_one_leaves_its_own_to_the_others(office: Office) -> None:
+    first, second = office.workers
+    office.supervisor.heard(first, asking(7))
+    office.supervisor.heard(second, asking(8))
+    granted = [(one["kind"], one["do"], one.get("ask")) for one in office.told_to(0)]
+    assert ("places", "grant", 7) in granted
+    first.generation.workers.remove(first)
+    office.supervisor.gone(first, died=True)
+    assert ("grant", 8) in [(one["do"], one.get("ask")) for one in office.told_to(1)]
+
+
+def test_what_no_worker_should_say_is_a_defect(office: Office) -> None:
+    with pytest.raises(ValueError, match="nonsense"):
+        office.supervisor.heard(office.workers[0], {"kind": "nonsense"})
+
+
+def test_a_worker_that_ends_while_it_is_asked_for_its_figures_is_not_waited_for(office: Office) -> None:
+    first, second = office.workers
+    told: list[Figures] = []
+    census = Census(office.supervisor._reactor)
+    census.take(office.workers, told.append)
+    requests = single("requests", "counter", "Requests.", 2)
+    census.counted(first, 0, [requests])
+    assert told == []
+    second.figures = [requests, single("running", "gauge", "Running.", 1)]
+    census.gone(second, died=True)
+    census.counted(first, 0, [])  # too late for anybody
+    [figures] = told
+    values = {family["name"]: family["samples"][0][2] for family in figures}
+    assert values == {"requests": 4, "respond_async_worker_deaths": 1, "respond_async_workers": 2}
+
+
+@pytest.mark.parametrize(("deaths", "pause"), [(0, 0), (1, 0.1), (2, 0.2), (5, 1.6), (6, 2), (99, 2)])
+def test_the_pause_before_a_replacement_grows(office: Office, deaths: int, pause: float) -> None:
+    assert Worker(1, office.workers[0].generation, deaths, 0).pause() == pytest.approx(pause)
+
+
+def test_who_has_lived_long_enough_is_replaced_at_once(office: Office) -> None:
+    worker = Worker(1, office.workers[0].generation, deaths=5, slot=0)
+    worker.begun -= SHORT_LIFE
+    assert (worker.pause(), worker.deaths) == (0, 0)
+
+
+@pytest.fixture
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refuse)
+
+
+def test_where_no_process_can_be_made_it_does_not_start(
+    no_processes: None, quiet_log: Lines, tmp_path: Path, unused_port: int
+) -> None:
+    config = CONFIG.model_copy(update={"listen": (Address("127.0.0.1", unused_port),), "admin": None, "store": STORE})
+    before = {number: signal.getsignal(number) for number in (SIGTERM, SIGINT, SIGHUP, SIGCHLD)}
+    log = structlog.get_config()
+    try:
+        with pytest.raises(CannotStart, match="Cannot start a process: Resource temporarily unavailable"):
+            Supervisor(lambda: config, closed_notifier()).run()
+        bind("listen", config.listen[0]).close()  # it is free
+    finally:
+        structlog.configure(**log)
+        gc.unfreeze()
+        for number, handler in before.items():
+            signal.signal(number, handler)
