@@ -1,12 +1,12 @@
 """P6: memory stays bounded, whatever the size of what passes through or is stored. In a process of its own, by VmHWM."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults.procfs import forget_the_highest, resident
 from tests.process.child import Child, path_of, stored_settings
 from tests.raw_client import Pattern, RawClient, Wire, request
 from tests.scripted_origin import ScriptedOrigin, answer, read_all, stall
@@ -23,19 +23,6 @@ async def child(origin: ScriptedOrigin, tmp_path: Path) -> AsyncIterator[Child]:
     async with Child(settings, tmp_path) as child:
         await child.ask("GET", b"/")  # what is only there from the first request on
         yield child
-
-
-def resident(pid: int, line: str) -> int:
-    """A figure of the process's memory, in bytes: VmRSS now, VmHWM at its highest since `forget_the_highest`."""
-    match = re.search(rf"^{line}:\s+([0-9]+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    assert match is not None
-    return int(match[1]) * 1024
-
-
-def forget_the_highest(pid: int) -> int:
-    """The memory in use now, from which the highest is counted on."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
-    return resident(pid, "VmHWM")
 
 
 async def upload(client: RawClient, body: Pattern) -> None:
