@@ -68,7 +68,8 @@ class CountingOrigin:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with self._counted(writer):
-            with suppress(ConnectionError, asyncio.IncompleteReadError):  # proxies are killed here all the time
+            # Proxies are killed here all the time. And asyncio cannot stand it if one of these tasks ends cancelled.
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while await self._serve(reader, writer):
                     pass
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 When = Literal["before", "after"]
-Deed = Literal["kill", "stop", "hold", "ENOSPC", "EIO"]
+Error = Literal["ENOSPC", "EIO"]
+Deed = Literal["kill", "stop", "hold", Error]
 
 ERRORS: Final = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO}
 TRACE: Final = "trace"  # if there is a file of this name, the names of the places passed are added to it

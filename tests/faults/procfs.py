@@ -2,7 +2,9 @@
 
 import os
 import re
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import count, islice
 from pathlib import Path
 from typing import Final
 
@@ -43,14 +45,27 @@ def proportional(pid: int) -> int:
     return _kilobytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss")
 
 
-def forget_the_highest(pid: int) -> int:
+def highest(pids: Iterable[int]) -> int:
+    """The most memory that these have had since `forget_the_highest`, in bytes."""
+    return sum(resident(pid, "VmHWM") for pid in pids)
+
+
+def forget_the_highest(pids: Sequence[int]) -> int:
     """The memory in use now, from which the highest is counted on."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
-    return resident(pid, "VmHWM")
+    for pid in pids:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return highest(pids)
 
 
-def descriptors(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+def descriptors(pid: int) -> set[int]:
+    """Those that it has open."""
+    return {int(file.name) for file in Path(f"/proc/{pid}/fd").iterdir()}
+
+
+def unused_descriptor(pid: int, skip: int = 0) -> int:
+    """The lowest that it has not open, after so many others: who may have none above it can open so many more."""
+    taken = descriptors(pid)
+    return next(islice((number for number in count() if number not in taken), skip, None))
 
 
 def seconds_of_work(pid: int) -> float:

@@ -25,7 +25,7 @@ from tests.faults.service import Service, service_settings
 
 ROUNDS: Final = int(os.environ.get("FAULT_ROUNDS", "3"))  # in tests: how often what is random is done
 OLD_ONES: Final = 100  # promises of former rounds that an audit looks at
-LATEST: Final = 12  # passages of a failpoint before it fires, at the most
+LATEST: Final = 3  # passages of a failpoint before it fires, at the most
 
 
 @dataclass
@@ -113,7 +113,7 @@ async def worker_round(bench: Bench) -> None:
 async def failpoint_round(bench: Bench, point: str | None = None) -> None:
     """The process that passes there for the n-th time dies."""
     point = point or bench.random.choice(UNDER_LOAD)
-    load = bench.load()
+    load = bench.load(most=400)
     async with load.running():
         await load.accepted(5)
         mortal = bench.service.pids

@@ -14,7 +14,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -41,7 +41,13 @@ def unused_ports(count: int) -> list[int]:
         return [sock.getsockname()[1] for sock in sockets]
 
 
-def service_settings(origin_url: str, store: Path, route: Settings | None = None, **respond_async: Any) -> Settings:  # noqa: ANN401
+def service_settings(
+    origin_url: str,
+    store: Path,
+    route: Settings | None = None,
+    origin: Settings | None = None,
+    **respond_async: Any,  # noqa: ANN401  # what YAML can hold
+) -> Settings:
     """One route on which everything may be answered later; ports that stay the same when it is started again."""
     port, admin = unused_ports(2)
     return {
@@ -49,7 +55,7 @@ def service_settings(origin_url: str, store: Path, route: Settings | None = None
         "admin": f"127.0.0.1:{admin}",
         "store": {"url": f"sqlite://{store}"},
         "drain_timeout": "10s",
-        "origins": {"legacy": {"url": origin_url, "keepalive_timeout": "1s"}},
+        "origins": {"legacy": {"url": origin_url, "keepalive_timeout": "1s"} | (origin or {})},
         "routes": [{"name": "everything", "origin": "legacy", "respond_async": respond_async} | (route or {})],
     }
 
@@ -94,7 +100,7 @@ class Service:
     @property
     def descriptors(self) -> int:
         """Open in all of its processes."""
-        return sum(map(procfs.descriptors, self.pids))
+        return sum(len(procfs.descriptors(pid)) for pid in self.pids)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -193,11 +199,11 @@ class Service:
                 os.kill(pid, signal.SIGCONT)
 
     @contextmanager
-    def limited(self, kind: int, soft: int) -> Iterator[None]:
-        """Meanwhile, its processes may have no more of a resource than this."""
+    def limited(self, kind: int, most: Callable[[int], int]) -> Iterator[None]:
+        """Meanwhile, its processes may have no more of a resource than `most` gives for the id of each."""
         before = {pid: resource.prlimit(pid, kind) for pid in self.pids}
         for pid, (_, hard) in before.items():
-            resource.prlimit(pid, kind, (soft, hard))
+            resource.prlimit(pid, kind, (most(pid), hard))
         try:
             yield
         finally:

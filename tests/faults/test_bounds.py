@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.procfs import forget_the_highest, resident
+from tests.faults.procfs import forget_the_highest, highest
 from tests.process.child import Child, path_of, stored_settings
 from tests.raw_client import Pattern, RawClient, Wire, request
 from tests.scripted_origin import ScriptedOrigin, answer, read_all, stall
@@ -33,54 +33,54 @@ async def upload(client: RawClient, body: Pattern) -> None:
 
 async def test_a_large_upload_is_not_held(child: Child, origin: ScriptedOrigin) -> None:
     origin.script(read_all(keep=False), answer(204))
-    idle = forget_the_highest(child.pid)
+    idle = forget_the_highest([child.pid])
     async with child.client() as client:
         await upload(client, PASSING)
         assert (await client.response()).status == 204
     assert (await origin.request_complete(2)).sha256 == PASSING.sha256
-    assert resident(child.pid, "VmHWM") < idle + LEEWAY
+    assert highest([child.pid]) < idle + LEEWAY
 
 
 async def test_a_large_download_is_not_held(child: Child, origin: ScriptedOrigin) -> None:
     origin.script(answer(200, body=PASSING, framing="chunked"))
-    idle = forget_the_highest(child.pid)
+    idle = forget_the_highest([child.pid])
     async with child.client() as client:
         await client.send(request("GET", b"/"))
         response = await client.response(keep=False)
     assert (response.complete, response.sha256) == (True, PASSING.sha256)
-    assert resident(child.pid, "VmHWM") < idle + LEEWAY
+    assert highest([child.pid]) < idle + LEEWAY
 
 
 async def test_a_large_result_is_stored_and_served_without_being_held(child: Child, origin: ScriptedOrigin) -> None:
     origin.script(answer(200, body=STORED))
-    idle = forget_the_highest(child.pid)
+    idle = forget_the_highest([child.pid])
     path = path_of(await child.ask("GET", b"/", (b"Prefer", b"respond-async, wait=0")))
     async with child.client() as client:
         await client.send(request("GET", path, [(b"Prefer", b"wait=30")]))
         response = await client.response(keep=False)
     assert (response.status, response.complete, response.sha256) == (200, True, STORED.sha256)
-    assert resident(child.pid, "VmHWM") < idle + LEEWAY
+    assert highest([child.pid]) < idle + LEEWAY
 
 
 async def test_a_client_that_does_not_read_stops_the_origin(child: Child, origin: ScriptedOrigin) -> None:
     origin.script(answer(200, body=PASSING))
-    idle = forget_the_highest(child.pid)
+    idle = forget_the_highest([child.pid])
     async with child.client() as client:
         await client.send(request("GET", b"/"))
         await client.begin()
         await until_held_up(origin.connections[-1])
-        assert resident(child.pid, "VmHWM") < idle + LEEWAY
+        assert highest([child.pid]) < idle + LEEWAY
 
 
 async def test_an_origin_that_does_not_read_stops_the_client(child: Child, origin: ScriptedOrigin) -> None:
     origin.script(stall())
-    idle = forget_the_highest(child.pid)
+    idle = forget_the_highest([child.pid])
     async with child.client() as client, asyncio.TaskGroup() as tasks:
         uploading = tasks.create_task(upload(client, PASSING))
         await origin.request_received(2)
         await until_held_up(client.wire)
         assert not uploading.done()
-        assert resident(child.pid, "VmHWM") < idle + LEEWAY
+        assert highest([child.pid]) < idle + LEEWAY
         uploading.cancel()
 
 
