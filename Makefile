@@ -2,17 +2,25 @@
 
 CONFIG ?= config/proxy.yaml
 PORT ?= 8080
+MINUTES ?= 30
+ROUNDS ?= 0
+ONLY ?=
+WORKERS ?=
+OPERATIONS ?= 10000
+POLLS ?= 1000
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run serve test lint lock clean
+.PHONY: help run serve test lint soak soak-scale lock clean
 
 help:
 	@echo 'make run [PORT=8080]      a slow backend, the proxy before it, and curl lines to paste'
 	@echo 'make serve CONFIG=FILE    the proxy itself (default: $(CONFIG))'
 	@echo 'make test                 format, lint, types, and every test with branch coverage'
 	@echo 'make lint                 the first three of these'
+	@echo 'make soak [MINUTES=30]    kill it in every way for as long, and count what that costs; also ROUNDS=200, WORKERS=2, ONLY="deaths queues"'
+	@echo 'make soak-scale           10,000 operations and 1,000 long polls at once; also OPERATIONS=, POLLS='
 	@echo 'make lock                 pin the newest releases that pyproject.toml allows'
 	@echo 'make clean                remove what the others made'
 	@echo 'PYTHON=python3.13 before the first of them chooses the interpreter.'
@@ -46,6 +54,13 @@ $(VENV)/%.stamp: $(BIN)/pip
 
 $(VENV)/run.stamp: requirements.lock pyproject.toml
 $(VENV)/dev.stamp: requirements-dev.lock pyproject.toml
+
+# Bounded, on the loopback interface, in temporary folders; what they start they end.
+soak: $(VENV)/dev.stamp
+	@$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) --rounds $(ROUNDS) $(addprefix --only ,$(ONLY)) $(addprefix --workers ,$(WORKERS))
+
+soak-scale: $(VENV)/dev.stamp
+	@$(BIN)/python -m tests.faults.scale --operations $(OPERATIONS) --polls $(POLLS)
 
 # One resolution for every supported Python and platform; the second repeats the first's versions. `uv` comes from PATH
 # or, for this once, from an environment of its own.

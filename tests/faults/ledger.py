@@ -58,6 +58,7 @@ class Counts:
     contradicted: int = 0  # settled one way, and later another; deleted, and there again
     damaged_requests: int = 0
     tracebacks: int = 0
+    checks_failed: int = 0  # rounds that ended with a failed assertion
     connections_too_many: int = 0
     out_of_order: int = 0
     refused_by_reload: int = 0
@@ -67,6 +68,12 @@ class Counts:
     peak_memory: int = 0  # bytes, of one process
     descriptors_before: int = 0
     descriptors_after: int = 0
+
+    def add(self, other: "Counts") -> None:
+        """Those of another bench too: the highest memory, and the sum of all others."""
+        for column in fields(self):
+            mine, theirs = getattr(self, column.name), getattr(other, column.name)
+            setattr(self, column.name, max(mine, theirs) if column.name == "peak_memory" else mine + theirs)
 
     def faults(self) -> dict[str, int]:
         """What has to be zero and is not."""
@@ -88,6 +95,7 @@ MUST_BE_ZERO: Final = (
     "contradicted",
     "damaged_requests",
     "tracebacks",
+    "checks_failed",
     "connections_too_many",
     "out_of_order",
     "refused_by_reload",

@@ -16,7 +16,7 @@ from tests.faults.work import Work
 from tests.process.child import path_of
 from tests.raw_client import Field, RawClient, Response, request
 
-CLIENTS: Final = 8
+CLIENTS: Final = 12
 LONGEST_THOUGHT: Final = 0.02  # seconds between two requests of a client
 PER_CONNECTION: Final = 5  # requests
 LATER: Final[Field] = (b"Prefer", b"respond-async, wait=0")
@@ -98,7 +98,7 @@ class Load:
         await response.finish()
         if response.status == 200 and response.complete:
             self._ledger.counts.answered += 1
-            self._ledger.counts.truncated_as_whole += response.sha256 != work.sha256
+            self._ledger.counts.truncated_as_whole += (response.size, response.sha256) != work.answer
         return response
 
     def _promised(self, work: Work, response: Response) -> None:

@@ -46,6 +46,12 @@ POINTS: Final = {
     "orphans-found": Point("proxy.store.sqlite", "SqliteStore.orphans", "after"),
 }
 
+# The same for what a taking over and a queue need; `POINTS` has to have them as soon as the product has.
+OF_RESENDING: Final = {
+    "taken-over": Point("proxy.store.sqlite", "SqliteStore.take_over", "after"),  # and not yet sent again
+    "sent-durable": Point("proxy.store.sqlite", "SqliteStore.start", "after"),  # and no byte of it sent
+}
+
 # These are what a power loss would show: the order in which things reach the disk.
 STEPS: Final = {
     "fsync": Point("os", "fsync", "after"),
@@ -64,7 +70,7 @@ class Failpoints:
 
     def arm(self, point: str, deed: Deed = "kill", passage: int = 1) -> None:
         """Have it done by the first process that passes there for the n-th time. Errors are raised from then on."""
-        assert point in POINTS | STEPS, point
+        assert point in POINTS | OF_RESENDING, point
         file = self.folder / f".{point}"
         file.write_text(f"{deed} {passage}")
         file.rename(self.folder / point)  # so that nobody reads half of it

@@ -3,10 +3,9 @@
 What the rounds of one bench promise adds up: later audits look at a share of the old promises too, and `close` at all.
 """
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -24,6 +23,7 @@ from tests.faults.points import UNDER_LOAD
 from tests.faults.service import Service, service_settings
 
 ROUNDS: Final = int(os.environ.get("FAULT_ROUNDS", "3"))  # in tests: how often what is random is done
+FEWEST: Final = 20  # operations accepted in a round before the kill; up to four times as many
 OLD_ONES: Final = 100  # promises of former rounds that an audit looks at
 LATEST: Final = 3  # passages of a failpoint before it fires, at the most
 
@@ -38,11 +38,19 @@ class Bench:
     random: Random = field(default_factory=Random)
     ledger: Ledger = field(default_factory=Ledger)
     numbers: Iterator[int] = field(default_factory=partial(count, 1))
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)  # ends what is still to be started
     first: int = 0  # promises before this one are of former rounds
+
+    def begin_round(self) -> None:
+        self.first = len(self.ledger.promises)
+
+    @property
+    def of_this_round(self) -> list[Promise]:
+        return self.ledger.promises[self.first :]
 
     def load(self, most: int = 120) -> Load:
         """Not yet running."""
-        self.first = len(self.ledger.promises)
+        self.begin_round()
         return Load(self.service.port, self.ledger, self.numbers, self.random, most)
 
     def audit(self) -> Audit:
@@ -52,7 +60,7 @@ class Bench:
     def to_audit(self) -> list[Promise]:
         """The promises of this round, and some old ones."""
         old = self.ledger.promises[: self.first]
-        return self.ledger.promises[self.first :] + self.random.sample(old, min(OLD_ONES, len(old)))
+        return self.of_this_round + self.random.sample(old, min(OLD_ONES, len(old)))
 
     async def audited(self) -> None:
         """The service has just been started, or has lost a worker: see what has become of its promises."""
@@ -79,22 +87,23 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(folder: Path, seed: int, **respond_async: Any) -> AsyncIterator[Bench]:  # noqa: ANN401
-    """A bench with a store in this folder. What is random follows from the seed, as far as time allows."""
+async def bench(folder: Path, seed: int, store: Path | None = None, **terms: Any) -> AsyncIterator[Bench]:  # noqa: ANN401
+    """A bench with its store in this folder, or where it is said; `terms` are those of `service_settings`. Chance follows from the seed."""
+    store = store or folder / "store"
     async with CountingOrigin() as origin:
-        settings = service_settings(origin.url, folder / "store", **respond_async)
+        settings = service_settings(origin.url, store, **terms)
         async with Service(settings, folder) as service:
-            made = Bench(origin, service, folder / "store", Random(seed))  # noqa: S311
+            made = Bench(origin, service, store, Random(seed))  # noqa: S311
             made.ledger.counts.descriptors_before = service.descriptors
-            yield made
+            async with made.stack:
+                yield made
 
 
 async def kill_round(bench: Bench) -> None:
     """SIGKILL to the service, somewhere in a storm."""
     load = bench.load()
     async with load.running():
-        await load.accepted(20)
-        await asyncio.sleep(bench.random.uniform(0, 0.5))
+        await load.accepted(bench.random.randint(FEWEST, 4 * FEWEST))
         await bench.service.kill()
     await bench.service.start()
     await bench.audited()
@@ -104,8 +113,7 @@ async def worker_round(bench: Bench) -> None:
     """SIGKILL to one worker, somewhere in a storm that goes on."""
     load = bench.load()
     async with load.running():
-        await load.accepted(20)
-        await asyncio.sleep(bench.random.uniform(0, 0.5))
+        await load.accepted(bench.random.randint(FEWEST, 4 * FEWEST))
         await bench.service.kill_worker(bench.random)
     await bench.audited()
 

@@ -46,9 +46,13 @@ def service_settings(
     store: Path,
     route: Settings | None = None,
     origin: Settings | None = None,
+    top: Settings | None = None,
     **respond_async: Any,  # noqa: ANN401  # what YAML can hold
 ) -> Settings:
-    """One route on which everything may be answered later; ports that stay the same when it is started again."""
+    """One route on which everything may be answered later; ports that stay the same when it is started again.
+
+    `route`, `origin` and `top` are more of the route, the origin, and the top level.
+    """
     port, admin = unused_ports(2)
     return {
         "listen": f"127.0.0.1:{port}",
@@ -57,7 +61,7 @@ def service_settings(
         "drain_timeout": "10s",
         "origins": {"legacy": {"url": origin_url, "keepalive_timeout": "1s"} | (origin or {})},
         "routes": [{"name": "everything", "origin": "legacy", "respond_async": respond_async} | (route or {})],
-    }
+    } | (top or {})
 
 
 class Service:
@@ -133,9 +137,7 @@ class Service:
         """Only start the command."""
         self._starts += 1
         self.log = self._folder / f"log-{self._starts}"
-        file = self._folder / "service.yaml"
-        file.write_text(yaml.safe_dump(self.settings))
-        command = [sys.executable, "-m", "tests.faults.entry", "serve", "--config", str(file)]
+        command = [sys.executable, "-m", "tests.faults.entry", "serve", "--config", str(self._write_settings())]
         environment = os.environ | {FOLDER: str(self.points.folder)}
         with self.log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=log, env=environment)
@@ -168,6 +170,20 @@ class Service:
         victim = random.choice(before)
         os.kill(victim, signal.SIGKILL)
         await until(lambda: len(set(self.workers) - {victim}) >= len(before), "new worker")
+
+    def successor(self) -> "Service":
+        """Another service with the same settings, on the same ports and store; not yet started."""
+        folder = self._folder / "next"
+        folder.mkdir()
+        return Service(self.settings, folder)
+
+    async def reload(self, **changes: Any) -> None:  # noqa: ANN401  # what YAML can hold
+        """SIGHUP after changes at the top level of its configuration, and wait until all of its workers are new."""
+        self.settings |= changes
+        self._write_settings()
+        before = set(self.workers)
+        self.signal(signal.SIGHUP)
+        await until(lambda: len(set(self.workers) - before) == len(before), "new generation of workers")
 
     async def revived(self) -> None:
         """Start it again if it is gone; if it lost a worker only, that is its own business."""
@@ -233,6 +249,11 @@ class Service:
     def lines(self) -> list[dict[str, Any]]:
         """Its log since it was started."""
         return [json.loads(line) for line in self._said().splitlines() if line.startswith("{") and line.endswith("}")]
+
+    def _write_settings(self) -> Path:
+        file = self._folder / "service.yaml"
+        file.write_text(yaml.safe_dump(self.settings))
+        return file
 
     def _has_logged(self, event: str) -> bool:
         return any(line["event"] == event for line in self.lines())

@@ -21,7 +21,7 @@ def judge(response: Response, work: Work) -> Seen:
     if result != b"%d" % response.status:
         return Seen.WRONG
     if response.status == 200:
-        return Seen.COMPLETED if (response.size, response.sha256) == (work.size, work.sha256) else Seen.WRONG
+        return Seen.COMPLETED if (response.size, response.sha256) == work.answer else Seen.WRONG
     return Seen.INTERRUPTED if json.loads(response.body)["code"] == "interrupted" else Seen.FAILED
 
 

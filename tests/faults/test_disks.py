@@ -6,7 +6,6 @@ traffic goes on; and all is well again when the disk is.
 
 import os
 import resource
-from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from random import Random
 from typing import Literal, get_args
@@ -17,11 +16,10 @@ from tests.faults.desk import Desk
 from tests.faults.disk import filled, read_only
 from tests.faults.ledger import Promise, Seen
 from tests.faults.points import Error
-from tests.faults.work import KIB, MIB
+from tests.faults.trouble import LARGE, SMALL, assert_all_is_well, assert_lives_through
+from tests.faults.work import KIB
 
-SMALL, LARGE = 100, 2 * MIB
 Damage = Literal["cut", "flipped", "gone", "longer"]
-NOT_STORED = {Seen.FAILED, Seen.RUNNING}
 
 
 def body_file(store: Path, promise: Promise) -> Path:
@@ -31,34 +29,6 @@ def body_file(store: Path, promise: Promise) -> Path:
 
 def body_files(store: Path) -> list[Path]:
     return [file for file in store.glob("bodies/*/*") if file.is_file()]
-
-
-async def assert_all_is_well(desk: Desk) -> None:
-    """Everything can be stored and read again."""
-    await desk.until_told("later")
-    for size in (SMALL, LARGE):
-        await desk.done(size=size)
-    assert max(desk.origin.arrivals.values()) == 1, "a POST was sent twice"
-
-
-async def assert_lives_through(desk: Desk, trouble: AbstractContextManager[None]) -> None:
-    """A disk that takes nothing any more, and then does again."""
-    stored = [await desk.done(size=size) for size in (SMALL, LARGE)]
-    with ExitStack() as gate:
-        gate.enter_context(desk.origin.held())
-        running = [await desk.later(size=size) for size in (SMALL, LARGE)]
-        with trouble:
-            gate.close()  # only now are they answered
-            promised = await desk.until_told("now")
-            for _ in range(5):
-                await desk.now()
-            assert [await desk.look(promise) for promise in stored] == [Seen.COMPLETED, Seen.COMPLETED]
-            assert await desk.outcome(running[1], seconds=1) in NOT_STORED
-    assert await desk.outcome(running[1]) is Seen.FAILED, "its result came when there was no room for it"
-    for promise in [running[0], *promised]:
-        assert await desk.outcome(promise) in {Seen.COMPLETED, Seen.FAILED}
-    assert [await desk.look(promise) for promise in stored] == [Seen.COMPLETED, Seen.COMPLETED]
-    await assert_all_is_well(desk)
 
 
 async def test_a_full_disk(open_desk: Open, disk: Path) -> None:
