@@ -13,7 +13,6 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from tests.faults import procfs
 from tests.faults.audit import Audit
 from tests.faults.counting_origin import CountingOrigin
 from tests.faults.ledger import Ledger, Promise
@@ -124,9 +123,6 @@ async def failpoint_round(bench: Bench, point: str | None = None) -> None:
     load = bench.load(most=400)
     async with load.running():
         await load.accepted(5)
-        mortal = bench.service.pids
-        bench.service.points.arm(point, passage=bench.random.randint(1, LATEST))
-        await until(partial(bench.service.points.has_fired, point), f"passage of {point}")
-        await until(lambda: not all(map(procfs.is_there, mortal)), "death of who passed")
-    await bench.service.revived()
+        bench.service.doom(point, bench.random.randint(1, LATEST))
+        await bench.service.struck(point)
     await bench.audited()

@@ -185,11 +185,20 @@ class Service:
         self.signal(signal.SIGHUP)
         await until(lambda: len(set(self.workers) - before) == len(before), "new generation of workers")
 
-    async def revived(self) -> None:
-        """Start it again if it is gone; if it lost a worker only, that is its own business."""
+    def doom(self, point: str, passage: int = 1) -> None:
+        """Have the process die that passes there for the n-th time."""
+        self._mortal = self.pids
+        self.points.arm(point, passage=passage)
+
+    async def struck(self, point: str) -> None:
+        """Wait until it has died there, and serves again: by itself if it lost a worker, else started anew."""
+        await until(lambda: self.points.has_fired(point), f"passage of {point}")
+        await until(lambda: not all(map(procfs.is_there, self._mortal)), "death of who passed")
         if self.has_ended:
             await self.ended()
             await self.start()
+        else:
+            await until(lambda: len(self.pids) >= len(self._mortal), "another worker")
 
     async def ended(self) -> int:
         """Wait until all of its processes are gone; the exit code of the first."""

@@ -17,20 +17,13 @@ def bodies(store: Path) -> int:
     return sum(file.is_file() for file in store.glob("bodies/*/*"))
 
 
-async def died_at(desk: Desk, point: str) -> None:
-    """It has passed there, and is started again."""
-    await until(partial(desk.service.points.has_fired, point), f"passage of {point}")
-    await until(lambda: desk.service.has_ended, "death")
-    await desk.service.revived()
-
-
 @pytest.mark.parametrize("point", ["before-expiry-commit", "rows-dropped"])
 async def test_a_kill_during_expiry_leaves_neither_rows_nor_files(open_desk: Open, tmp_path: Path, point: str) -> None:
     """Row: kill -9 during expiry, before its commit, and between that and the removal of the files."""
     desk = await open_desk(keep="1s")
-    desk.service.points.arm(point)
+    desk.service.doom(point)
     expiring = await desk.done(size=MIB)
-    await died_at(desk, point)
+    await desk.service.struck(point)
     assert await desk.look(expiring) is Seen.GONE
     await until(lambda: bodies(tmp_path / "store") == 0, "end of the last file")
     await desk.done(size=MIB)
@@ -40,10 +33,10 @@ async def test_a_kill_during_expiry_leaves_neither_rows_nor_files(open_desk: Ope
 async def test_a_kill_during_delete_leaves_all_or_nothing(desk: Desk, tmp_path: Path, point: str) -> None:
     """Row: kill -9 during DELETE: the result is there and whole, or it is gone with its file."""
     promise, neighbour = await desk.done(size=MIB), await desk.done(size=MIB)
-    desk.service.points.arm(point)
+    desk.service.doom(point)
     with pytest.raises(ConnectionError):
         await desk.service.ask("DELETE", promise.path)
-    await died_at(desk, point)
+    await desk.service.struck(point)
     kept = point == "before-delete-commit"
     assert await desk.look(promise) is (Seen.COMPLETED if kept else Seen.GONE)
     assert await desk.look(neighbour) is Seen.COMPLETED
@@ -58,7 +51,7 @@ async def test_a_kill_while_orphans_are_settled_settles_them_at_the_next_start(d
         desk.service.points.arm("orphans-found")
         await desk.service.launch()
         await until(partial(desk.service.points.has_fired, "orphans-found"), "passage")
-        await desk.service.ended()
+        await desk.service.kill()
         await desk.service.start()
         assert {await desk.outcome(promise, seconds=5) for promise in promises} == {Seen.INTERRUPTED}
     assert max(desk.origin.arrivals.values()) == 1

@@ -51,9 +51,8 @@ async def test_a_kill_around_the_first_byte_of_what_had_waited(busy: Desk, point
     """Row: kill -9 after the `sent` commit before the first byte, and right after the first byte: at most once."""
     with busy.origin.held():
         promises = await queue_up(busy)
-        busy.service.points.arm(point)
-    await until(lambda: busy.service.points.has_fired(point), f"passage of {point}")
-    await busy.service.revived()
+        busy.service.doom(point)
+    await busy.service.struck(point)
     outcomes = [await busy.outcome(promise) for promise in promises]
     assert set(outcomes) <= {Seen.COMPLETED, Seen.INTERRUPTED}
     assert outcomes.count(Seen.INTERRUPTED) <= AT_ONCE
