@@ -1,7 +1,7 @@
 """An origin that does the `Work` it is asked for, and counts: who came how often, and how many connections were open.
 
 The number of open connections is the kernel's: one whose peer is gone does not count from that moment on, even if the
-origin has not yet had time to notice.
+origin has not yet had time to notice. Where there are very many, that would take too long, and nobody minds a few.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from tests.faults.work import Work, blocks
 
 ESTABLISHED: Final = 1  # include/net/tcp_states.h
 BACKLOG: Final = 4096
+EXACTLY: Final = 100  # connections up to which the kernel is asked, one by one
 PIECES: Final = 64  # blocks written at a time
 
 
@@ -79,7 +80,7 @@ class CountingOrigin:
         assert task is not None
         self._open[task] = writer.get_extra_info("socket")
         if len(self._open) > self.most_open:
-            self.most_open = max(self.most_open, self.open)
+            self.most_open = max(self.most_open, self.open if len(self._open) <= EXACTLY else len(self._open))
         try:
             yield
         finally:

@@ -22,6 +22,7 @@ import click
 import uvloop
 
 from tests.faults import procfs
+from tests.faults.audit import unsettled_rows
 from tests.faults.counting_origin import CountingOrigin
 from tests.faults.ledger import Promise, Seen
 from tests.faults.load import LATER
@@ -44,8 +45,9 @@ MOST_MEMORY: Final = 20 * KIB  # for each running operation
 class Scale:
     """One measurement: a service, and an origin in another process."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, store: Path) -> None:
         self._service = service
+        self._store = store
         self._numbers = count(1)
         self.figures: dict[str, float] = {}
 
@@ -57,6 +59,8 @@ class Scale:
         self.figures["memory per running operation, KiB"] = (self._memory() - before) / operations / KIB
         await self._probed("p99 with these, ms")
         await self._polled(promises, polls)
+        self.figures["of these still running"] = unsettled_rows(self._store)
+        assert self.figures["of these still running"] == operations
         await self._polled([promises[0]], polls)
         await self._read_slowly()
         self.figures["peak memory, MiB"] = procfs.highest(self._service.pids) / MIB
@@ -155,12 +159,11 @@ async def _be_the_origin() -> None:
 
 async def _measured(operations: int, polls: int) -> Scale:
     with tempfile.TemporaryDirectory(prefix="scale-") as folder:
+        store = Path(folder) / "store"
         async with _origin_process() as url:
-            settings = service_settings(
-                url, Path(folder) / "store", origin={"max_connections": 2 * operations}, timeout="2h"
-            )
+            settings = service_settings(url, store, origin={"max_connections": 2 * operations}, timeout="2h")
             async with Service(settings, Path(folder)) as service:
-                scale = Scale(service)
+                scale = Scale(service, store)
                 await scale.measure(operations, polls)
                 return scale
 
