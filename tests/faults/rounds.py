@@ -24,7 +24,7 @@ from tests.faults.service import Service, service_settings
 ROUNDS: Final = int(os.environ.get("FAULT_ROUNDS", "3"))  # in tests: how often what is random is done
 FEWEST: Final = 20  # operations accepted in a round before the kill; up to four times as many
 OLD_ONES: Final = 100  # promises of former rounds that an audit looks at
-LATEST: Final = 3  # passages of a failpoint before it fires, at the most
+LATEST: Final = 2  # passages of a failpoint before it fires, at the most
 
 
 @dataclass

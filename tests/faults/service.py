@@ -237,8 +237,8 @@ class Service:
 
     def note_memory(self) -> None:
         """Remember the most memory that one of its processes has had so far."""
-        for pid in filter(procfs.is_there, self.pids):
-            self.peak = max(self.peak, procfs.resident(pid, "VmHWM"))
+        with suppress(OSError):  # it ends at this moment
+            self.peak = max(self.peak, *(procfs.resident(pid, "VmHWM") for pid in self.pids))
 
     # Talking to it.
 

@@ -28,7 +28,6 @@ async def test_workers_that_are_killed_in_a_storm_cost_nothing_but_what_they_ran
 @pytest.mark.parametrize("point", ["after-accept-commit", "body-whole", "settled"])
 async def test_a_worker_that_dies_at_a_named_point(ready: Bench, point: str) -> None:
     await failpoint_round(ready, point)
-    await ready.close()
     assert not ready.service.has_ended
     assert ready.ledger.counts.faults() == {}
 
