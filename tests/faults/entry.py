@@ -52,6 +52,10 @@ class Trap:
                 os.kill(os.getpid(), signal.SIGKILL if deed == "kill" else signal.SIGSTOP)
 
     def _due(self, *, counting: bool = False) -> tuple[str, bool]:
+        if (
+            not self._file.exists()
+        ):  # which takes no descriptor: a trap that is not armed must not be a fault of its own
+            return "", False
         try:
             deed, passage = self._file.read_text().split()
         except FileNotFoundError:
