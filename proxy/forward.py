@@ -150,7 +150,8 @@ class Forwarder:
 
     async def _promised(self, inbound: Inbound, exchange: Exchange, race: Race, asynchronous: RespondAsync) -> bool:
         """Whether the client has its 202, and the keeper the exchange; False if it cannot be and the client waits on."""
-        await exchange.turn_within(A_MOMENT)
+        if self._origin.figures.waiting <= 1:  # this one; behind others its turn does not come in a moment
+            await exchange.turn_within(A_MOMENT)
         operation = self._operation(inbound, asynchronous)
         if sent := not exchange.is_waiting:
             operation = operation.started(overdue(self._context.clock.monotonic(), asynchronous.timeout))

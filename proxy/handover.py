@@ -83,8 +83,7 @@ class Handover:
             return open_doors([])
         with self._services.alone():  # so that of two that start together one finds the other
             doors = open_doors([bound for sock in self._services.living() for bound in self._inherit(sock, wanted)])
-            self._sock = self._services.join(self._name)
-        self._reactor.watch(self._sock, self._accept)
+            self._join(self._services)
         self.offer(doors)
         return doors
 
@@ -110,6 +109,14 @@ class Handover:
             self._sock.close()
         if self._services is not None:
             self._services.close()
+
+    def _join(self, services: Services) -> None:
+        try:
+            self._sock = services.join(self._name)
+        except OSError as exc:  # a disk that is full or read-only: without a successor one can do
+            _none(exc)
+        else:
+            self._reactor.watch(self._sock, self._accept)
 
     def _inherit(self, sock: socket.socket, wanted: list[Wanted]) -> list[Bound]:
         """What a service hands over of what is wanted, and is wanted no longer."""
@@ -189,6 +196,11 @@ def _asked(sock: socket.socket, wanted: list[Wanted]) -> list[Bound]:
 def _services(folder: Path | None) -> Services | None:
     try:
         return Services(folder) if folder is not None else None
-    except OSError as exc:  # what is wrong with the store is told by who opens it
-        log.warning("no handover", reason=str(exc))
+    except OSError as exc:
+        _none(exc)
         return None
+
+
+def _none(exc: OSError) -> None:
+    """What is wrong with the store itself is told by who opens that."""
+    log.warning("no handover", reason=str(exc))

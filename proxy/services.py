@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +53,7 @@ class Services:
                         yield sock
 
     def join(self, name: str) -> socket.socket:
-        """A socket on which others can find this service."""
+        """A socket on which others can find this service. Raises OSError."""
         with ExitStack() as undo:
             sock = undo.enter_context(socket.socket(socket.AF_UNIX))
             os.fchmod(sock.fileno(), 0o600)  # which the file will have
@@ -64,8 +64,9 @@ class Services:
         return sock
 
     def remove(self, name: str) -> None:
-        """Leave no trace of a service."""
-        Path(self._path(name)).unlink(missing_ok=True)
+        """Leave no trace of a service. Where that cannot be done now, the next does it."""
+        with suppress(OSError):
+            Path(self._path(name)).unlink()
 
     def close(self) -> None:
         os.close(self._folder)

@@ -12,9 +12,6 @@ from tests.faults.desk import Desk
 from tests.faults.disk import may_mount, small_disk
 from tests.faults.service import Service, service_settings
 
-# What these test is built at the same time as they are: once it is there, this line goes.
-collect_ignore = ["test_resend.py", "test_queue.py", "test_workers.py", "test_changes.py", "test_overdue.py"]
-
 Open = Callable[..., Awaitable[Desk]]
 
 

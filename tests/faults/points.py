@@ -32,22 +32,18 @@ class Point:
 
 
 POINTS: Final = {
-    "before-accept-commit": Point("proxy.store.statements", "insert", "after"),  # in the transaction
+    "before-accept-commit": Point("proxy.store.changes", "insert", "after"),  # in the transaction
     "after-accept-commit": Point("proxy.store.sqlite", "SqliteStore.create", "after"),  # no 202 yet
     "first-byte-sent": Point("proxy.connection", "Connection.write", "after"),
     "in-body": Point("proxy.store.files", "PartFile.append", "after"),
     "before-publishing": Point("proxy.store.files", "PartFile._publish", "before"),
     "body-whole": Point("proxy.store.files", "PartFile.complete", "after"),  # and not yet settled
-    "before-settle-commit": Point("proxy.store.statements", "settle", "after"),
+    "before-settle-commit": Point("proxy.store.changes", "settle", "after"),
     "settled": Point("proxy.store.sqlite", "SqliteStore.settle", "after"),  # nobody has been told
-    "before-delete-commit": Point("proxy.store.statements", "delete", "after"),
-    "before-expiry-commit": Point("proxy.store.statements", "sweep", "after"),
+    "before-delete-commit": Point("proxy.store.changes", "delete", "after"),
+    "before-expiry-commit": Point("proxy.store.changes", "sweep", "after"),
     "rows-dropped": Point("proxy.store.bodies", "Bodies.drop", "before"),  # committed; their files are still there
     "orphans-found": Point("proxy.store.sqlite", "SqliteStore.orphans", "after"),
-}
-
-# The same for what a taking over and a queue need; `POINTS` has to have them as soon as the product has.
-OF_RESENDING: Final = {
     "taken-over": Point("proxy.store.sqlite", "SqliteStore.take_over", "after"),  # and not yet sent again
     "sent-durable": Point("proxy.store.sqlite", "SqliteStore.start", "after"),  # and no byte of it sent
 }
@@ -58,7 +54,10 @@ STEPS: Final = {
     "renamed": Point("pathlib", "Path.rename", "after"),
 }
 
-UNDER_LOAD: Final = tuple(name for name in POINTS if name not in ("before-expiry-commit", "orphans-found"))
+# Those that are passed where there is neither expiry, nor a dead process, nor a queue.
+UNDER_LOAD: Final = tuple(
+    name for name in POINTS if name not in ("before-expiry-commit", "orphans-found", "taken-over", "sent-durable")
+)
 
 
 class Failpoints:
@@ -70,7 +69,7 @@ class Failpoints:
 
     def arm(self, point: str, deed: Deed = "kill", passage: int = 1) -> None:
         """Have it done by the first process that passes there for the n-th time. Errors are raised from then on."""
-        assert point in POINTS | OF_RESENDING, point
+        assert point in POINTS, point
         file = self.folder / f".{point}"
         file.write_text(f"{deed} {passage}")
         file.rename(self.folder / point)  # so that nobody reads half of it
