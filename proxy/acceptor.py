@@ -3,9 +3,10 @@
 The event loop's own way is to accept what it has no descriptor for, and drop it. Here accepting pauses, and what waits
 stays in the kernel's queue until descriptors are back.
 
-It pauses before the last one is gone. Of the descriptors that are free when accepting begins, half are for clients'
-connections: each of these may come to need one more, for an origin or a file. A fresh descriptor gets the lowest number
-that is free, so its number tells how many are in use, at the least.
+It pauses before the last one is gone: each connection may come to need one more, for an origin or a file. So of the
+descriptors that are free when accepting begins, half are kept back, or a thousand where there are many: operations may
+hold ten thousands at origins, and they have no clients. A fresh descriptor gets the lowest number that is free, so its
+number tells how many are in use, at the least.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ import structlog
 log = structlog.get_logger()
 
 AT_ONCE: Final = 8  # connections for one wake-up: processes that share a socket share what waits there
+MOST_KEPT_BACK: Final = 1000  # descriptors
 LOOK_AGAIN: Final = 0.05  # seconds between looks while it pauses; there is no event for "a descriptor is free again"
 
 # What accept() tells of one connection, which it has taken from the queue (accept(2)). All else concerns the next, too.
@@ -64,7 +66,7 @@ class Acceptor:
     def open(self) -> None:
         """Begin to accept."""
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        reserve = (limit - _fresh_number(self._sock)) // 2
+        reserve = min((limit - _fresh_number(self._sock)) // 2, MOST_KEPT_BACK)
         self._reserved = limit - reserve
         self._spare = min(AT_ONCE, reserve // 4)
         self._sock.settimeout(0)

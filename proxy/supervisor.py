@@ -9,8 +9,9 @@ what it has begun, under the configuration with which it began.
 
 import gc
 import os
+import resource
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from functools import partial
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 from typing import Final
@@ -66,6 +67,7 @@ class Supervisor:  # an Employer
         """Serve until a signal has ended it. Raises ConfigError, CannotListen, CannotStart."""
         config = self._load()
         configure_logging(config.log, self._writer)
+        _take_all_descriptors()
         calls = {SIGTERM: self._stop, SIGINT: self._stop, SIGHUP: self._reload, SIGCHLD: self._crew.reap}
         with ExitStack() as stack:
             stack.callback(self._reactor.close)
@@ -247,6 +249,13 @@ def supervise(load: Load, ready: Callable[[], None] = lambda: None) -> None:
     """
     with closing(Notifier(os.environ)) as notifier:
         Supervisor(load, notifier, ready=ready).run()
+
+
+def _take_all_descriptors() -> None:
+    """Raise the limit to what this user may have: what is usual by default is far too low for a proxy."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems say more than they grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _answer(worker: Worker, number: int, figures: Figures) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -42,9 +43,18 @@ class Child:
     """`python -m proxy serve` with these settings, serving from `async with` on."""
 
     def __init__(
-        self, settings: Settings, folder: Path, *, reads_log: bool = True, environ: Mapping[str, str] | None = None
+        self,
+        settings: Settings,
+        folder: Path,
+        *,
+        reads_log: bool = True,
+        environ: Mapping[str, str] | None = None,
+        descriptors: int | None = None,
     ) -> None:
-        """Without `reads_log`, nobody reads on after the child has begun to serve, until its end is waited for."""
+        """Without `reads_log`, nobody reads on after the child has begun to serve, until its end is waited for.
+
+        Each of its processes has at most so many `descriptors`.
+        """
         self._reads_on = asyncio.Event()
         if reads_log:
             self._reads_on.set()
@@ -54,6 +64,7 @@ class Child:
         self._settings = settings
         self._environ = {**os.environ, **(environ or {})}
         self._changed = Signal()
+        self._descriptors = descriptors
 
     @property
     def pid(self) -> int:
@@ -139,7 +150,7 @@ class Child:
         self.configure(self._settings)
         command = [sys.executable, "-m", "proxy", "serve", "--config", str(self._file)]
         self._process = await asyncio.create_subprocess_exec(
-            *command, cwd=ROOT, env=self._environ, stderr=asyncio.subprocess.PIPE
+            *command, cwd=ROOT, env=self._environ, stderr=asyncio.subprocess.PIPE, preexec_fn=self._limit
         )
         self._reader = asyncio.create_task(self._read())
         try:
@@ -157,6 +168,10 @@ class Child:
             error.add_note(f"the child's log:\n{self.stderr}")
         else:
             assert "Traceback" not in self.stderr, self.stderr
+
+    def _limit(self) -> None:
+        if self._descriptors is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self._descriptors, self._descriptors))
 
     async def _end(self) -> None:
         self._reads_on.set()

@@ -2,9 +2,8 @@
 
 import asyncio
 import os
-import resource
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -17,23 +16,9 @@ LIMIT = 96
 MANY = 150
 
 
-@contextmanager
-def descriptors(limit: int) -> Iterator[None]:
-    """What is started meanwhile has no more than so many."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-
-
 @pytest.fixture
 async def child(origin: ScriptedOrigin, tmp_path: Path) -> AsyncIterator[Child]:
-    child = Child(stored_settings(origin.url, tmp_path), tmp_path)
-    async with AsyncExitStack() as stack:
-        with descriptors(LIMIT):
-            await stack.enter_async_context(child)
+    async with Child(stored_settings(origin.url, tmp_path), tmp_path, descriptors=LIMIT) as child:
         yield child
 
 
