@@ -87,12 +87,14 @@ class Forwarder:
         else:
             await self._forward_now(inbound)
 
-    def may_resend(self, operation: Operation) -> bool:
-        """Whether an operation that was under way when its process died is sent once more (contract 6, `interrupted`)."""
-        return operation.attempts == 1 and self._resends(operation.request.method)
+    def may_send(self, orphan: Operation) -> bool:
+        """Whether an operation whose process is dead may be sent: for the first time, or once more."""
+        if self._route.respond_async is None:
+            return False
+        return not orphan.is_running or (orphan.attempts == 1 and self._resends(orphan.request.method))
 
     def resume(self, operation: Operation, request: KeptRequest) -> None:
-        """Send the stored request of a queued operation, which this process has taken over, when its turn comes."""
+        """Send the stored request of a queued operation that may be sent, and is this process's, when its turn comes."""
         if (asynchronous := self._route.respond_async) is None:
             raise ValueError("the route answers nothing later")
         client = Client(request.scheme, request.host, request.address)

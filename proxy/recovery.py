@@ -16,7 +16,7 @@ from proxy.operation import Failure, KeptRequest, Operation
 
 log = structlog.get_logger()
 
-NO_ROUTE = "It was never sent: the configuration no longer has its route."
+NO_ROUTE = "It was never sent: its route is no longer there, or answers nothing later."
 
 
 class Recovery:
@@ -41,11 +41,11 @@ class Recovery:
     async def _take_over_one(self, orphan: Operation) -> None:
         forwarder = self._forwarders.get(orphan.route)
         request = await self._ledger.store.request(orphan.id)
-        if forwarder is None or request is None or (orphan.is_running and not forwarder.may_resend(orphan)):
+        if forwarder is not None and request is not None and forwarder.may_send(orphan):
+            await self._resume(orphan, forwarder, request)
+        else:
             interrupted = Interrupted("" if orphan.is_running else NO_ROUTE)
             await self._ledger.settle(orphan.failed(Failure.of(interrupted), self._ledger.now()))
-        else:
-            await self._resume(orphan, forwarder, request)
 
     async def _resume(self, orphan: Operation, forwarder: Forwarder, request: KeptRequest) -> None:
         mine = orphan.returned(self._keeper_id)

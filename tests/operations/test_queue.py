@@ -18,6 +18,7 @@ class Gates:
     def __init__(self, origin: ScriptedOrigin) -> None:
         self._origin = origin
         self._gates: dict[bytes, asyncio.Event] = {}
+        self.persistent = True  # whether it keeps connections open
         origin.route(self._script)
 
     def open(self, target: bytes) -> None:
@@ -32,7 +33,8 @@ class Gates:
         return [one.target for one in self._origin.requests]
 
     def _script(self, request: Request) -> Script:
-        return [read_all(), wait_for(self._of(request.target)), answer(200, body=request.target)]
+        fields = [] if self.persistent else [(b"Connection", b"close")]
+        return [read_all(), wait_for(self._of(request.target)), answer(200, fields, request.target)]
 
     def _of(self, target: bytes) -> asyncio.Event:
         return self._gates.setdefault(target, asyncio.Event())
@@ -201,6 +203,22 @@ async def test_one_that_is_deleted_at_the_very_moment_of_its_turn_is_not_sent(
     await house.quiet()
     assert gates.targets == [b"/first"]
     assert house.in_use == 0
+
+
+async def test_so_is_one_for_which_a_connection_was_made(start: Start, origin: ScriptedOrigin, gates: Gates) -> None:
+    gates.persistent = False
+    house = await full(start, origin, gates)
+    path = await house.accepted("POST", b"/second")
+    held = house.store.hold("start")
+    gates.open(b"/first")
+    await eventually(lambda: house.store.calls["start"] == 1)
+    assert (await house.ask("DELETE", path)).status == 200
+    held.set()
+    await house.quiet()
+    third = await house.accepted("POST", b"/third")
+    gates.open(b"/third")
+    assert (await house.outcome(third)).status == 200
+    assert gates.targets == [b"/first", b"/third"]
 
 
 @both_stores

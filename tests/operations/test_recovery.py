@@ -154,6 +154,17 @@ async def test_what_cannot_be_sent_again_is_settled(
     assert origin.requests == []
 
 
+@pytest.mark.parametrize("changes", [{}, QUEUED], ids=["running", "queued"])
+async def test_so_is_one_whose_route_answers_nothing_later_any_more(
+    start: Start, origin: ScriptedOrigin, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    path = await left_behind(tmp_path, "GET", **changes)
+    house = await start(routes=[{"name": "everything", "origin": "legacy"}])
+    await house.service.recovery.take_over()
+    assert code_of(await house.ask("GET", path)) == "interrupted"
+    assert origin.requests == []
+
+
 async def test_an_operation_is_sent_twice_at_most(start: Start, origin: ScriptedOrigin, tmp_path: Path) -> None:
     path = await left_behind(tmp_path, "GET")
     origin.script(read_all(), stall())
