@@ -70,8 +70,13 @@ class _Driven:
                 advance = partial(self._work.throw, exc)
 
 
-async def disturbed_everywhere(house: House, moment: Moment, method: str, message: bytes) -> tuple[int, Response]:
-    """Sends the message again and again; in how many places it was cancelled, and the response when it was not."""
+async def disturbed_everywhere(
+    house: House, moment: Moment, method: str, message: bytes, left: int = 0
+) -> tuple[int, Response]:
+    """Sends the message again and again; in how many places it was cancelled, and the response when it was not.
+
+    Each time all is over that came of it, with so many operations of others left.
+    """
     handle = house.service._front._handler
     for at in count(1):
         disturbance = Disturbance(handle, at, moment)  # type: ignore[arg-type]  # a coroutine function
@@ -83,15 +88,17 @@ async def disturbed_everywhere(house: House, moment: Moment, method: str, messag
             if not disturbance.cancelled:
                 house.service._front._handler = handle
                 return at - 1, await client.response(method)
-        await nothing_is_left(house)
+        await nothing_is_left(house, left)
     raise AssertionError
 
 
-async def nothing_is_left(house: House) -> None:
-    await house.quiet()
+async def nothing_is_left(house: House, but: int = 0) -> None:
+    """But these operations, which run."""
+    await eventually(lambda: len(house.service._keeper._tasks) == but)
     await eventually(lambda: not house.service._front.connections)
-    assert (house.in_use, house.running) == (0, 0)
-    assert (await house.store.usage()).running == 0
+    assert (house.in_use, house.waiting, house.running) == (but, 0, but)
+    usage = await house.store.usage()
+    assert (usage.queued, usage.running) == (0, but)
 
 
 moments = pytest.mark.parametrize("moment", ["asleep", "waking"])
@@ -109,6 +116,24 @@ async def test_when_the_clock_wins(house: House, origin: ScriptedOrigin, moment:
     assert (await house.ask("DELETE", status_path(response))).status == 200
     await nothing_is_left(house)
     await eventually(lambda: not origin.open_connections)
+
+
+@both_stores
+@moments
+@bodies
+async def test_when_the_origin_is_full(start: Start, origin: ScriptedOrigin, moment: Moment, body: bytes) -> None:
+    house = await start(origins={"legacy": {"url": origin.url, "max_connections": 1}})
+    origin.script(read_all(keep=False), stall())
+    first = await house.accepted("POST", b"/first")
+    await origin.request_received()
+    places, response = await disturbed_everywhere(house, moment, "POST", request("POST", b"/", [AT_ONCE], body), left=1)
+    assert (places > 0, response.status) == (True, 202)
+    usage = await house.store.usage()
+    assert (usage.queued, usage.running, house.waiting) == (1, 1, 1)
+    for path in (status_path(response), first):
+        assert (await house.ask("DELETE", path)).status == 200
+    await nothing_is_left(house)
+    assert len(origin.requests) == 1, "nothing of what waited was sent"
 
 
 @moments
