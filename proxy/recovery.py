@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import structlog
 
 from proxy.errors import Interrupted
-from proxy.forward import Forwarder
+from proxy.later import Later
 from proxy.ledger import Ledger
 from proxy.operation import Failure, KeptRequest, Operation
 
@@ -22,10 +22,11 @@ NO_ROUTE = "It was never sent: its route is no longer there, or answers nothing 
 class Recovery:
     """Takes over for one process."""
 
-    def __init__(self, ledger: Ledger, keeper_id: str, forwarders: Mapping[str, Forwarder]) -> None:
+    def __init__(self, ledger: Ledger, keeper_id: str, laters: Mapping[str, Later]) -> None:
+        """The laters are those of the routes that answer later, by the routes' names."""
         self._ledger = ledger
         self._keeper_id = keeper_id
-        self._forwarders = forwarders
+        self._laters = laters
         self._ended = False
 
     def end(self) -> None:
@@ -39,16 +40,16 @@ class Recovery:
             await asyncio.gather(*map(self._take_over_one, await self._ledger.store.orphans()))
 
     async def _take_over_one(self, orphan: Operation) -> None:
-        forwarder = self._forwarders.get(orphan.route)
+        later = self._laters.get(orphan.route)
         request = await self._ledger.store.request(orphan.id)
-        if forwarder is not None and request is not None and forwarder.may_send(orphan):
-            await self._resume(orphan, forwarder, request)
+        if later is not None and request is not None and later.may_send(orphan):
+            await self._resume(orphan, later, request)
         else:
             interrupted = Interrupted("" if orphan.is_running else NO_ROUTE)
             await self._ledger.settle(orphan.failed(Failure.of(interrupted), self._ledger.now()))
 
-    async def _resume(self, orphan: Operation, forwarder: Forwarder, request: KeptRequest) -> None:
+    async def _resume(self, orphan: Operation, later: Later, request: KeptRequest) -> None:
         mine = orphan.returned(self._keeper_id)
         if await self._ledger.store.take_over(orphan, mine):
             log.info("operation taken over", operation=mine.short_id, route=mine.route, attempts=mine.attempts)
-            forwarder.resume(mine, request)
+            later.resume(mine, request)

@@ -15,9 +15,10 @@ from aiohttp import web
 from proxy.admin import Admin
 from proxy.clock import Clock
 from proxy.config import Config
+from proxy.context import Context
 from proxy.errors import ShuttingDown
 from proxy.figures import Figures
-from proxy.forward import Context, Forwarder
+from proxy.forward import Forwarder
 from proxy.forwarded import TrustedProxies
 from proxy.handler import Handler
 from proxy.keeper import Keeper
@@ -60,13 +61,20 @@ class Service:
         self._keeper = Keeper(ledger)
         urls = StatusUrls(config.status_path, config.public_url)
         self._monitor = StatusMonitor(ledger, urls, config.name)
-        new_id = partial(secrets.token_urlsafe, ID_BYTES)
-        most = config.limits.max_operations_per_client
-        context = Context(config.name, keeper_id, urls, clock, store, most, new_id, config.store.url.folder)
-        forwarders = {
-            route.name: Forwarder(route, origins[route.origin], self._keeper, context) for route in config.routes
-        }
-        self.recovery = Recovery(ledger, keeper_id, forwarders)
+        context = Context(
+            proxy_name=config.name,
+            keeper_id=keeper_id,
+            keeper=self._keeper,
+            store=store,
+            urls=urls,
+            clock=clock,
+            new_id=_new_id,
+            max_of_client=config.limits.max_operations_per_client,
+            spool_folder=config.store.url.folder,
+        )
+        forwarders = {route.name: Forwarder(route, origins[route.origin], context) for route in config.routes}
+        laters = {name: forwarder.later for name, forwarder in forwarders.items() if forwarder.later is not None}
+        self.recovery = Recovery(ledger, keeper_id, laters)
         self.reaper = Reaper(ledger, self.recovery.take_over)
         handler = Handler(Routes(config.routes), forwarders, self._monitor, trusted, self.metrics)
         peer = partial(trusted.peer, tls=config.tls is not None)
@@ -77,10 +85,7 @@ class Service:
         self.listeners: list[Listener] = []
         self.admin: Listener | None = None
         self.draining = False
-        self.metrics.gauge("respond_async_operations_running", "Operations under way.", lambda: self._keeper.running)
-        self.metrics.gauge(
-            "respond_async_operations_queued", "Operations that wait for their turn.", lambda: self._keeper.queued
-        )
+        self._show_operations()
 
     def listen(self, doors: Doors | None = None, figures: Callable[[], Awaitable[Figures]] | None = None) -> None:
         """Accept on the doors, that for operators last. Raises CannotListen.
@@ -145,6 +150,11 @@ class Service:
             listener.close()
         await asyncio.gather(*(listener.drain(timeout) for listener in self.listeners))
 
+    def _show_operations(self) -> None:
+        keeper, gauge = self._keeper, self.metrics.gauge
+        gauge("respond_async_operations_running", "Operations under way.", lambda: keeper.running)
+        gauge("respond_async_operations_queued", "Operations that wait for their turn.", lambda: keeper.queued)
+
     async def _own_figures(self) -> Figures:
         return self.metrics.figures()
 
@@ -155,7 +165,7 @@ async def opened(config: Config, places: Places, admitted: Cell | None = None) -
 
     Raises StoreUnavailable.
     """
-    keeper_id, url = secrets.token_urlsafe(ID_BYTES), config.store.url
+    keeper_id, url = _new_id(), config.store.url
     async with (
         open_store(url.kind, url.folder, config.store.max_size, keeper_id) as store,
         Origins.opened(config.origins, config.limits.max_fields, places) as origins,
@@ -168,6 +178,10 @@ async def opened(config: Config, places: Places, admitted: Cell | None = None) -
             finally:
                 await service.drain(0)
                 await service.close()
+
+
+def _new_id() -> str:
+    return secrets.token_urlsafe(ID_BYTES)
 
 
 @asynccontextmanager

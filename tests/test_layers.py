@@ -28,7 +28,7 @@ RINGS = {
     "origin side": ["spool", "response", "connection", "health", "servers", "pool", "checks", "origin", "exchange"],
     "client side": ["client", "parser", "wire", "relay"],
     "keepers": ["ledger", "pace", "custody", "keeper", "reaper"],
-    "requests": ["status", "forward", "recovery", "handler"],
+    "requests": ["status", "context", "later", "forward", "recovery", "handler"],
     "process": ["acceptor", "listeners", "admin", "server"],
     "service": [
         "reactor", "channel", "worker", "crew", "census", "services", "handover", "notify", "supervisor", "demo", "cli", "__main__",

@@ -45,4 +45,4 @@ async def test_a_killed_worker_is_replaced(ready: Bench) -> None:
     before = set(ready.service.workers)
     await ready.service.kill_worker(Random(1))  # noqa: S311
     assert len(before & set(ready.service.workers)) == 1
-    assert (await ready.service.ask("GET", b"/work/1/100/0/length")).status == 200
+    assert (await ready.service.ask("GET", b"/job/1/100/0/length")).status == 200

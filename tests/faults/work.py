@@ -1,6 +1,6 @@
 """Requests that can be told apart wherever they turn up: each has a number, and its answer is a function of that.
 
-The target says what the origin is to do: `/work/NUMBER/SIZE/MILLISECONDS/FRAMING`. Content and answer are made of
+The target says what the origin is to do: `/job/NUMBER/SIZE/MILLISECONDS/FRAMING`. Content and answer are made of
 blocks that name the number and their place in it, so what is cut, mixed up or sent to somebody else shows.
 """
 
@@ -48,7 +48,7 @@ class Work:
 
     @property
     def target(self) -> bytes:
-        return b"/work/%d/%d/%d/%b" % (self.number, self.size, round(self.delay * 1000), self.framing.encode("ascii"))
+        return b"/job/%d/%d/%d/%b" % (self.number, self.size, round(self.delay * 1000), self.framing.encode("ascii"))
 
     @property
     def is_safe(self) -> bool:

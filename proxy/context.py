@@ -1,0 +1,25 @@
+"""What all routes of a process share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy.clock import Clock
+from proxy.keeper import Keeper
+from proxy.status import StatusUrls
+from proxy.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Handed down from the composition of the service."""
+
+    proxy_name: str
+    keeper_id: str
+    keeper: Keeper
+    store: Store
+    urls: StatusUrls
+    clock: Clock
+    new_id: Callable[[], str]  # at least 128 random bits, safe in a path
+    max_of_client: int | None  # operations that one client may have under way
+    spool_folder: Path | None  # None: the system's place for temporary files

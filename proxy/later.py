@@ -1,0 +1,137 @@
+"""The asynchronous side of a route: the exchanges, operations and terms that it makes, from a request or from the store.
+
+An operation keeps the request as the origin gets it, so that it can be sent from the store, by another process too.
+"""
+
+from functools import partial
+
+from proxy.config import RespondAsync, Route
+from proxy.context import Context
+from proxy.custody import Terms, overdue
+from proxy.errors import ProxyError, StoreUnavailable, TooManyOperations
+from proxy.exchange import Deadlines, Exchange
+from proxy.fields import Forwarding
+from proxy.forwarded import NOBODY, Arrival, Client, client_digest
+from proxy.location import with_absolute_references
+from proxy.message import RequestHead, ResponseHead
+from proxy.operation import KeptRequest, Operation, RequestSummary, State, owner_digest
+from proxy.origin import Origin
+from proxy.pace import Pace
+from proxy.pool import Turn
+from proxy.spool import NO_CONTENT, Content, Stored
+from proxy.store import Quotas
+
+SAFE = frozenset({"GET", "HEAD"})  # of the methods that can become operations (RFC 9110 section 9.2.1)
+
+
+class Later:
+    """How one route answers later."""
+
+    def __init__(
+        self, route: Route, settings: RespondAsync, origin: Origin, forwarding: Forwarding, context: Context
+    ) -> None:
+        self.settings = settings
+        self._route = route
+        self._origin = origin
+        self._forwarding = forwarding
+        self._context = context
+        self._pace = Pace()
+
+    async def admit(self, head: RequestHead, client: Client) -> None:
+        """Raises OriginUnreachable or TooManyOperations, before anything is sent, where there is no point in more."""
+        self._origin.check()
+        limit = self._context.max_of_client
+        if limit is None:
+            return
+        try:
+            under_way = await self._context.store.unsettled_of(self._digest(head, client))
+        except StoreUnavailable:
+            return  # then there will be no operation either
+        if under_way >= limit:
+            raise TooManyOperations(f"It has {under_way}.", retry_after=self._pace.next_end(under_way))
+
+    def exchange(self, request: RequestHead, content: Content, since: float) -> Exchange:
+        """An exchange that may be an operation's, and waits for its turn behind those whose clients wait."""
+        name, settings = self._route.name, self.settings
+        turn = Turn(None, later=True, since=since, route=name, max_running=settings.max_running)
+        return Exchange(self._origin, request, content, Deadlines(turn, settings.timeout, self._route.idle_timeout))
+
+    def operation(self, exchange: Exchange, head: RequestHead, arrival: Arrival, local: bytes) -> Operation:
+        """The operation of an exchange, running if that is sent. `local` is for a client that named no host."""
+        operation = self._queued(head, arrival.client, local)
+        if exchange.is_waiting:
+            return operation
+        return operation.started(overdue(self._context.clock.monotonic(), self.settings.timeout))
+
+    def terms(self, exchange: Exchange, operation: Operation, arrival: Arrival) -> Terms:
+        """What is agreed for the operation's exchange."""
+        settings = self.settings
+        return Terms(
+            for_client=partial(self._for_client, exchange, operation, arrival),
+            timeout=settings.timeout,
+            max_body=settings.max_response_body,
+            finish=self._route.on_disconnect == "finish",
+            request=KeptRequest(exchange.request, arrival.authority, *arrival.client, content=None),
+            resend=self._resends(operation.request.method),
+            quotas=Quotas(settings.max_queued, self._context.max_of_client),
+            pace=self._pace,
+        )
+
+    def refused(self, refusal: ProxyError) -> ProxyError:
+        """The refusal of an operation that would have been queued, with when the queue is expected to be shorter."""
+        return type(refusal)(refusal.detail, retry_after=self._pace.next_end(self._origin.settings.max_connections))
+
+    # What a dead process left.
+
+    def may_send(self, orphan: Operation) -> bool:
+        """Whether an operation whose process is dead may be sent: for the first time, or once more."""
+        return not orphan.is_running or (orphan.attempts == 1 and self._resends(orphan.request.method))
+
+    def resume(self, operation: Operation, request: KeptRequest) -> None:
+        """Send the stored request of a queued operation that is this process's now, when its turn comes."""
+        arrival = Arrival(NOBODY, request.authority, Client(request.scheme, request.host, request.address))
+        exchange = self.exchange(request.head, self._stored(operation, request), operation.created)
+        exchange.start()
+        self._context.keeper.resume(exchange, operation, self.terms(exchange, operation, arrival))
+
+    def _resends(self, method: str) -> bool:
+        choice = self.settings.on_interrupt
+        return method in SAFE if choice is None else choice == "resend"
+
+    def _stored(self, operation: Operation, request: KeptRequest) -> Content:
+        if request.content is None:
+            return NO_CONTENT
+        return Stored(request.content.size, partial(self._context.store.request_body, operation.id, request.content))
+
+    # Values.
+
+    def _queued(self, head: RequestHead, client: Client, local: bytes) -> Operation:
+        context, settings = self._context, self.settings
+        id, credential = context.new_id(), head.fields.first(b"authorization")
+        authority, target = (client.host or local).decode("ascii"), head.target.decode("utf-8", "surrogateescape")
+        owner = credential if settings.owner == "authorization" else None
+        return Operation(
+            id=id,
+            route=self._route.name,
+            origin=self._route.origin,
+            keeper=context.keeper_id,
+            request=RequestSummary(head.method, f"{client.scheme}://{authority}{target}"),
+            created=context.clock.now(),
+            keep=settings.keep,
+            longest_wait=settings.max_wait,
+            retry_after=settings.retry_after,
+            owner_digest=None if owner is None else owner_digest(id, owner),
+            client=self._digest(head, client) if context.max_of_client is not None else "",
+            state=State.QUEUED,
+        )
+
+    def _digest(self, head: RequestHead, client: Client) -> str:
+        return client_digest(client, head.fields.first(b"authorization"))
+
+    def _for_client(
+        self, exchange: Exchange, operation: Operation, arrival: Arrival, head: ResponseHead
+    ) -> ResponseHead:
+        """The origin's head as the status URL will show it: references are relative to another URL there."""
+        date = self._context.clock.date()
+        fields = self._forwarding.for_client(head, arrival, date, exchange.version)
+        return head._replace(fields=with_absolute_references(fields, operation.request.uri))
