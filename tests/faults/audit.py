@@ -59,7 +59,7 @@ class Audit:
         elif seen in UNREADABLE:
             self._ledger.lose(promise)
         else:
-            self._ledger.note(promise, seen)
+            self._ledger.note(promise, seen, was_deleted=promise.deleted)
 
     def _was_sent_again(self, promise: Promise) -> bool:
         number = promise.work.number

@@ -117,14 +117,14 @@ class Ledger:
         self.promises.append(promise)
         self.counts.accepted += 1
 
-    def note(self, promise: Promise, seen: Seen) -> None:
-        """A client saw this at its status URL."""
+    def note(self, promise: Promise, seen: Seen, *, was_deleted: bool) -> None:
+        """A client saw this at its status URL, which was deleted already when it asked, or was not."""
         if seen is Seen.WRONG:
             self.counts.truncated_as_whole += 1
         elif seen is Seen.GONE:
             if not promise.deleting:
                 self.lose(promise)
-        elif promise.deleted:
+        elif was_deleted:
             self.counts.contradicted += 1
         elif seen in SETTLED:
             self.counts.contradicted += promise.seen not in (None, seen)  # settled is for good

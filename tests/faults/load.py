@@ -108,9 +108,10 @@ class Load:
         self._changed.set()
 
     async def _poll(self, client: RawClient, promise: Promise) -> Response:
+        was_deleted = promise.deleted  # another client may do it meanwhile
         await client.send(request("GET", promise.path))
         response = await client.response()
-        self._ledger.note(promise, judge(response, promise.work))
+        self._ledger.note(promise, judge(response, promise.work), was_deleted=was_deleted)
         return response
 
     async def _delete(self, client: RawClient, promise: Promise) -> Response:
