@@ -5,7 +5,8 @@ others as usual. From then on both accept from the same queues, so that the old 
 The connection between the two stays until one of them ends: so each knows whether a path is still the other's, and the
 old one answers operators until the new one is ready, and again if that goes away.
 
-    from the new one    sockets       wants those of these addresses, each after the key that the configuration has it under
+    from the new one    sockets       wants those of these addresses, each after the key that the configuration has it
+                                      under; addresses mean the same to both only in the same `namespaces`
                         ready         it serves
     from the old one    handed over   which of them, with their sockets
 """
@@ -25,7 +26,7 @@ from proxy.channel import PIECE, Channel, Lines, Message, encoded
 from proxy.config import Address
 from proxy.listeners import Bound, Doors
 from proxy.reactor import Reactor
-from proxy.services import Services, is_ours
+from proxy.services import Services, is_ours, namespaces
 
 log = structlog.get_logger()
 
@@ -65,7 +66,7 @@ class Handover:
 
     def __init__(self, reactor: Reactor, folder: Path | None, on_change: Callable[[], None]) -> None:
         self._reactor = reactor
-        self._on_change = on_change  # called when `is_succeeded` may have changed
+        self._on_change = on_change  # called when `leaves_operators` may have changed
         self._services = _services(folder)
         self._name = secrets.token_urlsafe(ID_BYTES)
         self._sock: socket.socket | None = None
@@ -74,7 +75,12 @@ class Handover:
 
     @property
     def is_succeeded(self) -> bool:
-        """Whether there is one that came after this one, and answers operators in its place."""
+        """Whether there is one that came after this one, and serves in its place."""
+        return any(peer.serves for peer in self._peers)
+
+    @property
+    def leaves_operators(self) -> bool:
+        """Whether such a one answers operators too."""
         return any(peer.serves and peer.shares_admin for peer in self._peers)
 
     def take_over(self, wanted: list[Wanted], open_doors: Callable[[list[Bound]], Doors]) -> Doors:
@@ -149,7 +155,7 @@ class Handover:
     def _heard(self, peer: Peer, message: Message) -> None:
         match message["kind"]:
             case "sockets":
-                self._hand_over(peer, message["wanted"])
+                self._hand_over(peer, message["wanted"] if message["namespaces"] == namespaces() else [])
             case "ready":
                 self._succeeded_by(peer)
             case _:
@@ -180,7 +186,8 @@ class Handover:
 
 
 def _asked(sock: socket.socket, wanted: list[Wanted]) -> list[Bound]:
-    sock.sendall(encoded({"kind": "sockets", "wanted": [(key, str(address)) for key, address in wanted]}))
+    asked = [(key, str(address)) for key, address in wanted]
+    sock.sendall(encoded({"kind": "sockets", "namespaces": namespaces(), "wanted": asked}))
     lines, descriptors, answers = Lines(), list[int](), list[Message]()
     while not answers:
         data, more, _, _ = socket.recv_fds(sock, PIECE, MOST)

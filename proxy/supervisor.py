@@ -20,7 +20,7 @@ import structlog
 
 from proxy.census import Census
 from proxy.channel import Message
-from proxy.config import Config, ConfigError
+from proxy.config import Config, ConfigError, Route
 from proxy.crew import Crew, Generation, Worker, tell
 from proxy.figures import Figures
 from proxy.handover import Handover
@@ -98,7 +98,7 @@ class Supervisor:  # an Employer
         self._reload_if_wanted()
 
     def began(self, worker: Worker) -> None:
-        if self._handover.is_succeeded:
+        if self._handover.leaves_operators:
             worker.channel.send({"kind": "no admin"})
 
     def failed(self, generation: Generation, why: str) -> None:
@@ -135,7 +135,7 @@ class Supervisor:  # an Employer
             generation.doors.close_but(doors)
 
     def _tell_who_answers_operators(self) -> None:
-        if self._handover.is_succeeded:
+        if self._handover.leaves_operators:
             tell(self._crew, {"kind": "no admin"})
         elif not self._stopping:
             tell(self._current.workers, {"kind": "admin"})
@@ -162,11 +162,18 @@ class Supervisor:  # an Employer
             self._end({"kind": "stop"}, within=0)
             return
         self._stopping = True
-        seconds = self._current.config.drain_timeout
+        seconds = self._time_to_drain()
         self._notifier.stopping()
         log.info("draining", seconds=seconds)
         self._handover.offer(self._current.doors.for_operators())
         self._end({"kind": "drain", "seconds": seconds}, within=seconds)
+
+    def _time_to_drain(self) -> float:
+        """What the configuration says; with a successor in its place, as long as anything that is under way may take."""
+        config = self._current.config
+        if not self._handover.is_succeeded:
+            return config.drain_timeout
+        return max(config.drain_timeout, *map(longest, config.routes))
 
     def _end(self, how: Message, within: float) -> None:
         for generation in list(self._crew.generations):
@@ -240,6 +247,11 @@ class Supervisor:  # an Employer
         for problem in problems:
             log.error("configuration refused", problem=problem)
         self._notifier.ready("The new configuration was refused.")
+
+
+def longest(route: Route) -> float:
+    """Seconds that the origin may take for a request of the route."""
+    return max(route.timeout, route.respond_async.timeout if route.respond_async is not None else 0)
 
 
 def supervise(load: Load, ready: Callable[[], None] = lambda: None) -> None:

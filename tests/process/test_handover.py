@@ -74,6 +74,23 @@ async def test_what_the_old_one_runs_goes_on_and_the_new_one_tells_of_it(
         assert await old.exit_code() == 0
 
 
+async def test_with_a_successor_what_runs_is_given_all_of_its_own_time(
+    settings: Settings, tmp_path: Path, origin: ScriptedOrigin
+) -> None:
+    gate, impatient = asyncio.Event(), settings | {"drain_timeout": "0s"}
+    origin.script(read_all(), wait_for(gate), answer(200, body=b"done"))
+    async with Child(impatient, tmp_path) as old:
+        path = path_of(await old.ask("POST", b"/", LATER, body=b""))
+        async with successor(old, impatient, tmp_path) as new:
+            await old.logged("handed over")
+            old.signal(SIGTERM)
+            assert (await old.logged("draining"))["seconds"] == 1800
+            gate.set()
+            assert await old.exit_code() == 0
+            assert (await new.ask("GET", path)).body == b"done"
+            await new.stop()
+
+
 async def test_operators_get_to_the_new_one_and_to_the_old_one_again_if_that_goes(
     old: Child, settings: Settings, tmp_path: Path
 ) -> None:

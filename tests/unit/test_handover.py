@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+import proxy.handover
 from proxy.config import Address
 from proxy.handover import Handover, Wanted
-from proxy.listeners import Bound, Doors, bind
+from proxy.listeners import Bound, CannotListen, Doors, bind
 from proxy.reactor import Reactor
-from proxy.services import Services
+from proxy.services import Services, namespaces
 
 
 class Side:
@@ -83,7 +84,7 @@ def test_what_both_have_is_handed_over_and_shared_until_one_of_them_ends(old: Si
     assert [(bound.key, bound.address) for bound in held] == [("listen", port), ("admin", path)]
     new.handover.ready()
     old.reactor.turn()
-    assert (old.handover.is_succeeded, old.changes) == (True, 1)
+    assert (old.handover.is_succeeded, old.handover.leaves_operators, old.changes) == (True, True, 1)
     old.doors.close()
     assert (tmp_path / "s").exists(), "it is the new one's"
     with socket.create_connection(("127.0.0.1", port.port), timeout=5):
@@ -100,6 +101,20 @@ def test_one_that_has_other_addresses_is_no_successor(old: Side, new: Side, quie
     new.stop()
     old.reactor.turn()
     assert (old.changes, quiet_log) == (0, [])
+
+
+def test_what_listens_in_another_network_is_not_handed_over(
+    old: Side, new: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Address(unix_path=str(tmp_path / "s"))
+    old.start(("listen", path))
+    own = namespaces()
+    asked = iter([[own[0] + 1, own[1]], own])  # what the new one says, and what the old one compares it with
+    monkeypatch.setattr(proxy.handover, "namespaces", lambda: next(asked))
+    turns = old.turns(2)
+    with pytest.raises(CannotListen, match="in use"):
+        new.start(("listen", path))
+    turns.join()
 
 
 def test_a_successor_that_ends_leaves_all_as_it_was(old: Side, new: Side, tmp_path: Path) -> None:
