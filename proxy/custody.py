@@ -5,10 +5,10 @@ durably no longer so. Hence what is found queued after a crash was never sent, a
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import replace
-from itertools import chain, repeat
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -22,7 +22,7 @@ from proxy.errors import (
     StoreUnavailable,
     TooManyOperations,
 )
-from proxy.exchange import Exchange
+from proxy.exchange import Exchange, pauses
 from proxy.ledger import Ledger
 from proxy.message import ResponseHead
 from proxy.operation import BodyRef, Failure, KeptRequest, Operation
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 GRACE: Final = 5.0  # seconds beyond its timeout in which a keeper settles an operation before others do
 
-T = TypeVar("T")
+NOBODY: Final = "nobody"  # the keeper of what waits for one: never alive
 
 Refused = (StoreUnavailable, Busy, TooManyOperations)  # the store would not have the operation
 
@@ -90,8 +90,16 @@ class Custody:
         """Nobody will ask for it."""
         await self._settle(self.operation.dismissed(self._ledger.now()))
 
+    async def release(self) -> None:
+        """Leave an operation that waits for its turn to others."""
+        if self.operation.is_running:
+            return
+        with suppress(StoreUnavailable):  # then it is an orphan as soon as this process has ended
+            if await self._ledger.store.take_over(self.operation, self.operation.returned(NOBODY)):
+                self._exchange.close()
+
     async def interrupt(self) -> None:
-        """Give it up. What was never sent stays queued, for the next process; so does, as an orphan, what cannot be told."""
+        """Give up what was sent. If the store cannot be told, it is an orphan as soon as this process has ended."""
         if not self.operation.is_running:
             return
         try:
@@ -115,7 +123,9 @@ class Custody:
             await self._client_left()
             return
         if isinstance(refusal, StoreUnavailable):
-            self._stands.set_result(False)  # else the client is refused, and nothing may be sent
+            self._stands.set_result(False)
+        elif not self.operation.is_running:
+            self._exchange.close()  # the client is refused: nothing may be sent, and no place be kept for it
         self._exchange.hand_back()
         accepted.set_exception(refusal)
         accepted.exception()  # the caller may leave before it looks
@@ -137,21 +147,29 @@ class Custody:
                 await sink.write(piece)
         return replace(self._terms.request, content=sink.ref)
 
-    async def _no_longer_queued(self) -> None:
-        """The gate before the first byte of an operation that waited."""
+    async def _no_longer_queued(self) -> bool:
+        """The gate before the first byte of an operation that waited: whether that is durable."""
         await asyncio.wait({self._stands})  # not the future itself: a cancellation would cancel it too
         if not self._stands.result():
-            return
+            return True
         started = self.operation.started(overdue(self._ledger.monotonic(), self._terms.timeout))
-        if not await _patiently(lambda: self._ledger.store.start(started), started):
-            raise OriginBrokeOff("The operation was dismissed while it waited.")
+        try:
+            stands = await self._ledger.store.start(started)
+        except StoreUnavailable as exc:
+            _log_waiting(started, exc)
+            return False
+        if not stands:
+            raise OriginBrokeOff("The operation was dismissed while it waited, or is another process's now.")
         self.operation = started
+        return True
 
     # Carrying on.
 
     async def _carry_on(self) -> None:
         with self._ledger.store.when_settled(self.operation.id, self._exchange.close):
-            await self._settle(await self._outcome())
+            settled = await self._outcome()
+        self._exchange.close()  # a store in trouble must not keep a place at the origin
+        await self._settle(settled)
 
     async def _outcome(self) -> Operation:
         operation, timeout = self.operation, self._terms.timeout
@@ -191,7 +209,14 @@ class Custody:
 
     async def _settle(self, operation: Operation) -> None:
         """Settle it, or find it settled. While the store is in trouble the operation waits with us."""
-        await _patiently(lambda: self._ledger.settle(operation), operation)
+        for pause in pauses():
+            try:
+                await self._ledger.settle(operation)
+            except StoreUnavailable as exc:
+                _log_waiting(operation, exc)
+                await asyncio.sleep(pause)
+            else:
+                return
 
 
 def overdue(now: float, timeout: float) -> float:
@@ -203,26 +228,21 @@ async def see_out(exchange: Exchange, timeout: float) -> None:
     """Let the exchange come to its end, for nobody, and close it."""
     try:
         async with asyncio.timeout(timeout):
-            await exchange.answered_within(None)
-            exchange.answer()
-            async for _ in exchange.pieces():
-                pass
+            await exchange.turn_within(exchange.patience)  # as others whose clients wait: there is no end to who leaves
+            if not exchange.is_waiting:
+                await exchange.answered_within(None)
+                exchange.answer()
+                async for _ in exchange.pieces():
+                    pass
     except (ProxyError, TimeoutError) as exc:
         log.info("exchange without client failed", reason=str(exc))
     finally:
         exchange.close()
 
 
-async def _patiently(call: Callable[[], Awaitable[T]], operation: Operation) -> T:
-    """What the call returns, tried again, with growing pauses, while the store is in trouble."""
-    pauses = chain((0.1, 0.2, 0.5, 1.0, 2.0), repeat(5.0))
-    while True:
-        try:
-            return await call()
-        except StoreUnavailable as exc:
-            what = {"operation": operation.short_id, "state": operation.state.value}
-            log.warning("operation waits for the store", **what, reason=exc.detail, cause=exc.cause)
-            await asyncio.sleep(next(pauses))
+def _log_waiting(operation: Operation, exc: StoreUnavailable) -> None:
+    what = {"operation": operation.short_id, "state": operation.state.value}
+    log.warning("operation waits for the store", **what, reason=exc.detail, cause=exc.cause)
 
 
 async def _at_most(limit: int, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -6,7 +6,8 @@ empty-handed method on a connection that had served before and turned out dead.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from itertools import chain, repeat
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
@@ -33,6 +34,11 @@ class Deadlines(NamedTuple):
     idle: float  # longest silence while content flows, either way
 
 
+def pauses() -> Iterator[float]:
+    """Growing pauses in seconds, without end, while the store is in trouble."""
+    return chain((0.1, 0.2, 0.5, 1.0, 2.0), repeat(5.0))
+
+
 class Exchange:
     """A request, and the response once it comes. As a context it closes itself, unless it was handed over meanwhile."""
 
@@ -41,7 +47,7 @@ class Exchange:
         self.content = content
         self._origin = origin
         self._deadlines = deadlines
-        self._gate: Callable[[], Awaitable[None]] | None = None
+        self._gate: Callable[[], Awaitable[bool]] | None = None
         self._turn_came: asyncio.Future[None] | None = None  # there once it was started
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[Any]] = []
@@ -74,6 +80,11 @@ class Exchange:
         """Whether a started exchange still waits for its turn, so that its origin knows nothing of it."""
         return not (self._answer.done() or self._turn_came is None or self._turn_came.done())
 
+    @property
+    def patience(self) -> float:
+        """Seconds that a client waits for its turn at this origin."""
+        return self._origin.settings.queue_timeout
+
     async def turn_within(self, wait: float | None) -> bool:
         """Whether its turn comes, or an error instead of it, within `wait` seconds."""
         if self._turn_came is not None:
@@ -81,8 +92,8 @@ class Exchange:
             await asyncio.wait(either, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
         return not self.is_waiting
 
-    def hold(self, gate: Callable[[], Awaitable[None]]) -> None:
-        """Have nothing sent before `gate` has returned; what it raises ends the exchange. Only while it waits."""
+    def hold(self, gate: Callable[[], Awaitable[bool]]) -> None:
+        """Have nothing sent before `gate` says so; what it raises ends the exchange. Only while it waits."""
         self._gate = gate
 
     async def answered_within(self, wait: float | None) -> bool:
@@ -98,13 +109,11 @@ class Exchange:
 
     async def head(self) -> ResponseHead:
         """Send the request and wait for the head of its response. Raises OriginError, and what reading content raises."""
-        self._connection = await self._origin.connection(self._deadlines.turn)
+        connection = await self._admitted()
         if self._turn_came is not None:
             self._turn_came.set_result(None)
-        if self._gate is not None:
-            await self._gate()
         try:
-            return await self._attempt(self._connection)
+            return await self._attempt(connection)
         except WentStale:
             if not self._may_repeat():
                 raise
@@ -151,6 +160,17 @@ class Exchange:
         if self._connection is None:
             raise OriginBrokeOff(CLOSED)
         return self._connection
+
+    async def _admitted(self) -> Connection:
+        """A connection, and leave to use it. While that is not given the place is others', and it waits in line again."""
+        for pause in pauses():
+            self._connection = await self._origin.connection(self._deadlines.turn)
+            if self._gate is None or await self._gate():
+                break
+            self._origin.give_back(self._connection)
+            self._connection = None
+            await asyncio.sleep(pause)
+        return self.connection
 
     async def _attempt(self, connection: Connection) -> ResponseHead:
         connection.begin(self.request.method)

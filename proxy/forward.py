@@ -103,7 +103,7 @@ class Forwarder:
 
     async def _promised(self, inbound: Inbound, exchange: Exchange, race: Race, later: Later) -> bool:
         """Whether the client has its 202, and the keeper the exchange; False if it cannot be and the client waits on."""
-        if self._origin.figures.waiting <= 1:  # this one; behind others its turn does not come in a moment
+        if not self._origin.is_full:
             await exchange.turn_within(A_MOMENT)
         operation = later.operation(exchange, inbound.head, inbound.arrival, inbound.client.link.local)
         terms = later.terms(exchange, operation, inbound.arrival)

@@ -60,9 +60,12 @@ class Keeper:
     async def drain(self, timeout: float | None) -> None:
         """Take nothing more over, wait `timeout` seconds for what is here, and give up the rest.
 
-        What was sent and has no response is settled as interrupted; what was never sent stays queued in the store.
+        What was sent and has no response is settled as interrupted. What waits for its turn is left to others at once,
+        unless there is no end to the time.
         """
         self.draining = True
+        if timeout is not None:
+            await asyncio.gather(*[custody.release() for custody in self._custodies.values()])
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
         # At once: a store commits them together.

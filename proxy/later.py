@@ -4,6 +4,7 @@ An operation keeps the request as the origin gets it, so that it can be sent fro
 """
 
 from functools import partial
+from math import inf
 
 from proxy.config import RespondAsync, Route
 from proxy.context import Context
@@ -79,7 +80,8 @@ class Later:
 
     def refused(self, refusal: ProxyError) -> ProxyError:
         """The refusal of an operation that would have been queued, with when the queue is expected to be shorter."""
-        return type(refusal)(refusal.detail, retry_after=self._pace.next_end(self._origin.settings.max_connections))
+        at_once = min(self._origin.settings.max_connections, self.settings.max_running or inf)
+        return type(refusal)(refusal.detail, retry_after=self._pace.next_end(at_once))
 
     # What a dead process left.
 

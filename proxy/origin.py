@@ -62,6 +62,11 @@ class Origin:
             raise OriginUnreachable(LEFT_ALONE)
 
     @property
+    def is_full(self) -> bool:
+        """Whether somebody is known to wait for a place."""
+        return self._pool.contended
+
+    @property
     def figures(self) -> Figures:
         """How things stand here, without other processes."""
         return Figures(self._pool.open, self._pool.waiting)
@@ -120,6 +125,8 @@ class Origin:
     async def _connected(self, place: Place) -> Connection:
         """The connection that is open at the place, or a new one to the first server that can be reached."""
         try:
+            if place.link is not None and place.link.server.health.left_alone:
+                place.link.connection.close()
             if place.link is not None and place.link.connection.closed:
                 await _emptied(place)
             return self._use(place, place.link or await self._open(place))

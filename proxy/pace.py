@@ -17,6 +17,6 @@ class Pace:
         """Take another one into account."""
         self._mean = seconds if self._mean is None else self._mean + WEIGHT * (seconds - self._mean)
 
-    def next_end(self, at_once: int) -> int:
+    def next_end(self, at_once: float) -> int:
         """In how many whole seconds, at least one, the next of so many that run at once may be expected to end."""
         return min(max(ceil((self._mean or 0) / at_once), 1), LONGEST)

@@ -72,7 +72,7 @@ class Pool:
         self._idle: dict[Server, list[Place]] = {}  # by server, oldest first
         self._asks: dict[int, tuple[Turn, asyncio.Future[Place]]] = {}
         self._hurried: set[int] = set()  # the asks of those whose clients wait
-        self._contended = False
+        self.contended = False  # whether somebody waits for a place, at whatever worker
 
     @property
     def open(self) -> int:
@@ -124,7 +124,7 @@ class Pool:
             self._release(place)
         elif not reusable or place.link.connection.closed:
             self._close(place, place.link)
-        elif self._contended or place.counted:
+        elif self.contended or place.counted:
             self._offer(place)
         else:
             self._rest(place, place.link)
@@ -165,12 +165,12 @@ class Pool:
             case "close":
                 self._with_link(self._places[message["place"]], self._close)
             case "contended":
-                self._contended = True
+                self.contended = True
                 for place in [place for idle in self._idle.values() for place in idle]:
                     self._offer(place)
                 self._idle.clear()
             case "calm":
-                self._contended = False
+                self.contended = False
             case unknown:
                 raise ValueError(unknown)
 

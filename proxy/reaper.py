@@ -37,6 +37,8 @@ class Reaper:
                 await self.look()
             except StoreUnavailable as exc:
                 log.warning("store not swept", reason=exc.detail, cause=exc.cause)
+            except Exception:  # without rounds nothing that is left would ever end
+                log.exception("round failed")
             with suppress(TimeoutError):
                 async with asyncio.timeout(ROUND):
                     await self._called.wait()

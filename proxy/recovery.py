@@ -6,6 +6,7 @@ its route says so, and otherwise settled as interrupted: its effect at the origi
 
 import asyncio
 from collections.abc import Mapping
+from typing import Final
 
 import structlog
 
@@ -16,7 +17,10 @@ from proxy.operation import Failure, KeptRequest, Operation
 
 log = structlog.get_logger()
 
-NO_ROUTE = "It was never sent: its route is no longer there, or answers nothing later."
+LEFT_TO_OTHERS: Final = 10.0  # seconds in which a service that knows the route may take its operation over
+NO_ROUTE: Final = "It was never sent: its route is no longer there, or answers nothing later."
+
+Taken = tuple[Later, Operation, KeptRequest]
 
 
 class Recovery:
@@ -27,6 +31,7 @@ class Recovery:
         self._ledger = ledger
         self._keeper_id = keeper_id
         self._laters = laters
+        self._unknown: dict[str, float] = {}  # operations of routes that are not here, and since when they are known
         self._ended = False
 
     def end(self) -> None:
@@ -35,21 +40,40 @@ class Recovery:
 
     async def take_over(self) -> None:
         """Settle or resume every operation whose process is dead. Raises StoreUnavailable."""
-        if not self._ended:
-            # At once: a store commits them together.
-            await asyncio.gather(*map(self._take_over_one, await self._ledger.store.orphans()))
+        if self._ended:
+            return
+        async with self._ledger.store.taking_over() as alone:  # the order of the line: one process asks for all of them
+            if alone:
+                await self._take_over(await self._ledger.store.orphans())
 
-    async def _take_over_one(self, orphan: Operation) -> None:
+    async def _take_over(self, orphans: list[Operation]) -> None:
+        there = {orphan.id for orphan in orphans}
+        self._unknown = {id: since for id, since in self._unknown.items() if id in there}
+        # At once: a store commits them together.
+        results = await asyncio.gather(*map(self._take_over_one, orphans), return_exceptions=True)
+        for result in results:
+            if isinstance(result, tuple):
+                self._resume(*result)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _take_over_one(self, orphan: Operation) -> Taken | None:
         later = self._laters.get(orphan.route)
         request = await self._ledger.store.request(orphan.id)
-        if later is not None and request is not None and later.may_send(orphan):
-            await self._resume(orphan, later, request)
-        else:
-            interrupted = Interrupted("" if orphan.is_running else NO_ROUTE)
-            await self._ledger.settle(orphan.failed(Failure.of(interrupted), self._ledger.now()))
-
-    async def _resume(self, orphan: Operation, later: Later, request: KeptRequest) -> None:
+        if later is None or request is None or not later.may_send(orphan):
+            await self._give_up(orphan, known=later is not None)
+            return None
         mine = orphan.returned(self._keeper_id)
-        if await self._ledger.store.take_over(orphan, mine):
-            log.info("operation taken over", operation=mine.short_id, route=mine.route, attempts=mine.attempts)
-            later.resume(mine, request)
+        return (later, mine, request) if await self._ledger.store.take_over(orphan, mine) else None
+
+    async def _give_up(self, orphan: Operation, *, known: bool) -> None:
+        now = self._ledger.monotonic()
+        if not known and now - self._unknown.setdefault(orphan.id, now) < LEFT_TO_OTHERS:
+            return
+        interrupted = Interrupted("" if orphan.is_running else NO_ROUTE)
+        await self._ledger.settle(orphan.failed(Failure.of(interrupted), self._ledger.now()))
+
+    def _resume(self, later: Later, mine: Operation, request: KeptRequest) -> None:
+        log.info("operation taken over", operation=mine.short_id, route=mine.route, attempts=mine.attempts)
+        later.resume(mine, request)

@@ -8,9 +8,11 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from proxy.store.tokens import require_name
+
+_TAKING_OVER: Final = ".taking-over"  # no name of a keeper begins like that
 
 
 class Keepers:
@@ -35,9 +37,19 @@ class Keepers:
         except FileNotFoundError:
             return False
 
+    def begin_taking_over(self) -> IO[bytes] | None:
+        """Until the file is closed, nobody else takes over what dead keepers left; None if somebody else is at it."""
+        file = (self._folder / _TAKING_OVER).open("wb")
+        if _lock(file, fcntl.LOCK_EX):
+            return file
+        file.close()
+        return None
+
     def clear(self) -> None:
         """Remove the files of dead keepers. Only under `exclusive`, so that nobody is between opening and locking."""
         for path in self._folder.iterdir():
+            if path.name == _TAKING_OVER:
+                continue
             with path.open("rb") as file:
                 if _lock(file, fcntl.LOCK_EX):
                     path.unlink()

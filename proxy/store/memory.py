@@ -93,6 +93,10 @@ class MemoryStore:
             self._watch.wake(id)
         return removed is not None
 
+    @asynccontextmanager
+    async def taking_over(self) -> AsyncIterator[bool]:
+        yield True
+
     async def orphans(self) -> list[Operation]:
         orphans = [one for one in self._unsettled() if one.keeper != self._keeper]
         return sorted(orphans, key=lambda operation: operation.created)

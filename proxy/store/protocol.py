@@ -159,6 +159,10 @@ class Store(Protocol):
         """Drop the operation and its body, whatever its state. False if it was gone. Wakes who waits for it."""
         ...
 
+    def taking_over(self) -> AbstractAsyncContextManager[bool]:
+        """Whether this process is alone, among all, in taking over what dead ones left. Another may be at it: then not."""
+        ...
+
     async def orphans(self) -> list[Operation]:
         """The queued and running operations whose keeper is no longer alive, the oldest first."""
         ...

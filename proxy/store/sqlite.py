@@ -5,6 +5,7 @@
 - `requests/ab/<id>`: larger contents of kept requests, in the same way
 - `keepers/<id>`: locked while that process lives
 - `opening`: locked while a process opens the folder
+- `keepers/.taking-over`: locked while a process takes over what dead ones left
 """
 
 import sqlite3
@@ -139,6 +140,15 @@ class SqliteStore:
 
     async def remove(self, id: str) -> bool:
         return is_token(id) and await self._writes.run(partial(changes.delete, id), self._ended) is not None
+
+    @asynccontextmanager
+    async def taking_over(self) -> AsyncIterator[bool]:
+        file = await self._threads.run(self._keepers.begin_taking_over)
+        try:
+            yield file is not None
+        finally:
+            if file is not None:
+                self._threads.post(file.close)
 
     async def orphans(self) -> list[Operation]:
         keepers = await self._reads.run(queries.keepers)

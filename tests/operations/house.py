@@ -121,6 +121,9 @@ class Flaky:
         await self._pass("remove")
         return await self._store.remove(id_)
 
+    def taking_over(self) -> AbstractAsyncContextManager[bool]:
+        return self._store.taking_over()
+
     async def orphans(self) -> list[Operation]:
         await self._pass("orphans")
         return await self._store.orphans()

@@ -34,7 +34,7 @@ def assert_interrupted(response: Response) -> None:
 
 
 def ownerless(operation: Operation) -> Operation:
-    return replace(operation, owner_digest=None)
+    return replace(operation, route="everything", owner_digest=None)
 
 
 async def test_at_its_start_a_proxy_settles_what_a_dead_one_left_running(

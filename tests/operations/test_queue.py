@@ -235,6 +235,39 @@ async def test_a_store_in_trouble_delays_a_turn_and_does_not_lose_it(
     assert gates.targets == [b"/first", b"/second"]
 
 
+async def test_while_the_store_is_in_trouble_operations_keep_no_place_from_synchronous_requests(
+    start: Start, origin: ScriptedOrigin, gates: Gates
+) -> None:
+    house = await full(start, origin, gates)
+    await house.accepted("POST", b"/second")
+    for call in ("start", "settle"):
+        house.store.fail(call, times=3)
+    gates.open(b"/first")
+    gates.open(b"/now")
+    await eventually(lambda: house.store.calls["start"] >= 1 and house.store.calls["settle"] >= 1)
+    assert (await house.ask("GET", b"/now")).body == b"/now"
+    assert gates.targets == [b"/first", b"/now"]
+    gates.open(b"/second")
+    await house.quiet()
+    assert gates.targets == [b"/first", b"/now", b"/second"]
+
+
+async def test_a_refused_request_keeps_no_place_where_it_is_to_be_finished(
+    start: Start, origin: ScriptedOrigin, gates: Gates
+) -> None:
+    settings = {"wait": "0s", "max_queued": 1}
+    house = await start(settings, {"on_disconnect": "finish"}, origins={"legacy": {"url": origin.url} | ONE})
+    await house.accepted("POST", b"/first")
+    await gates.arrived(b"/first")
+    await house.accepted("POST", b"/second")
+    assert (await house.ask("POST", b"/third", AT_ONCE)).status == 503
+    for target in (b"/first", b"/second", b"/now"):
+        gates.open(target)
+    assert (await house.ask("GET", b"/now")).body == b"/now"
+    await house.quiet()
+    assert (house.in_use, house.waiting) == (0, 0)
+
+
 async def test_a_store_that_refuses_lets_the_client_wait_for_its_turn(
     start: Start, origin: ScriptedOrigin, gates: Gates
 ) -> None:

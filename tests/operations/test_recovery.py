@@ -150,8 +150,29 @@ async def test_what_cannot_be_sent_again_is_settled(
 ) -> None:
     path = await left_behind(tmp_path, "GET", **changes)
     house = await recovered(start)
+    await later_still(house)
     assert code_of(await house.ask("GET", path)) == "interrupted"
     assert origin.requests == []
+
+
+async def later_still(house: House) -> None:
+    """When others have had their time to take over what is of a route that is not here."""
+    house.clock.on += 11.0
+    await house.service.recovery.take_over()
+
+
+async def test_what_is_of_another_services_route_is_left_to_it_for_a_while(
+    start: Start, origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    path = await left_behind(tmp_path, "POST", b"x", **QUEUED)
+    origin.script(read_all(), answer(200, body=b"done"))
+    stranger = await start(routes=[{"name": "other", "origin": "legacy", "respond_async": {}}], keeper="stranger")
+    await stranger.service.recovery.take_over()
+    knows = await start(keeper="keeper-two")
+    await knows.service.recovery.take_over()
+    assert (await knows.outcome(path)).body == b"done"
+    await later_still(stranger)
+    assert len(origin.requests) == 1
 
 
 @pytest.mark.parametrize("changes", [{}, QUEUED], ids=["running", "queued"])
@@ -161,6 +182,7 @@ async def test_so_is_one_whose_route_answers_nothing_later_any_more(
     path = await left_behind(tmp_path, "GET", **changes)
     house = await start(routes=[{"name": "everything", "origin": "legacy"}])
     await house.service.recovery.take_over()
+    await later_still(house)
     assert code_of(await house.ask("GET", path)) == "interrupted"
     assert origin.requests == []
 
@@ -205,6 +227,40 @@ async def test_two_processes_that_find_an_orphan_send_it_once(
     await asyncio.gather(*[house.service.recovery.take_over() for house in houses])
     assert [(await houses[0].outcome(path)).body for path in paths] == [b"done"] * 10
     assert len(origin.requests) == 10
+
+
+async def test_what_waits_when_a_drain_begins_is_left_to_others_at_once(start: Start, origin: ScriptedOrigin) -> None:
+    gate, one = asyncio.Event(), {"legacy": {"url": origin.url, "max_connections": 1}}
+    origin.script(read_all(), wait_for(gate), answer(200, body=b"done"))
+    house, successor = await start(origins=one), await start(keeper="keeper-two")
+    running, queued = [await house.accepted("POST", target) for target in (b"/running", b"/queued")]
+    await origin.request_received()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(house.service.drain(30))
+        await eventually(lambda: house.service._keeper.queued == 0)
+        await successor.service.recovery.take_over()
+        await origin.request_received(2)
+        gate.set()
+    assert [(await successor.outcome(path)).body for path in (running, queued)] == [b"done"] * 2
+    assert [one.target for one in origin.requests] == [b"/running", b"/queued"]
+
+
+async def test_only_one_process_at_a_time_takes_over(start: Start, origin: ScriptedOrigin, tmp_path: Path) -> None:
+    path = await left_behind(tmp_path, "POST", **QUEUED)
+    origin.script(read_all(), answer(200, body=b"done"))
+    one, other = await start(keeper="keeper-one"), await start(keeper="keeper-two")
+    async with one.store.taking_over() as alone:
+        await other.service.recovery.take_over()
+        assert (alone, document(await other.ask("GET", path))["status"]) == (True, "queued")
+    await eventually_taken_over(other, path)
+    assert (await other.outcome(path)).body == b"done"
+
+
+async def eventually_taken_over(house: House, path: bytes) -> None:
+    """A thread releases what kept others from it."""
+    async with asyncio.timeout(5):
+        while not house.has_work:
+            await house.service.recovery.take_over()
 
 
 async def test_a_process_that_drains_takes_nothing_over(start: Start, origin: ScriptedOrigin, tmp_path: Path) -> None:
