@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from proxy.connection import Connection
-from proxy.errors import OriginBrokeOff
+from proxy.errors import Busy, OriginBrokeOff, OriginTimeout, OriginUnreachable
 from proxy.fields import addressed
 from proxy.message import LAST_CHUNK, RequestHead, ResponseHead, chunk
 from proxy.origin import Origin
@@ -35,7 +35,7 @@ class Deadlines(NamedTuple):
 
 
 def pauses() -> Iterator[float]:
-    """Growing pauses in seconds, without end, while the store is in trouble."""
+    """Growing pauses in seconds, without end, while the store or the origin is in trouble."""
     return chain((0.1, 0.2, 0.5, 1.0, 2.0), repeat(5.0))
 
 
@@ -151,9 +151,7 @@ class Exchange:
         for task in self._tasks:
             task.cancel()
         self.content.close()
-        if self._connection is not None:
-            self._origin.give_back(self._connection)
-            self._connection = None
+        self._drop_connection()
 
     @property
     def connection(self) -> Connection:
@@ -162,15 +160,23 @@ class Exchange:
         return self._connection
 
     async def _admitted(self) -> Connection:
-        """A connection, and leave to use it. While that is not given the place is others', and it waits in line again."""
+        """A connection, and leave to use it. Who needs leave waits in line again where either cannot be had."""
         for pause in pauses():
-            self._connection = await self._origin.connection(self._deadlines.turn)
-            if self._gate is None or await self._gate():
+            try:
+                self._connection = await self._origin.connection(self._deadlines.turn)
+            except (OriginUnreachable, OriginTimeout, Busy):  # nothing was sent
+                if self._gate is None:
+                    raise
+            if self._connection is not None and (self._gate is None or await self._gate()):
                 break
-            self._origin.give_back(self._connection)
-            self._connection = None
+            self._drop_connection()
             await asyncio.sleep(pause)
         return self.connection
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._origin.give_back(self._connection)
+            self._connection = None
 
     async def _attempt(self, connection: Connection) -> ResponseHead:
         connection.begin(self.request.method)

@@ -25,6 +25,7 @@ from proxy.keeper import Keeper
 from proxy.ledger import Ledger
 from proxy.listeners import Doors, Listener, open_doors
 from proxy.observe import Metrics
+from proxy.operation import Operation
 from proxy.origin import Origins
 from proxy.pool import Places
 from proxy.reaper import Reaper
@@ -57,7 +58,9 @@ class Service:
         """`admitted` counts connections together with the other processes; without, there are none."""
         trusted = TrustedProxies(config.trusted_proxies)
         self.metrics = Metrics()
-        ledger = Ledger(store, clock, self.metrics.settled)
+        self.tell_settled: Callable[[str], None] = lambda _: None  # the service's other processes, of an operation's id
+        self._store = store
+        ledger = Ledger(store, clock, self._settled)
         self._keeper = Keeper(ledger)
         urls = StatusUrls(config.status_path, config.public_url)
         self._monitor = StatusMonitor(ledger, urls, config.name)
@@ -154,6 +157,14 @@ class Service:
         keeper, gauge = self._keeper, self.metrics.gauge
         gauge("respond_async_operations_running", "Operations under way.", lambda: keeper.running)
         gauge("respond_async_operations_queued", "Operations that wait for their turn.", lambda: keeper.queued)
+
+    def hear_settled(self, id: str) -> None:
+        """Another process has settled this operation."""
+        self._store.wake(id)
+
+    def _settled(self, operation: Operation) -> None:
+        self.metrics.settled(operation)
+        self.tell_settled(operation.id)
 
     async def _own_figures(self) -> Figures:
         return self.metrics.figures()

@@ -114,6 +114,8 @@ class Supervisor:  # an Employer
             case "figures":
                 answer = partial(_answer, worker, message["id"])
                 self._census.take((one for one in self._crew if one.ready), answer)
+            case "settled":
+                tell((other for other in self._crew if other is not worker), message)
             case "places":
                 self._post(self._broker.receive(worker.number, message))
             case unknown:

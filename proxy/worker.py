@@ -2,8 +2,8 @@
 
 What it is told: `retire`, `drain` or `stop`, and later perhaps a stricter one of these; `no admin`: let others answer
 operators, and `admin`: do it again; `orphans`: a process has died; `ping`; `count`: send your figures. What it says:
-`ready` or `failed`, `pong`, `counted`, and `figures`, which asks for those of the whole service. What goes both ways as
-`places` is told there.
+`ready` or `failed`, `pong`, `counted`, and `figures`, which asks for those of the whole service. Both ways go `settled`,
+with the id of an operation, and what is told in `places`.
 """
 
 import asyncio
@@ -110,6 +110,8 @@ class _Seat:
         """Hear from now on what concerns the service."""
         self._hears["admin"] = lambda _: service.answer_operators()
         self._hears["no admin"] = lambda _: service.leave_operators()
+        service.tell_settled = lambda operation: self.link.send({"kind": "settled", "id": operation})
+        self._hears["settled"] = lambda message: service.hear_settled(message["id"])
         self._hears["orphans"] = lambda _: service.reaper.look_now()
         self._hears["count"] = lambda message: self.link.send(
             {"kind": "counted", "id": message["id"], "figures": service.metrics.figures()}

@@ -5,6 +5,7 @@ out. A missing file is a dead keeper's too.
 """
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +59,7 @@ class Keepers:
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Alone among all processes that open this folder; waits for its turn."""
-    with (folder / "opening").open("wb") as file:
+    with os.fdopen(os.open(folder / "opening", os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:  # who can open can lock
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -70,6 +70,9 @@ class MemoryStore:
     def when_settled(self, id: str, call: Callable[[], object]) -> AbstractContextManager[None]:
         return self._watch.waiting(id, call)
 
+    def wake(self, id: str) -> None:
+        self._watch.wake(id)
+
     @asynccontextmanager
     async def sink(self, id: str) -> AsyncIterator[Sink]:
         sink = _MemorySink(partial(self._grow, require_token(id)))

@@ -128,6 +128,10 @@ class Store(Protocol):
         """
         ...
 
+    def wake(self, id: str) -> None:
+        """Another process is known to have settled it: those who wait here need not wait until that is noticed."""
+        ...
+
     def request_sink(self, id: str) -> AbstractAsyncContextManager[Sink]:
         """Where the content of a request goes, before its operation is created, and soon: one that is not is dropped.
 

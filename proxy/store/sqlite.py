@@ -124,6 +124,9 @@ class SqliteStore:
     def when_settled(self, id: str, call: Callable[[], object]) -> AbstractContextManager[None]:
         return self._watch.waiting(id, call)
 
+    def wake(self, id: str) -> None:
+        self._watch.wake(id)
+
     def sink(self, id: str) -> AbstractAsyncContextManager[Sink]:
         return self._bodies.sink(id, partial(self._grow, id))
 

@@ -106,6 +106,9 @@ class Flaky:
     def when_settled(self, id_: str, call: Callable[[], object]) -> AbstractContextManager[None]:
         return self._store.when_settled(id_, call)
 
+    def wake(self, id_: str) -> None:
+        self._store.wake(id_)
+
     def request_sink(self, id_: str) -> AbstractAsyncContextManager[Sink]:
         return self._store.request_sink(id_)
 

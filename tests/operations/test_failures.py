@@ -30,7 +30,9 @@ def assert_failed(response: Response, status: int, code: str, error_type: str, p
     assert not [word for word in INTERNALS if word in json.dumps(told)]
 
 
-async def test_without_a_file_descriptor_there_is_no_connection(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_file_descriptor_there_is_no_connection_and_operations_wait_for_one(
+    house: House, origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gate = asyncio.Event()
     gate.set()
 
@@ -43,8 +45,11 @@ async def test_without_a_file_descriptor_there_is_no_connection(house: House, mo
     assert (now.status, document(now)["code"], now.field(b"retry-after")) == (503, "busy", b"1")
     gate.clear()
     path = await house.accepted()
-    gate.set()  # a failed operation is final: nothing of it says to try again
-    assert_failed(await house.outcome(path), 504, "origin-timeout", "connection_limit_reached", path)
+    assert document(await house.ask("GET", path))["status"] == "queued"
+    gate.set()
+    monkeypatch.undo()
+    assert (await house.outcome(path)).status == 200
+    assert [request.method for request in origin.requests] == ["POST"]
 
 
 @both_stores

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import proxy.store.watch
 from proxy.operation import Operation, State
 from proxy.store import open_store
 from tests.conftest import StartProxy, settings_for
@@ -79,6 +80,23 @@ async def test_any_process_answers_for_any_operation(houses: tuple[House, House]
     gate.set()
     assert (await other.outcome(path)).body == b"x" * 200_000
     assert (await one.outcome(path)).body == b"x" * 200_000
+
+
+async def test_a_process_that_tells_of_a_settling_wakes_those_who_wait_elsewhere(
+    houses: tuple[House, House], origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+    origin.script(read_all(), wait_for(gate), answer(200, body=b"done"))
+    one, other = houses
+    path = await one.accepted()
+    monkeypatch.setattr(proxy.store.watch, "_LOOK_EVERY", 3600)  # from the next look on
+    one.service.tell_settled = other.service.hear_settled
+    async with asyncio.TaskGroup() as group:
+        poll = group.create_task(other.outcome(path))
+        await eventually(lambda: len(other.service._monitor._polls) == 1)
+        await asyncio.sleep(0.2)  # the last look of before
+        gate.set()
+    assert poll.result().body == b"done"
 
 
 async def test_a_delete_at_another_process_closes_the_exchange(

@@ -1,6 +1,7 @@
 """An origin that is full: who waits, for how long, in which order, and what is told of it (contract 3, 4 and 6)."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -232,6 +233,23 @@ async def test_a_store_in_trouble_delays_a_turn_and_does_not_lose_it(
     gates.open(b"/second")
     assert (await house.outcome(path)).body == b"/second"
     assert house.store.calls["start"] == 3
+    assert gates.targets == [b"/first", b"/second"]
+
+
+async def test_a_queued_operation_waits_for_an_origin_that_cannot_be_reached(
+    start: Start, origin: ScriptedOrigin, gates: Gates, unused_port: int
+) -> None:
+    gates.persistent = False
+    house = await full(start, origin, gates)
+    path = await house.accepted("POST", b"/second", body=b"x")
+    server = next(iter(house.origins["legacy"].servers))
+    there, server.url = server.url, replace(server.url, port=unused_port)
+    gates.open(b"/first")
+    await eventually(lambda: server.health._failures >= 2)
+    assert document(await house.ask("GET", path))["status"] == "queued"
+    server.url = there
+    gates.open(b"/second")
+    assert (await house.outcome(path)).body == b"/second"
     assert gates.targets == [b"/first", b"/second"]
 
 
