@@ -74,6 +74,24 @@ async def test_what_the_old_one_runs_goes_on_and_the_new_one_tells_of_it(
         assert await old.exit_code() == 0
 
 
+async def test_who_is_started_while_the_old_one_drains_keeps_its_unix_socket(
+    old: Child, settings: Settings, tmp_path: Path, origin: ScriptedOrigin
+) -> None:
+    gate = asyncio.Event()
+    origin.script(read_all(), wait_for(gate), answer(200))
+    await old.ask("POST", b"/", LATER, body=b"")
+    await origin.request_received()
+    old.signal(SIGTERM)
+    await old.logged("draining")
+    async with successor(old, settings, tmp_path) as new:
+        gate.set()
+        assert await old.exit_code() == 0
+        async with RawClient(unix_path=tmp_path / "s") as client:
+            assert (await client.exchange("GET", b"/")).status == 200
+        await new.stop()
+    assert not (tmp_path / "s").exists()
+
+
 async def test_with_a_successor_what_runs_is_given_all_of_its_own_time(
     settings: Settings, tmp_path: Path, origin: ScriptedOrigin
 ) -> None:
