@@ -24,7 +24,7 @@ from proxy.tally import Tally
 
 log = structlog.get_logger()
 
-MOST: Final = 10_000  # workers of all generations
+MOST: Final = 2_000  # workers of all generations; each connection that is accepted looks at the cells of all
 SHORT_LIFE: Final = 10.0  # seconds; the place of one that lived longer is filled at once
 PAUSES: Final = (0, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0)  # seconds before its replacement, by those who died there before
 

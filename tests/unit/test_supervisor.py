@@ -16,7 +16,7 @@ import structlog
 from proxy.census import Census
 from proxy.channel import Channel, Message
 from proxy.config import Address, Config, StoreSettings, StoreUrl
-from proxy.crew import SHORT_LIFE, Generation, Worker
+from proxy.crew import MOST, SHORT_LIFE, Generation, Worker
 from proxy.figures import Figures, single
 from proxy.listeners import Doors, bind
 from proxy.notify import Notifier
@@ -116,6 +116,18 @@ def test_who_has_lived_long_enough_is_replaced_at_once(office: Office) -> None:
     worker = Worker(1, office.workers[0].generation, deaths=5, slot=0)
     worker.begun -= SHORT_LIFE
     assert (worker.pause(), worker.deaths) == (0, 0)
+
+
+def test_there_is_room_for_two_generations_of_the_largest_configuration_and_no_more(office: Office) -> None:
+    number, _ = Config.model_json_schema()["properties"]["workers"]["anyOf"]
+    assert 2 * number["maximum"] == MOST
+    crew, [generation] = office.supervisor._crew, office.supervisor._crew.generations
+    present = [Worker(number, generation, deaths=0, slot=number) for number in range(MOST)]
+    generation.workers = set(present[:-1])
+    assert crew._free_slot() == MOST - 1
+    generation.workers.add(present[-1])
+    with pytest.raises(OSError, match="Too many workers"):
+        crew._free_slot()
 
 
 @pytest.fixture
