@@ -40,7 +40,7 @@ class Worker:
     pid: int = 0
     begun: float = field(default_factory=monotonic)
     ready: bool = False
-    owes_pong: bool = False
+    unanswered: int = 0  # times in a row that it was asked whether it is alive
     killed: bool = False  # by us
     why: str | None = None  # it could not start
     figures: Figures = field(default_factory=list)  # as last known
@@ -54,6 +54,15 @@ class Worker:
     def kill(self) -> None:
         self.killed = True
         os.kill(self.pid, signal.SIGKILL)
+
+    def look(self, patience: int) -> None:
+        """Ask whether it is alive; kill one that hangs: that has not answered so many times in a row."""
+        if not self.unanswered:
+            self.channel.send({"kind": "ping"})
+        elif self.unanswered == patience:
+            log.warning("worker hangs", pid=self.pid)
+            os.kill(self.pid, signal.SIGKILL)  # and it has died, as if somebody else had done it
+        self.unanswered += 1
 
     def pause(self) -> float:
         """Seconds until its replacement, now that it has died."""
@@ -197,7 +206,7 @@ class Crew:
             case "failed":
                 worker.why = message["why"]
             case "pong":
-                worker.owes_pong = False
+                worker.unanswered = 0
             case _:
                 self._employer.heard(worker, message)
 
