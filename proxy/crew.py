@@ -24,7 +24,7 @@ from proxy.tally import Tally
 
 log = structlog.get_logger()
 
-MOST: Final = 10_000  # workers of all generations
+MOST: Final = 2_000  # workers of all generations; each connection that is accepted looks at the cells of all
 SHORT_LIFE: Final = 10.0  # seconds; the place of one that lived longer is filled at once
 PAUSES: Final = (0, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0)  # seconds before its replacement, by those who died there before
 
@@ -40,7 +40,7 @@ class Worker:
     pid: int = 0
     begun: float = field(default_factory=monotonic)
     ready: bool = False
-    owes_pong: bool = False
+    unanswered: int = 0  # times in a row that it was asked whether it is alive
     killed: bool = False  # by us
     why: str | None = None  # it could not start
     figures: Figures = field(default_factory=list)  # as last known
@@ -54,6 +54,15 @@ class Worker:
     def kill(self) -> None:
         self.killed = True
         os.kill(self.pid, signal.SIGKILL)
+
+    def look(self, patience: int) -> None:
+        """Ask whether it is alive; kill one that hangs: that has not answered so many times in a row."""
+        if not self.unanswered:
+            self.channel.send({"kind": "ping"})
+        elif self.unanswered == patience:
+            log.warning("worker hangs", pid=self.pid)
+            os.kill(self.pid, signal.SIGKILL)  # and it has died, as if somebody else had done it
+        self.unanswered += 1
 
     def pause(self) -> float:
         """Seconds until its replacement, now that it has died."""
@@ -197,7 +206,7 @@ class Crew:
             case "failed":
                 worker.why = message["why"]
             case "pong":
-                worker.owes_pong = False
+                worker.unanswered = 0
             case _:
                 self._employer.heard(worker, message)
 

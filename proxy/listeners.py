@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import sleep
-from typing import Final
+from typing import Final, cast
 
 from proxy.acceptor import Acceptor, ProtocolFactory
 from proxy.config import Address, Config, ServerTls
@@ -40,13 +40,20 @@ class Bound:
         self.sockets = sockets
         self.sharers: set[object] = set()  # who listens on when this process does not
         self._process = os.getpid()
+        self._file = _identity(wanted.unix_path) if wanted.unix_path else None
 
     def close(self) -> None:
         """Close this process's copies. A path is removed by the process that made it. Can be called again."""
         for sock in self.sockets:
             sock.close()
-        if self.address.unix_path is not None and not self.sharers and self._process == os.getpid():
-            Path(self.address.unix_path).unlink(missing_ok=True)
+        if self._file is not None and not self.sharers and self._process == os.getpid():
+            self._remove(cast("str", self.address.unix_path))
+
+    def _remove(self, path: str) -> None:
+        """Once, and not what another service has put there since."""
+        if _identity(path) == self._file:
+            Path(path).unlink(missing_ok=True)
+        self._file = None
 
 
 class Doors:
@@ -165,6 +172,15 @@ def bind(key: str, address: Address) -> Bound:
     except OSError as exc:
         reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else str(exc)
         raise CannotListen(f"Cannot listen on {address} (`{key}`): {reason}.") from exc
+
+
+def _identity(path: str) -> tuple[int, int, int] | None:
+    """Of a socket's file, with its time: file systems give the same number again to the next one."""
+    try:
+        found = Path(path).lstat()
+    except OSError:  # somebody has removed it
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _unix(path: str) -> socket.socket:

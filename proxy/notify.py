@@ -2,9 +2,8 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import partial
 from time import CLOCK_MONOTONIC, clock_gettime_ns
 from typing import Final
 
@@ -12,6 +11,10 @@ from proxy.crew import Worker
 from proxy.reactor import Reactor
 
 MICROSECONDS: Final = 1_000_000
+PERIOD: Final = (
+    5.0  # seconds between one look at the workers and the next, or less where systemd's watchdog has less time
+)
+PATIENCE: Final = 6  # such periods without an answer, until a worker hangs
 
 
 class Notifier:
@@ -36,8 +39,9 @@ class Notifier:
         self._tell("STOPPING=1", "STATUS=Draining.")
 
     def alive(self) -> None:
-        """To be told twice in the watchdog's time."""
-        self._tell("WATCHDOG=1")
+        """To be told twice in the watchdog's time, if there is one."""
+        if self.watchdog is not None:
+            self._tell("WATCHDOG=1")
 
     def close(self) -> None:
         self._sock.close()
@@ -49,22 +53,26 @@ class Notifier:
 
 
 class Watchdog:
-    """Tells systemd that all is well, as long as every worker answers between one time and the next."""
+    """Sees to it that no worker hangs, and tells systemd that all is well while each of them answers in time.
 
-    def __init__(self, reactor: Reactor, notifier: Notifier, workers: Callable[[], Iterable[Worker]]) -> None:
+    A worker that hangs keeps places and operations that others wait for, so it is killed. What counts are looks, not
+    time: when the service as a whole has been stopped and goes on, nobody has missed any.
+    """
+
+    def __init__(self, reactor: Reactor, notifier: Notifier, workers: Iterable[Worker]) -> None:
         self._reactor = reactor
         self._notifier = notifier
         self._workers = workers
+        self._period = min(PERIOD, notifier.watchdog / 2) if notifier.watchdog is not None else PERIOD
+        self._patience = round(PATIENCE * PERIOD / self._period)
 
-    def start(self, period: float) -> None:
-        """Look now, and each time after so many seconds."""
-        if not any(worker.owes_pong for worker in self._workers()):
+    def look(self) -> None:
+        """Now, and again and again from now on."""
+        if not any(worker.unanswered for worker in self._workers):
             self._notifier.alive()
-        for worker in self._workers():
-            if not worker.owes_pong:
-                worker.owes_pong = True
-                worker.channel.send({"kind": "ping"})
-        self._reactor.later(period, partial(self.start, period))
+        for worker in self._workers:
+            worker.look(self._patience)
+        self._reactor.later(self._period, self.look)
 
 
 def _watchdog(environ: Mapping[str, str]) -> float | None:

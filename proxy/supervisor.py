@@ -155,8 +155,7 @@ class Supervisor:  # an Employer
             self._crew.start(self._current)
         except OSError as exc:
             raise CannotStart(f"Cannot start a process: {exc.strerror}.") from exc
-        if self._notifier.watchdog is not None:
-            Watchdog(self._reactor, self._notifier, lambda: self._current.workers).start(self._notifier.watchdog / 2)
+        Watchdog(self._reactor, self._notifier, self._crew).look()
 
     def _stop(self) -> None:
         """Drain; at the second time, end at once."""

@@ -50,6 +50,7 @@ class Child:
         reads_log: bool = True,
         environ: Mapping[str, str] | None = None,
         descriptors: int | None = None,
+        program: tuple[str, ...] = ("-m", "proxy"),
     ) -> None:
         """Without `reads_log`, nobody reads on after the child has begun to serve, until its end is waited for.
 
@@ -65,6 +66,7 @@ class Child:
         self._environ = {**os.environ, **(environ or {})}
         self._changed = Signal()
         self._descriptors = descriptors
+        self._program = program
 
     @property
     def pid(self) -> int:
@@ -148,7 +150,7 @@ class Child:
 
     async def __aenter__(self) -> Self:
         self.configure(self._settings)
-        command = [sys.executable, "-m", "proxy", "serve", "--config", str(self._file)]
+        command = [sys.executable, *self._program, "serve", "--config", str(self._file)]
         self._process = await asyncio.create_subprocess_exec(
             *command, cwd=ROOT, env=self._environ, stderr=asyncio.subprocess.PIPE, preexec_fn=self._limit
         )

@@ -9,6 +9,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
 import pytest
 
+from proxy.services import Services
 from tests.conftest import Settings
 from tests.process.child import Child, path_of, stored_settings
 from tests.process.load import Load
@@ -72,6 +73,24 @@ async def test_what_the_old_one_runs_goes_on_and_the_new_one_tells_of_it(
             result = await new.ask("GET", path, (b"Prefer", b"wait=10"))
         assert (result.status, result.body) == (200, b"done")
         assert await old.exit_code() == 0
+
+
+async def test_who_is_started_while_the_old_one_drains_keeps_its_unix_socket(
+    old: Child, settings: Settings, tmp_path: Path, origin: ScriptedOrigin
+) -> None:
+    gate = asyncio.Event()
+    origin.script(read_all(), wait_for(gate), answer(200))
+    await old.ask("POST", b"/", LATER, body=b"")
+    await origin.request_received()
+    old.signal(SIGTERM)
+    await old.logged("draining")
+    async with successor(old, settings, tmp_path) as new:
+        gate.set()
+        assert await old.exit_code() == 0
+        async with RawClient(unix_path=tmp_path / "s") as client:
+            assert (await client.exchange("GET", b"/")).status == 200
+        await new.stop()
+    assert not (tmp_path / "s").exists()
 
 
 async def test_with_a_successor_what_runs_is_given_all_of_its_own_time(
@@ -155,6 +174,18 @@ async def test_one_that_does_not_answer_is_not_waited_for(old: Child, settings: 
         assert new.count("nothing taken over") == 1
         os.kill(old.pid, SIGCONT)
         await new.stop()
+
+
+async def test_nonsense_from_a_process_of_the_same_user_ends_nothing_but_the_talk(old: Child, tmp_path: Path) -> None:
+    services = Services(tmp_path / "store")
+    for number, words in enumerate((b"nonsense\n", b"{}\n", b'{"kind": "sockets"}\n'), 1):
+        [sock] = services.living()
+        with sock:
+            sock.sendall(words)
+            await old.logged("peer dropped", number)
+            assert sock.recv(1) == b""
+    services.close()
+    assert (await old.ask("GET", b"/")).status == 200
 
 
 async def test_addresses_of_another_store_are_not_handed_over(old: Child, settings: Settings, tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ import os
 import resource
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM
 
 import pytest
 
@@ -143,6 +143,47 @@ async def test_a_worker_that_hangs_does_not_keep_the_service_from_stopping(
     async with Child(stored_settings(origin.url, tmp_path) | {"drain_timeout": "0s"}, tmp_path) as child:
         os.kill(child.workers[0], SIGSTOP)
         await child.stop()
+
+
+@pytest.fixture
+async def impatient(origin: ScriptedOrigin, tmp_path: Path) -> AsyncIterator[Child]:
+    """A service with two workers, which looks at them more often."""
+    code = "import proxy.notify; proxy.notify.PERIOD = 0.2; from proxy.cli import main; main()"
+    settings = stored_settings(origin.url, tmp_path) | {"workers": 2}
+    async with Child(settings, tmp_path, program=("-c", code)) as child:
+        yield child
+        await child.stop()
+
+
+async def test_a_worker_that_hangs_is_killed_and_replaced_and_what_it_ran_is_taken_over(
+    impatient: Child, origin: ScriptedOrigin
+) -> None:
+    origin.script(stall())
+    path = path_of(await impatient.ask("POST", b"/", LATER, body=b""))
+    await origin.request_received()
+    for pid in impatient.workers[:2]:
+        os.kill(pid, SIGSTOP)
+    hung = {(await impatient.logged("worker hangs", number))["pid"] for number in (1, 2)}
+    died = [await impatient.logged("worker died", number) for number in (1, 2)]
+    assert hung == {line["pid"] for line in died} == set(impatient.workers[:2])
+    assert {line["signal"] for line in died} == {"SIGKILL"}
+    await impatient.logged("worker started", 4)
+    assert (await impatient.ask("GET", path, (b"Prefer", b"wait=10"))).status == 502
+
+
+async def test_one_that_retires_and_hangs_is_killed_too(impatient: Child, origin: ScriptedOrigin) -> None:
+    origin.script(stall())
+    async with impatient.client() as first, impatient.client() as second:
+        for number, client in enumerate((first, second), 1):
+            await client.send(request("GET", b"/"))
+            await origin.request_received(number)
+        impatient.signal(SIGHUP)
+        await impatient.logged("reloaded")
+        for pid in impatient.workers[:2]:
+            with suppress(ProcessLookupError):  # one that has nothing to do has ended
+                os.kill(pid, SIGSTOP)
+        assert (await impatient.logged("worker hangs"))["pid"] in impatient.workers[:2]
+        await impatient.logged("worker died")
 
 
 def leave_descriptors(pid: int, number: int) -> tuple[int, int]:

@@ -117,6 +117,27 @@ async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         bind("listen", Address(unix_path=str(tmp_path / "none" / "s")))
 
 
+def test_a_path_that_another_service_has_bound_since_is_left_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    first = bind("listen", Address(unix_path=str(path)))
+    first.close()
+    second = bind("listen", Address(unix_path=str(path)))
+    first.close()
+    assert path.is_socket(), "closed a second time"
+    path.unlink()
+    third = bind("listen", Address(unix_path=str(path)))
+    second.close()
+    assert path.is_socket(), "it is the third one's"
+    third.close()
+    assert not path.exists()
+
+
+def test_a_path_that_somebody_has_removed_is_no_matter(tmp_path: Path) -> None:
+    bound = bind("listen", Address(unix_path=str(tmp_path / "s")))
+    (tmp_path / "s").unlink()
+    bound.close()
+
+
 @pytest.mark.parametrize("wrong", ["cert", "key", "swapped"])
 def test_certificates_that_do_not_fit_are_named(certificate: tuple[Path, Path], tmp_path: Path, wrong: str) -> None:
     cert, key = certificate

@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 
@@ -16,10 +18,11 @@ import structlog
 from proxy.census import Census
 from proxy.channel import Channel, Message
 from proxy.config import Address, Config, StoreSettings, StoreUrl
-from proxy.crew import SHORT_LIFE, Generation, Worker
+from proxy.crew import MOST, SHORT_LIFE, Generation, Worker
 from proxy.figures import Figures, single
 from proxy.listeners import Doors, bind
-from proxy.notify import Notifier
+from proxy.notify import Notifier, Watchdog
+from proxy.reactor import Reactor
 from proxy.supervisor import CannotStart, Supervisor
 
 CONFIG = Config.model_validate(
@@ -116,6 +119,78 @@ def test_who_has_lived_long_enough_is_replaced_at_once(office: Office) -> None:
     worker = Worker(1, office.workers[0].generation, deaths=5, slot=0)
     worker.begun -= SHORT_LIFE
     assert (worker.pause(), worker.deaths) == (0, 0)
+
+
+class Looks:
+    """A watchdog's looks at workers, one at a time; those of them who are to be killed are processes."""
+
+    def __init__(self, office: Office, environ: dict[str, str]) -> None:
+        self.office = office
+        self.notifier = Notifier(environ)
+        self.reactor = Reactor()
+        self.watchdog = Watchdog(self.reactor, self.notifier, office.supervisor._crew)
+
+    def look(self, times: int, answering: Iterable[int] = ()) -> None:
+        """So many times; these answer each time."""
+        for _ in range(times):
+            self.watchdog.look()
+            for index in answering:
+                self.office.supervisor._crew._heard(self.office.workers[index], {"kind": "pong"})
+
+    def close(self) -> None:
+        self.notifier.close()
+        self.reactor.close()
+
+
+@pytest.fixture
+def hanging() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does nothing."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("environ", "patience"),
+    [
+        pytest.param({}, 6, id="without systemd"),
+        pytest.param({"WATCHDOG_USEC": "60000000"}, 6, id="with a patient systemd"),
+        pytest.param({"WATCHDOG_USEC": "2000000"}, 30, id="with one that is told every second"),
+    ],
+)
+def test_a_worker_that_has_not_answered_half_a_minute_long_is_killed_once(
+    office: Office, hanging: subprocess.Popen[bytes], quiet_log: Lines, environ: dict[str, str], patience: int
+) -> None:
+    office.workers[0].pid = hanging.pid
+    with closing(Looks(office, environ)) as looks:
+        looks.look(patience, answering=[1])
+        assert (quiet_log, hanging.poll()) == ([], None)
+        looks.look(2, answering=[1])
+    assert hanging.wait(10) == -signal.SIGKILL
+    assert quiet_log == [{"event": "worker hangs", "log_level": "warning", "pid": hanging.pid}]
+    assert not office.workers[0].killed, "its death counts as one"
+    assert office.told_to(0) == [{"kind": "ping"}], "nothing piles up before one that does not read"
+    assert len(office.told_to(1)) == patience + 2
+
+
+def test_who_answers_late_begins_anew(office: Office, quiet_log: Lines) -> None:
+    with closing(Looks(office, {})) as looks:
+        for _ in range(3):
+            looks.look(5)
+            looks.look(1, answering=[0, 1])
+    assert quiet_log == []
+
+
+def test_there_is_room_for_two_generations_of_the_largest_configuration_and_no_more(office: Office) -> None:
+    number, _ = Config.model_json_schema()["properties"]["workers"]["anyOf"]
+    assert 2 * number["maximum"] == MOST
+    crew, [generation] = office.supervisor._crew, office.supervisor._crew.generations
+    present = [Worker(number, generation, deaths=0, slot=number) for number in range(MOST)]
+    generation.workers = set(present[:-1])
+    assert crew._free_slot() == MOST - 1
+    generation.workers.add(present[-1])
+    with pytest.raises(OSError, match="Too many workers"):
+        crew._free_slot()
 
 
 @pytest.fixture
