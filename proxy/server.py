@@ -34,7 +34,7 @@ from proxy.routes import Routes
 from proxy.status import StatusMonitor, StatusUrls
 from proxy.store import Store, open_store
 from proxy.tally import Cell, Tally
-from proxy.wire import Server
+from proxy.wire import PATIENCE, Server
 
 T = TypeVar("T")
 
@@ -131,15 +131,18 @@ class Service:
         await self._front.retire()
         await self._keeper.drain(None)
 
-    async def drain(self, timeout: float) -> None:
-        """Accept nothing more, and give what is under way `timeout` seconds. Can be cancelled, and called again."""
+    async def drain(self, timeout: float, patience: float = PATIENCE) -> None:
+        """Accept nothing more, and give what is under way `timeout` seconds, open connections `patience` for a request.
+
+        Can be cancelled, and called again.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         self.draining = self._front.draining = True
         self.recovery.end()
         self._monitor.drain()
         await self._close_listeners(min(timeout, LAST_HANDSHAKES))
-        await self._front.drain(max(deadline - loop.time(), 0))
+        await self._front.drain(max(deadline - loop.time(), 0), patience)
         await self._keeper.drain(max(deadline - loop.time(), 0))
 
     async def close(self) -> None:

@@ -35,6 +35,9 @@ log = structlog.get_logger()
 
 OVERTIME: Final = 5.0  # seconds over its time after which a worker that has not ended is killed
 
+PATIENCE: Final = 2.0  # seconds in which an open connection may bring another request, when the service stops
+UNHURRIED: Final = 5.0  # the same where another serves in its place, and nobody waits for the end
+
 Load = Callable[[], Config]
 
 
@@ -167,7 +170,8 @@ class Supervisor:  # an Employer
         self._notifier.stopping()
         log.info("draining", seconds=seconds)
         self._handover.offer(self._current.doors.for_operators())
-        self._end({"kind": "drain", "seconds": seconds}, within=seconds)
+        patience = UNHURRIED if self._handover.is_succeeded else PATIENCE
+        self._end({"kind": "drain", "seconds": seconds, "patience": patience}, within=seconds)
 
     def _time_to_drain(self) -> float:
         """What the configuration says; with a successor in its place, as long as anything that is under way may take."""

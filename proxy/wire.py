@@ -81,10 +81,10 @@ class Server(web.Server):
         self._ask_no_more(self.limits.keepalive_timeout)
         await self._all_closed(None)
 
-    async def drain(self, timeout: float) -> None:
-        """The same for `timeout` seconds, and close connections as they become idle; then break off what is open."""
+    async def drain(self, timeout: float, patience: float = PATIENCE) -> None:
+        """The same for `timeout` seconds, closing what is idle for `patience`; then break off what is open."""
         # Not with aiohttp's own means: those stop reading at once, and an upload under way would never end.
-        self._ask_no_more(min(PATIENCE, timeout))
+        self._ask_no_more(min(patience, timeout))
         await self._all_closed(timeout)
         for connection in self._open():
             connection.give_up()

@@ -82,7 +82,8 @@ async def _serve(service: Service, orders: "asyncio.Queue[Message]") -> None:
     """Serve until told to end, and then until that is done, or told to end sooner."""
     order = await orders.get()
     while order["kind"] != "stop":
-        work = service.retire() if order["kind"] == "retire" else service.drain(order["seconds"])
+        retires = order["kind"] == "retire"
+        work = service.retire() if retires else service.drain(order["seconds"], order["patience"])
         async with in_background(work) as ending, in_background(orders.get()) as sooner:
             await asyncio.wait({ending, sooner}, return_when=asyncio.FIRST_COMPLETED)
             if not sooner.done():
