@@ -1,6 +1,7 @@
 """Messages between two processes, as the supervisor and a worker: JSON objects, a line each, both ways over a socket.
 
 `Lines` does no I/O. `Channel` is the supervisor's end, which never waits; `Link` is a worker's end, on its event loop.
+Between these two nonsense is a defect. A `WaryChannel` is for a process that may be of another version, or of no service.
 """
 
 import asyncio
@@ -9,12 +10,18 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from math import inf
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, Final, cast
 
+import structlog
+
 from proxy.reactor import Reactor
 
+log = structlog.get_logger()
+
 PIECE: Final = 65_536  # bytes read at once
+LONGEST: Final = 1_048_576  # bytes that a stranger may send in one line
 
 Message = dict[str, Any]
 
@@ -23,20 +30,39 @@ def encoded(message: Message) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
-class Lines:
-    """Bytes as they come, and the messages in them."""
+class Nonsense(Exception):
+    """What the other side says is no message, or not one with all that it should have."""
 
-    def __init__(self) -> None:
+
+class Lines:
+    """Bytes as they come, and the messages in them. A line may be as long as the `longest`, if there is such a limit."""
+
+    def __init__(self, longest: float = inf) -> None:
         self._rest = b""
+        self._longest = longest
 
     def feed(self, data: bytes) -> Iterator[Message]:
-        """The messages that are complete now."""
+        """The messages that are complete now. Raises Nonsense, at once or as they are taken."""
         *whole, self._rest = (self._rest + data).split(b"\n")
-        return map(json.loads, whole)
+        if len(self._rest) > self._longest:
+            raise Nonsense("a line without an end")
+        return map(_decoded, whole)
+
+
+def _decoded(line: bytes) -> Message:
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError) as exc:
+        raise Nonsense("not JSON") from exc
+    if not isinstance(message, dict):
+        raise Nonsense("no object")
+    return message
 
 
 class Channel:
     """The supervisor's end. What the other side does not take at once is kept, and sent as it does."""
+
+    _longest = inf  # line that is heard
 
     def __init__(
         self,
@@ -51,7 +77,7 @@ class Channel:
         self._reactor = reactor
         self._hear = hear
         self._lost = lost
-        self._lines = Lines()
+        self._lines = Lines(self._longest)
         self._unsent = bytearray()
         reactor.watch(sock, self._ready)
 
@@ -106,6 +132,19 @@ class Channel:
             self._unsent.clear()
             return
         self._reactor.watch(self._sock, self._ready, EVENT_READ | (EVENT_WRITE if self._unsent else 0))
+
+
+class WaryChannel(Channel):
+    """The same to a stranger. `hear` may raise Nonsense; who talks such, or without end, counts as gone."""
+
+    _longest: float = LONGEST
+
+    def _receive(self) -> bool:
+        try:
+            return super()._receive()
+        except Nonsense as exc:
+            log.warning("peer dropped", reason=str(exc))
+            return False
 
 
 class Link(asyncio.Protocol):

@@ -9,41 +9,46 @@ old one answers operators until the new one is ready, and again if that goes awa
                                       under; addresses mean the same to both only in the same `namespaces`
                         ready         it serves
     from the old one    handed over   which of them, with their sockets
+
+Who says something else of these is dropped; what is of another kind is skipped, as it may be of a later version.
 """
 
 import secrets
 import socket
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Final, cast
+from time import monotonic
+from typing import Final, TypeVar, cast
 
 import structlog
 
-from proxy.channel import PIECE, Channel, Lines, Message, encoded
+from proxy.channel import LONGEST, PIECE, Lines, Message, Nonsense, WaryChannel, encoded
 from proxy.config import Address
 from proxy.listeners import Bound, Doors
 from proxy.reactor import Reactor
-from proxy.services import Services, is_ours, namespaces
+from proxy.services import LONGEST_ANSWER, Services, is_ours, namespaces
 
 log = structlog.get_logger()
 
 MOST: Final = 250  # sockets: what the kernel lets pass at once, nearly
 ID_BYTES: Final = 9
 
+Part = TypeVar("Part")
 Wanted = tuple[str, Address]  # an address, after the key that the configuration has it under
 
 
 class Peer:
     """Another service on the same store."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, is_newer: bool) -> None:
         self.sock = sock
         self.shares: set[Bound] = set()
-        self.serves = False  # it came after this one, and is ready
-        self.channel: Channel
+        self.is_newer = is_newer  # it came after this one
+        self.serves = False  # that as well, and it is ready
+        self.channel: WaryChannel
 
     @property
     def shares_admin(self) -> bool:
@@ -100,7 +105,8 @@ class Handover:
     def ready(self) -> None:
         """Tell those that were there before that this one serves."""
         for peer in self._peers:
-            peer.channel.send({"kind": "ready"})
+            if not peer.is_newer:
+                peer.channel.send({"kind": "ready"})
 
     def close(self) -> None:
         if self._services is not None:
@@ -128,13 +134,13 @@ class Handover:
         """What a service hands over of what is wanted, and is wanted no longer."""
         try:
             bounds = _asked(sock, wanted)
-        except OSError as exc:  # it does not answer, or ended meanwhile
+        except (OSError, Nonsense) as exc:  # it does not answer as it should, or ended meanwhile
             log.warning("nothing taken over", reason=str(exc))
             sock.close()
             return []
         for bound in bounds:
             wanted.remove((bound.key, bound.wanted))
-        self._welcome(peer := Peer(sock))
+        self._welcome(peer := Peer(sock, is_newer=False))
         peer.share(bounds)
         if bounds:
             log.info("taken over", listen=[str(bound.address) for bound in bounds])
@@ -144,22 +150,25 @@ class Handover:
         with suppress(OSError):  # it has left already
             sock, _ = cast("socket.socket", self._sock).accept()
             if is_ours(sock):
-                self._welcome(Peer(sock))
+                self._welcome(Peer(sock, is_newer=True))
             else:
                 sock.close()
 
     def _welcome(self, peer: Peer) -> None:
-        peer.channel = Channel(peer.sock, self._reactor, partial(self._heard, peer), partial(self._lost, peer))
+        peer.channel = WaryChannel(peer.sock, self._reactor, partial(self._heard, peer), partial(self._lost, peer))
         self._peers.add(peer)
 
     def _heard(self, peer: Peer, message: Message) -> None:
-        match message["kind"]:
-            case "sockets":
-                self._hand_over(peer, message["wanted"] if message["namespaces"] == namespaces() else [])
-            case "ready":
+        match message:
+            case {"kind": "sockets", "namespaces": theirs, "wanted": list(wanted)}:
+                asked = [_pair(one, str) for one in wanted]
+                self._hand_over(peer, asked if theirs == namespaces() else [])
+            case {"kind": "ready"}:
                 self._succeeded_by(peer)
-            case _:
+            case {"kind": str(kind)} if kind != "sockets":
                 pass
+            case _:
+                raise Nonsense("no such message")
 
     def _hand_over(self, peer: Peer, wanted: list[tuple[str, str]]) -> None:
         mine = {(bound.key, str(bound.address)): bound for bound in self._doors.all}
@@ -171,7 +180,7 @@ class Handover:
             log.info("handing over", listen=[str(bound.address) for _, bound in given])
 
     def _succeeded_by(self, peer: Peer) -> None:
-        if peer.shares:
+        if peer.is_newer and peer.shares:
             peer.serves = True
             log.info("handed over")
             self._on_change()
@@ -186,18 +195,52 @@ class Handover:
 
 
 def _asked(sock: socket.socket, wanted: list[Wanted]) -> list[Bound]:
+    """What the service there hands over of this. Raises OSError, Nonsense."""
     asked = [(key, str(address)) for key, address in wanted]
     sock.sendall(encoded({"kind": "sockets", "namespaces": namespaces(), "wanted": asked}))
-    lines, descriptors, answers = Lines(), list[int](), list[Message]()
-    while not answers:
-        data, more, _, _ = socket.recv_fds(sock, PIECE, MOST)
-        if not data:
-            raise ConnectionResetError("it has ended")
-        descriptors += more
-        answers += lines.feed(data)
-    sockets = iter([socket.socket(fileno=descriptor) for descriptor in descriptors])
-    given: list[tuple[int, int]] = answers[0]["given"]
-    return [Bound(*wanted[number], tuple(islice(sockets, count))) for number, count in given]
+    sockets: list[socket.socket] = []
+    with ExitStack() as undo:
+        given = _given(_answer(sock, sockets, undo), wanted, sockets)
+        came = iter(sockets)
+        bounds = [Bound(*wanted[number], tuple(islice(came, count))) for number, count in given]
+        undo.pop_all()
+    return bounds
+
+
+def _answer(sock: socket.socket, sockets: list[socket.socket], undo: ExitStack) -> Message:
+    """The answer, which is not the first that it says perhaps; the sockets that come with it are added to these."""
+    lines, until = Lines(LONGEST), monotonic() + LONGEST_ANSWER
+    while data := _received(sock, sockets, undo):
+        sock.settimeout(max(until - monotonic(), 0))  # for all that it may say before
+        for message in lines.feed(data):
+            if message.get("kind") == "handed over":
+                return message
+    raise ConnectionResetError("it has ended")
+
+
+def _received(sock: socket.socket, sockets: list[socket.socket], undo: ExitStack) -> bytes:
+    data, descriptors, _, _ = socket.recv_fds(sock, PIECE, MOST)
+    sockets += [undo.enter_context(socket.socket(fileno=descriptor)) for descriptor in descriptors]
+    return data
+
+
+def _given(answer: Message, wanted: list[Wanted], sockets: list[socket.socket]) -> list[tuple[int, int]]:
+    """Which of what is wanted is given, and in how many of the sockets each. Raises Nonsense."""
+    given = answer.get("given")
+    pairs = [_pair(one, int) for one in given] if isinstance(given, list) else []
+    numbers = {number for number, count in pairs if 0 <= number < len(wanted) and count > 0}
+    if not isinstance(given, list) or len(numbers) < len(given) or sum(count for _, count in pairs) != len(sockets):
+        raise Nonsense("its answer is not one to the question")
+    return pairs
+
+
+def _pair(value: object, kind: type[Part]) -> tuple[Part, Part]:
+    """Raises Nonsense."""
+    match value:
+        case [one, other] if isinstance(one, kind) and isinstance(other, kind):
+            return one, other
+        case _:
+            raise Nonsense("no pair")
 
 
 def _services(folder: Path | None) -> Services | None:

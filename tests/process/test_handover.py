@@ -9,6 +9,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
 import pytest
 
+from proxy.services import Services
 from tests.conftest import Settings
 from tests.process.child import Child, path_of, stored_settings
 from tests.process.load import Load
@@ -173,6 +174,18 @@ async def test_one_that_does_not_answer_is_not_waited_for(old: Child, settings: 
         assert new.count("nothing taken over") == 1
         os.kill(old.pid, SIGCONT)
         await new.stop()
+
+
+async def test_nonsense_from_a_process_of_the_same_user_ends_nothing_but_the_talk(old: Child, tmp_path: Path) -> None:
+    services = Services(tmp_path / "store")
+    for number, words in enumerate((b"nonsense\n", b"{}\n", b'{"kind": "sockets"}\n'), 1):
+        [sock] = services.living()
+        with sock:
+            sock.sendall(words)
+            await old.logged("peer dropped", number)
+            assert sock.recv(1) == b""
+    services.close()
+    assert (await old.ask("GET", b"/")).status == 200
 
 
 async def test_addresses_of_another_store_are_not_handed_over(old: Child, settings: Settings, tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 import proxy.handover
+from proxy.channel import LONGEST, PIECE, encoded
 from proxy.config import Address
 from proxy.handover import Handover, Wanted
 from proxy.listeners import Bound, CannotListen, Doors, bind
@@ -149,6 +151,151 @@ def test_one_that_ends_before_it_answers_hands_nothing_over(
         thread.join()
     services.close()
     assert "nothing taken over" in [line["event"] for line in quiet_log]
+
+
+@contextmanager
+def stranger(folder: Path, *words: bytes, sockets: Sequence[socket.socket] = ()) -> Iterator[None]:
+    """One among the services that says this, with these sockets, to whoever asks, and waits until that has gone."""
+    services = Services(folder)
+    with services.join("stranger") as sock:
+        sock.settimeout(5)
+
+        def speak() -> None:
+            asking, _ = sock.accept()
+            with asking, suppress(OSError):
+                asking.settimeout(5)
+                asking.recv(65_536)
+                for word in words:
+                    socket.send_fds(asking, [word], [one.fileno() for one in sockets])
+                while asking.recv(65_536):
+                    pass
+
+        thread = threading.Thread(target=speak)
+        thread.start()
+        yield
+        thread.join()
+    services.close()
+
+
+def handed_over(*given: object) -> bytes:
+    return encoded({"kind": "handed over", "given": list(given)})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"nonsense\n", id="not JSON"),
+        pytest.param(b"\xff\n", id="no text"),
+        pytest.param(b"[" * 100_000 + b"\n", id="too deep"),
+        pytest.param(b"[]\n", id="no object"),
+        pytest.param(b"x" * (LONGEST + PIECE + 1), id="no end"),
+        pytest.param(b'{"kind": "handed over"}\n', id="nothing said of what"),
+        pytest.param(handed_over([0, 1]), id="without its socket"),
+        pytest.param(handed_over([7, 0]), id="what was not wanted"),
+        pytest.param(handed_over([0, 0]), id="in no socket"),
+        pytest.param(handed_over(["0", "0"]), id="no numbers"),
+        pytest.param(handed_over(0), id="no pair"),
+    ],
+)
+def test_an_answer_that_is_none_is_as_good_as_nobody(
+    new: Side, tmp_path: Path, quiet_log: list[dict[str, object]], answer: bytes
+) -> None:
+    with stranger(tmp_path, answer):
+        assert new.start(("listen", Address("127.0.0.1", 0))) == []
+    assert [line["event"] for line in quiet_log] == ["nothing taken over"]
+
+
+def test_sockets_that_come_with_such_an_answer_are_closed(new: Side, tmp_path: Path) -> None:
+    listening = bind("listen", Address("127.0.0.1", 0))
+    with stranger(tmp_path, handed_over([0, 2]), sockets=listening.sockets):
+        assert new.start(("listen", Address("127.0.0.1", 0))) == []
+    listening.close()
+    bind("listen", listening.address).close()  # which nobody has any more
+
+
+def test_what_is_said_before_the_answer_is_skipped(new: Side, tmp_path: Path) -> None:
+    listening = bind("listen", Address("127.0.0.1", 0))
+    with stranger(tmp_path, encoded({"kind": "ready"}) + encoded({}) + handed_over([0, 1]), sockets=listening.sockets):
+        [bound] = new.start(("listen", listening.address))
+        new.stop()
+    assert bound.address == listening.address
+    listening.close()
+
+
+def test_who_says_other_things_without_end_is_not_listened_to_for_ever(
+    new: Side, tmp_path: Path, quiet_log: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy.handover, "LONGEST_ANSWER", -1)  # it is over when the first has come
+    with stranger(tmp_path, encoded({"kind": "ready"})):
+        assert new.start(("listen", Address("127.0.0.1", 0))) == []
+    assert [line["event"] for line in quiet_log] == ["nothing taken over"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(b"nonsense\n", id="not JSON"),
+        pytest.param(b"7\n", id="no object"),
+        pytest.param(b"{}\n", id="no kind"),
+        pytest.param(b'{"kind": []}\n', id="a strange kind"),
+        pytest.param(b'{"kind": "sockets"}\n', id="nothing wanted"),
+        pytest.param(b'{"kind": "sockets", "namespaces": [], "wanted": [["listen"]]}\n', id="half an address"),
+        pytest.param(b'{"kind": "sockets", "namespaces": [], "wanted": [[[], {}]]}\n', id="a strange address"),
+        pytest.param(b"x" * (LONGEST + PIECE + 1), id="no end"),
+    ],
+)
+def test_who_talks_nonsense_is_dropped_and_all_else_goes_on(
+    old: Side, new: Side, quiet_log: list[dict[str, object]], tmp_path: Path, words: bytes
+) -> None:
+    old.start(("listen", Address("127.0.0.1", 0)))
+    services = Services(tmp_path)
+    [sock] = services.living()
+    speaking = threading.Thread(target=lambda: _say(sock, words))
+    speaking.start()
+    old.reactor.later(10, lambda: pytest.fail("nobody is dropped"))
+    while not quiet_log:
+        old.reactor.turn()
+    speaking.join()
+    assert [(line["event"], line["log_level"]) for line in quiet_log] == [("peer dropped", "warning")]
+    with sock, suppress(ConnectionResetError):
+        assert sock.recv(1) == b"", "it is closed"
+    services.close()
+    turns = old.turns(2)
+    assert len(new.start(("listen", old.doors.listen[0].address))) == 1
+    turns.join()
+
+
+def _say(sock: socket.socket, words: bytes) -> None:
+    with suppress(OSError):  # it is not heard to the end
+        sock.sendall(words)
+
+
+def test_what_is_of_another_kind_is_skipped(old: Side, new: Side, quiet_log: list[dict[str, object]]) -> None:
+    old.start(("listen", Address("127.0.0.1", 0)))
+    turns = old.turns(2)
+    new.start(("listen", old.doors.listen[0].address))
+    turns.join()
+    [peer] = new.handover._peers
+    peer.channel.send({"kind": "of a later version"})
+    new.handover.ready()
+    old.reactor.turn()
+    assert old.handover.is_succeeded
+    assert "peer dropped" not in [line["event"] for line in quiet_log]
+
+
+def test_of_two_that_start_together_only_the_second_succeeds_the_other(old: Side, new: Side) -> None:
+    old.start(("listen", Address("127.0.0.1", 0)))
+    turns = old.turns(2)
+    new.start(("listen", old.doors.listen[0].address))
+    turns.join()
+    old.handover.ready()  # only now
+    [peer] = new.handover._peers
+    with pytest.raises(BlockingIOError):
+        peer.sock.recv(1)
+    [peer] = old.handover._peers
+    peer.channel.send({"kind": "ready"})  # as an earlier version says it
+    new.reactor.turn()
+    assert (new.handover.is_succeeded, new.changes) == (False, 0)
 
 
 def test_who_is_of_another_user_gets_nothing(old: Side, new: Side, monkeypatch: pytest.MonkeyPatch) -> None:
