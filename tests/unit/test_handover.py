@@ -252,6 +252,7 @@ def test_who_talks_nonsense_is_dropped_and_all_else_goes_on(
     [sock] = services.living()
     speaking = threading.Thread(target=lambda: _say(sock, words))
     speaking.start()
+    old.reactor.later(10, lambda: pytest.fail("nobody is dropped"))
     while not quiet_log:
         old.reactor.turn()
     speaking.join()
