@@ -57,7 +57,7 @@ class Audit:
         if seen in UNSETTLED:
             self._ledger.counts.stuck += not self._was_sent_again(promise)
         elif seen in UNREADABLE:
-            self._ledger.lose(promise)
+            self._ledger.lose(promise, f"at the audit it was {seen.value}")
         else:
             self._ledger.note(promise, seen, was_deleted=promise.deleted)
 

@@ -1,5 +1,6 @@
 """What was promised with a 202, and what has become of it: the accounts that tests assert and a soak prints."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
@@ -32,7 +33,7 @@ class Promise:
 
     work: Work
     path: bytes  # of the status URL
-    deleting: bool = False  # DELETE was sent; the answer may have been lost
+    deletions: int = 0  # DELETEs that were sent; the answers may have been lost
     deleted: bool = False  # and it was answered with 200
     seen: Seen | None = None  # what it was settled as, once a client has seen that
     lost: bool = False
@@ -122,16 +123,17 @@ class Ledger:
         if seen is Seen.WRONG:
             self.counts.truncated_as_whole += 1
         elif seen is Seen.GONE:
-            if not promise.deleting:
-                self.lose(promise)
+            if not promise.deletions:
+                self.lose(promise, "a client was told that there is none")
         elif was_deleted:
             self.counts.contradicted += 1
         elif seen in SETTLED:
             self.counts.contradicted += promise.seen not in (None, seen)  # settled is for good
             promise.seen = promise.seen or seen
 
-    def lose(self, promise: Promise) -> None:
+    def lose(self, promise: Promise, how: str) -> None:
         """Nobody knows of it any more, though nobody asked for that."""
+        print(f"lost: {promise}: {how}", file=sys.stderr)  # noqa: T201  # what a soak shows of it
         self.counts.lost += not promise.lost
         promise.lost = True
 

@@ -115,9 +115,9 @@ class Load:
         return response
 
     async def _delete(self, client: RawClient, promise: Promise) -> Response:
-        first, promise.deleting = not promise.deleting, True
+        promise.deletions += 1
         response = await client.exchange("DELETE", promise.path)
         promise.deleted = promise.deleted or response.status == 200
-        if first and response.status == 404:
-            self._ledger.lose(promise)
+        if promise.deletions == 1 and response.status == 404:  # of two at once either may be the first
+            self._ledger.lose(promise, "DELETE found none")
         return response
