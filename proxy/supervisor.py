@@ -30,13 +30,12 @@ from proxy.notify import Notifier, Watchdog
 from proxy.observe import configure_logging
 from proxy.places import Broker
 from proxy.reactor import Reactor, SignalWatch
+from proxy.wire import PATIENCE
 
 log = structlog.get_logger()
 
 OVERTIME: Final = 5.0  # seconds over its time after which a worker that has not ended is killed
-
-PATIENCE: Final = 2.0  # seconds in which an open connection may bring another request, when the service stops
-UNHURRIED: Final = 5.0  # the same where another serves in its place, and nobody waits for the end
+UNHURRIED: Final = 5.0  # PATIENCE where another service is in its place, and nobody waits for the end
 
 Load = Callable[[], Config]
 
