@@ -8,21 +8,28 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
 
-from aiohttp import web
-from aiohttp.streams import StreamReader
-
 from proxy.clock import Clock
 from proxy.config import Limits
-from proxy.errors import BadRequest, RequestTimeout, RequestTooLarge
+from proxy.errors import RequestTimeout, RequestTooLarge
 from proxy.forwarded import Peer
 from proxy.grammar import number
-from proxy.message import CONTENT_LENGTH, LAST_CHUNK, Field, Reply, RequestHead, ResponseHead, chunk, has_body
+from proxy.inflow import Inflow
+from proxy.message import (
+    CONTENT_LENGTH,
+    CRLF,
+    LAST_CHUNK,
+    Reply,
+    RequestHead,
+    ResponseHead,
+    chunk,
+    has_body,
+)
 from proxy.spool import NO_CONTENT, Content
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-CLOSE: Final[Field] = (b"Connection", b"close")
-KEEP_ALIVE: Final[Field] = (b"Connection", b"keep-alive")
-CHUNKED: Final[Field] = (b"Transfer-Encoding", b"chunked")
+CLOSE: Final = b"Connection: close\r\n"
+KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
+CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 
 
 class Link(Protocol):
@@ -31,6 +38,7 @@ class Link(Protocol):
     limits: Limits
     peer: Peer
     clock: Clock
+    writing_paused: bool  # whether the client takes less than it is sent
 
     @property
     def local(self) -> bytes:
@@ -60,10 +68,10 @@ class ClientContent:
 
     present = True
 
-    def __init__(self, stream: StreamReader, length: int | None, limits: Limits, invite: Callable[[], None]) -> None:
+    def __init__(self, inflow: Inflow, length: int | None, limits: Limits, invite: Callable[[], None]) -> None:
         self.length = length
         self.limit: int | None = None  # bytes
-        self._stream = stream
+        self._inflow = inflow
         self._limits = limits
         self._invite = invite
         self._received = 0
@@ -71,36 +79,26 @@ class ClientContent:
 
     @property
     def whole(self) -> bytes | None:
-        if not self._stream.is_eof() or self._received:
+        if not self._inflow.ended or self._received:
             return None
-        return self._counted(self._stream.read_nowait())
+        return self._counted(self._inflow.take())
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Raises RequestTimeout, RequestTooLarge, BadRequest; ConnectionError if the client has left."""
         self._invite()
-        while piece := await self._next():
+        while piece := self._inflow.take() or await self._arrival():
             yield self._counted(piece)
 
     def close(self) -> None:
         pass
 
-    async def _next(self) -> bytes:
-        try:
-            return self._stream.read_nowait() or await self._arrival()
-        except web.RequestPayloadError as exc:
-            raise BadRequest("The framing of the request's content is malformed.") from exc
-
     async def _arrival(self) -> bytes:
         """What the client sends next."""
         now, gap = asyncio.get_running_loop().time, self._limits.body_timeout
         began = now()
-        try:
-            async with asyncio.timeout(gap):
-                piece = await self._stream.readany()
-        except TimeoutError as exc:
-            raise RequestTimeout(f"No content came for {gap:g} seconds.") from exc
+        piece = await self._inflow.next(gap)
         self._waited += now() - began
-        if self._waited > gap and not self._stream.is_eof():
+        if self._waited > gap and not self._inflow.ended:
             self._require_rate(self._received + len(piece))
         return piece
 
@@ -119,14 +117,14 @@ class ClientContent:
 class ClientRequest:
     """A request of a client, and the response to it."""
 
-    def __init__(self, head: RequestHead, payload: StreamReader, link: Link, *, keep_alive: bool) -> None:
+    def __init__(self, head: RequestHead, inflow: Inflow, link: Link, *, keep_alive: bool) -> None:
         self.head = head
         self.link = link
         self.status = 0  # of the response; 0 before it began
         self.sent = 0  # bytes of its content
         self.started = False  # whether bytes of it are out
         self.keep_alive = keep_alive
-        self._payload = payload
+        self._inflow = inflow
         self._chunked = False
         self._until_close = False
         self._bodiless = False
@@ -134,7 +132,12 @@ class ClientRequest:
         self._pending = b""  # its head, until the first piece of content
 
     def content(self, limit: int) -> Content:
-        """The request's content, at most `limit` bytes. Raises RequestTooLarge if the head tells that it is more."""
+        """The request's content, at most `limit` bytes.
+
+        Raises RequestTooLarge if the head tells that it is more, and what content has failed with already.
+        """
+        if self._inflow.error is not None:
+            raise self._inflow.error
         fields = self.head.fields
         chunked = fields.first(b"transfer-encoding") is not None
         announced = fields.first(b"content-length")
@@ -143,7 +146,7 @@ class ClientRequest:
             return NO_CONTENT
         if length is not None and length > limit:
             raise RequestTooLarge(f"The request has {length} bytes of content; at most {limit} are taken here.")
-        content = ClientContent(self._payload, length, self.link.limits, self._invite)
+        content = ClientContent(self._inflow, length, self.link.limits, self._invite)
         content.limit = limit
         return content
 
@@ -153,13 +156,18 @@ class ClientRequest:
         self.sent, self._length = 0, length
         self._chunked = self._until_close = False  # an error may take the place of a response that never went out
         self._bodiless = not has_body(self.head.method, head.status)
-        framed = self._framed(head, length)
-        self._pending = framed._replace(fields=framed.fields.plus(*self._connection_field())).to_wire()
+        framed, framing = self._framed(head, length)
+        self._pending = framed.to_wire()[: -len(CRLF)] + framing + self._persistence() + CRLF
 
     @property
     def is_whole(self) -> bool:
         """Whether the response has all the content that its head announced."""
         return self.sent == self._length
+
+    @property
+    def arrived(self) -> bool:
+        """Whether all of the request is here."""
+        return self._inflow.ended
 
     async def flush(self) -> None:
         """Send the head now, because content is not there yet."""
@@ -186,27 +194,27 @@ class ClientRequest:
         self.keep_alive = False
         self.link.abort(reset=self._until_close)
 
-    def _framed(self, head: ResponseHead, length: int | None) -> ResponseHead:
-        """The head with the framing fields that this client needs."""
+    def _framed(self, head: ResponseHead, length: int | None) -> tuple[ResponseHead, bytes]:
+        """The head, and the framing field that this client needs besides."""
         if self._bodiless:
             keep = self.head.method == "HEAD" or head.status == 304  # it tells of the 200's content
-            return head if keep else head._replace(fields=head.fields.without(CONTENT_LENGTH))
+            return (head if keep else head._replace(fields=head.fields.without(CONTENT_LENGTH))), b""
         if length is not None:
-            if head.fields.first(b"content-length") is not None:
-                return head
-            return head._replace(fields=head.fields.plus((b"Content-Length", b"%d" % length)))
+            announced = head.fields.first(b"content-length") is not None
+            return head, b"" if announced else b"Content-Length: %d\r\n" % length
         if self.head.version >= (1, 1):
             self._chunked = True
-            return head._replace(fields=head.fields.plus(CHUNKED))
+            return head, CHUNKED
         self._until_close, self.keep_alive = True, False  # HTTP/1.0 knows no chunks
-        return head
+        return head, b""
 
-    def _connection_field(self) -> tuple[Field, ...]:
+    def _persistence(self) -> bytes:
+        """The Connection field."""
         # A client that is still sending would not know where its next request begins (RFC 9112 section 9.6).
-        self.keep_alive = self.keep_alive and self._payload.is_eof() and not self.link.draining
+        self.keep_alive = self.keep_alive and self._inflow.ended and not self.link.draining
         if not self.keep_alive:
-            return (CLOSE,)
-        return () if self.head.version >= (1, 1) else (KEEP_ALIVE,)
+            return CLOSE
+        return b"" if self.head.version >= (1, 1) else KEEP_ALIVE
 
     def _encoded(self, piece: bytes) -> bytes:
         if self._bodiless:
@@ -220,10 +228,11 @@ class ClientRequest:
         if data:
             self.link.send(data)
             self.started = True
-            await self.link.drain()
+            if self.link.writing_paused:
+                await self.link.drain()
 
     def _invite(self) -> None:
         """Answer `Expect: 100-continue` (RFC 9110 section 10.1.1), now that somebody wants the content."""
         expects = b"100-continue" in self.head.fields.members(b"expect")
-        if expects and self.head.version >= (1, 1) and not self.started and not self._payload.is_eof():
+        if expects and self.head.version >= (1, 1) and not self.started and not self._inflow.ended:
             self.link.send(CONTINUE)

@@ -1,22 +1,27 @@
-"""aiohttp's request parser, guarded, and what its errors mean to us.
+"""A client's bytes as requests: heads, and content as it comes.
 
-It limits a field but not the header section, nor what stands between two pieces of content; it leaves whoever reads a
-body waiting when its chunks are malformed; it forgets the requests of a segment in which something malformed follows;
-and it refuses bytes beyond ASCII in a target, which browsers never send and old clients and their backends know as names.
+llhttp (through httptools) splits the stream and refuses what is malformed. What it does not do stands here: it limits
+neither a head nor what lies between two pieces of content; it takes the content of a request that asks for an upgrade
+for another protocol; and it refuses bytes beyond ASCII in a target, which browsers never send and old clients and
+their backends know as names.
 """
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Final
 
-from aiohttp import web
-from aiohttp.http import HttpRequestParser, RawRequestMessage
-from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, LineTooLong
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE, _ErrInfo
+import httptools
 
 from proxy.errors import BadRequest, FieldsTooLarge, ProxyError, TargetTooLong
+from proxy.inflow import NOTHING, Inflow
+from proxy.message import Field, Fields, RequestHead
+
+MOST_FIELDS: Final = 1000  # of one message: a bound on objects; bytes have their own
+VERSIONS: Final = {"1.1": (1, 1), "1.0": (1, 0)}
+NO_VERSION: Final = (0, 0)  # that is known here
+FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 HEAD_END: Final = b"\r\n\r\n"
 
@@ -26,124 +31,175 @@ STAND_IN: Final = b"~%b~" % secrets.token_hex(8).encode()
 _BEYOND_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _STOOD_IN_FOR: Final = re.compile(STAND_IN + rb"([0-9a-f]{2})")
 
-Request = tuple[RawRequestMessage, StreamReader]  # head and content
-Refused = tuple[_ErrInfo, StreamReader]
-Parsed = tuple[Sequence[Request | Refused], bool, bytes]  # whether the last asks for an upgrade, and what follows then
+Take = Callable[[RequestHead, Inflow], None]
 
 
-class GuardedParser:
-    """What aiohttp's protocol takes for its parser."""
+class RequestParser:
+    """Splits what comes on one connection into requests, and hands each over as soon as its head is complete."""
 
-    def __init__(self, parser: HttpRequestParser, most: int) -> None:
-        self._parser = parser
-        self._most = most  # bytes of a head, or between two pieces of content
-        self._seen = 0  # bytes of these
-        self._has_line = False  # whether the first line of the head is complete
-        self._content: StreamReader = EMPTY_PAYLOAD  # of the last request
-        self._queued = 0  # requests that wait for their turn
-        self.pause_reading = parser.pause_reading
-        self.feed_eof = parser.feed_eof
-        self.set_upgraded = parser.set_upgraded
+    def __init__(self, max_fields: int, take: Take, relieved: Callable[[], None]) -> None:
+        """`max_fields` is in bytes; `relieved` is called when content that had come has been taken."""
+        self._most = max_fields  # bytes of a head, or between two pieces of content
+        self._take = take
+        self._relieved = relieved
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+        self._fields: list[Field] = []
+        self._seen = 0  # bytes since the last that was of use
+        self._measures = False  # whether heads have to be measured, since so much has come at once
+        self._has_line = False  # whether the first line of an incomplete head is complete
+        self._skipped = b""  # the framing of content that llhttp takes for another protocol
+        self._held: bytearray | None = None  # what came behind a request for an upgrade, until that is answered
+        self._ended = False  # it takes nothing more
+        self.content = NOTHING  # of the last request
+        self._in_head = False  # whether a head has begun and not ended
+
+    def feed(self, data: bytes) -> None:
+        """Take what has come. Raises ProxyError for what never becomes a request; nothing is taken behind that.
+
+        Where it is content that is malformed, whoever reads it is told instead.
+        """
+        if self._ended:
+            return
+        if self._held is not None:
+            self._held += data
+            return
+        try:
+            if data.isascii() or not self.content.ended:
+                self._feed(data)
+            else:
+                self._feed_by_heads(data)
+        except ProxyError as error:
+            self._ended = True
+            if self.content.ended:
+                raise
+            self.content.fail(error)
 
     @property
     def in_head(self) -> bool:
-        """Whether a head has begun and not ended."""
-        return self._seen > 0 and self._content.is_eof()
-
-    def message_consumed(self) -> None:
-        self._queued = max(self._queued - 1, 0)
-        self._parser.message_consumed()
-
-    def feed_data(self, data: bytes) -> Parsed:
-        """Head by head, so that each request is out before what follows it can spoil anything."""
-        first, rest = (data, b"") if not self._content.is_eof() else _divided(self._in_ascii(data))
-        messages, upgraded, tail = self._feed(first)
-        if upgraded or not rest:
-            return messages, upgraded, tail + rest
-        try:
-            more, upgraded, tail = self._feed(rest) if self._is_full or not messages else self.feed_data(rest)
-        except HttpProcessingError as exc:
-            if not (messages and self._content.is_eof()):
-                raise
-            more, upgraded, tail = [refused(exc)], False, b""
-        return [*messages, *more], upgraded, tail
-
-    def _in_ascii(self, data: bytes) -> bytes:
-        """What has come of a head, with stand-ins for what llhttp takes for invalid in a request line."""
-        return data if data.isascii() or self._has_line else _with_stand_ins(data)
-
-    def _feed(self, data: bytes) -> Parsed:
-        content, reached = self._content, self._content.total_bytes
-        in_content = not content.is_eof()
-        try:
-            messages, upgraded, tail = self._parser.feed_data(data)
-            moved = in_content and (content.is_eof() or content.total_bytes > reached)
-            self._count(data, messages, moved=moved)
-        except HttpProcessingError as exc:
-            if not content.is_eof():
-                content.set_exception(web.RequestPayloadError("malformed"))
-            raise self._finer(exc, data) from exc
-        return messages, upgraded, tail
-
-    def _count(self, data: bytes, messages: Sequence[Request], *, moved: bool) -> None:
-        """Count bytes up to the end of a head, or to the next of content. Raises LineTooLong where they are too many."""
-        seen, was_full = self._seen + len(data), self._is_full
-        if seen > self._most and not (was_full or moved) and self._is_too_large(messages):
-            raise LineTooLong(b"", self._most)
-        if messages:
-            self._queued += len(messages)
-            self._content = messages[-1][1]
-        if messages or moved or was_full:
-            self._seen, self._has_line = 0, False
-        else:
-            self._seen, self._has_line = seen, self._has_line or b"\n" in data
-
-    def _is_too_large(self, messages: Sequence[Request]) -> bool:
-        return not messages or any(_size(message) > self._most for message, _ in messages)
+        """Whether a head has begun and not ended; it may begin with empty lines (RFC 9112 section 2.2)."""
+        return self._in_head or (self._seen > 0 and self.content.ended)
 
     @property
-    def _is_full(self) -> bool:
-        """Whether so many requests wait that aiohttp reads nothing more, and only keeps what has come."""
-        return self._queued >= MAX_MSG_QUEUE_SIZE
+    def in_last(self) -> bool:
+        """Whether nothing can follow the request whose head is complete."""
+        return bool(self._skipped)
 
-    def _finer(self, exc: HttpProcessingError, data: bytes) -> HttpProcessingError:
-        """Tell a request line that is too long from fields that are (RFC 9112 section 3 wants a status of its own)."""
-        in_line = not self._has_line and data.find(b"\n", 0, self._most) < 0
-        self._seen, self._has_line = 0, False
-        return _RequestLineTooLong(b"", self._most) if isinstance(exc, LineTooLong) and in_line else exc
+    @property
+    def buffered(self) -> int:
+        """How many bytes wait here for whoever takes them."""
+        return self.content.buffered + len(self._held or b"")
+
+    def resume(self) -> None:
+        """Take what was held for an upgrade as what follows the request, since there was none. Raises as `feed`."""
+        if self._held is not None:
+            held, self._held = bytes(self._held), None
+            self.feed(held)
+
+    def release(self) -> bytes:
+        """Give out what was held, since the protocol changes. Nothing more is taken here."""
+        self._ended = True
+        return bytes(self._held or b"")
+
+    def _feed(self, data: bytes) -> None:
+        self._seen += len(data)
+        self._measures = self._seen > self._most
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._behind_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError as exc:
+            raise self._error(exc) from exc
+        if self._in_head:
+            self._has_line = self._has_line or b"\n" in data[data.rfind(HEAD_END) + 1 :]
+        if self._seen > self._most:
+            raise self._too_large()
+
+    def _feed_by_heads(self, data: bytes) -> None:
+        """Feed it so that each request line is seen, and can go through llhttp in ASCII."""
+        while data and self.content.ended and self._held is None:
+            head, data = _divided(data if self._has_line else _with_stand_ins(data))
+            self._feed(head)
+        if data:
+            self.feed(data)
+
+    def _behind_upgrade(self, rest: bytes) -> None:
+        """Hold what follows a request for an upgrade, or go on with its content: then there is no upgrade."""
+        if not self._skipped:
+            self._held = bytearray(rest)
+            return
+        content_alone = SimpleNamespace(on_body=self.on_body, on_message_complete=self._last_complete)
+        self._parser = httptools.HttpRequestParser(content_alone)
+        head, self._skipped = b"POST / HTTP/1.1\r\n%b" % self._skipped, b""
+        self._feed(head + rest)
+
+    def _last_complete(self) -> None:
+        self.on_message_complete()
+        self._ended = True
+
+    # What llhttp calls.
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._has_line, self._target, self._fields = True, False, b"", []
+
+    def on_url(self, piece: bytes) -> None:
+        self._target += piece
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer, which ends here (RFC 9110 section 6.5.1)
+        self._fields.append((name, value.rstrip(b" \t")))
+        if len(self._fields) > MOST_FIELDS:
+            raise self._too_large()
+
+    def on_headers_complete(self) -> None:
+        if self._measures and self._size() > self._most:
+            raise self._too_large()
+        parser, fields = self._parser, Fields(self._fields)
+        version = VERSIONS.get(parser.get_http_version(), NO_VERSION)
+        head = RequestHead(parser.get_method().decode(), _raw(self._target), fields, version)
+        self._in_head, self._seen = False, 0
+        framing = [field for field in fields if field[0].lower() in FRAMING]
+        self.content = Inflow(self._relieved) if framing else NOTHING
+        if framing and parser.should_upgrade():
+            self._skipped = Fields(framing).to_wire()
+        self._take(head, self.content)
+
+    def on_body(self, piece: bytes) -> None:
+        self._seen = 0
+        self.content.feed(piece)
+
+    def on_message_complete(self) -> None:
+        self._seen = 0
+        if not self._skipped:
+            self.content.end()
+
+    # What is wrong.
+
+    def _error(self, exc: httptools.HttpParserError) -> Exception:
+        if isinstance(exc.__context__, Exception):
+            return exc.__context__  # from what llhttp called
+        if not self.content.ended:
+            return BadRequest("The framing of the request's content is malformed.")
+        if isinstance(exc, httptools.HttpParserInvalidMethodError):
+            return BadRequest("The request does not begin with a method that HTTP knows.")
+        return BadRequest("The request is not valid HTTP/1.1.")
+
+    def _too_large(self) -> ProxyError:
+        """Which of the parts is too large: RFC 9112 section 3 wants a status of its own for the request line."""
+        if not self.content.ended:
+            return BadRequest("The request's content has too much chunk framing, or too long a trailer section.")
+        if len(self._target) > self._most // 2:
+            return TargetTooLong("The request line is longer than is taken here.")
+        return FieldsTooLarge("The request line and header section are larger than is taken here.")
+
+    def _size(self) -> int:
+        """The bytes of a head, about."""
+        return len(self._target) + sum(len(name) + len(value) + 4 for name, value in self._fields)
 
 
-class _RequestLineTooLong(LineTooLong):
-    """No end of the request line within the limit."""
-
-
-def refused(error: Exception) -> Refused:
-    """What takes the place of a request that is none, in aiohttp's queue."""
-    return _ErrInfo(400, error, ""), EMPTY_PAYLOAD  # aiohttp's own idea of status and message, which nobody asks for
-
-
-def as_error(exc: BaseException | None) -> ProxyError:
-    """What went wrong, in our words. The cause is left for the log."""
-    match exc:
-        case ProxyError():
-            return exc
-        case BadHttpMethod():
-            error: ProxyError = BadRequest("The request does not begin with a method that HTTP knows.")
-        case _RequestLineTooLong():
-            error = TargetTooLong("The request line is longer than is taken here.")
-        case LineTooLong() | HttpProcessingError(message="Too many headers received"):
-            error = FieldsTooLarge("The request line and header section are larger than is taken here.")
-        case HttpProcessingError():
-            error = BadRequest("The request is not valid HTTP/1.1.")
-        case _:
-            error = ProxyError("An error in the proxy itself, which its log tells more about.")
-    error.__cause__ = exc
-    return error
-
-
-def raw_target(path: str) -> bytes:
-    """The request target as the client sent it, of aiohttp's `path`."""
-    target = path.encode("utf-8", "surrogateescape")
+def _raw(target: bytes) -> bytes:
+    """The target as the client sent it."""
     if STAND_IN not in target:
         return target
     return _STOOD_IN_FOR.sub(lambda found: bytes.fromhex(found[1].decode()), target)
@@ -159,8 +215,3 @@ def _divided(data: bytes) -> tuple[bytes, bytes]:
     """The data up to the first end of a head, and the rest."""
     end = data.find(HEAD_END)
     return (data, b"") if end < 0 else (data[: end + len(HEAD_END)], data[end + len(HEAD_END) :])
-
-
-def _size(message: RawRequestMessage) -> int:
-    """The bytes of a head, about."""
-    return len(message.path) + sum(len(name) + len(value) + 4 for name, value in message.raw_headers)

@@ -1,49 +1,41 @@
-"""The few adaptations of aiohttp's low-level server, each with its reason.
+"""Clients' connections: what comes on them becomes requests, which are answered one after the other.
 
-Private names of aiohttp are used here and in `parser` alone.
-
-* The timer in `ClientConnection`: aiohttp has no timeout for a header section.
-* `ClientConnection.linger`: aiohttp waits for the rest of an unread body, but resets where it reads no further.
-* `ClientConnection.see_out`: a transport that closes waits without end for a client to take what is left.
-* `ClientConnection.handle_error`: aiohttp answers what it cannot parse, and a handler that failed, in plain text, and
-  closes a half-sent response as if it were whole.
-* `_Message`: aiohttp's own request object decodes what a proxy passes on as it is.
-* `_Answered`: the response is out when a handler returns; aiohttp then asks only whether the connection stays open.
+A connection has one timer, for whatever it waits for just now: the first byte, the rest of a head, the next request, or
+a client that takes the rest of its answer. It is moved without being set anew: a deadline that is later than the
+timer's is looked at when that is due. Content has deadlines of its own (see `client`).
 """
 
 import asyncio
 import socket
 import struct
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Final, cast
-
-from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import HttpRequestParser, RawRequestMessage
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from typing import Final, cast
 
 from proxy.client import ClientRequest
 from proxy.clock import Clock
 from proxy.config import Limits
 from proxy.errors import Busy, ProxyError, RequestTimeout
 from proxy.forwarded import Peer
+from proxy.inflow import HIGH_WATER, NOTHING, Inflow
 from proxy.message import Fields, Reply, RequestHead
-from proxy.parser import GuardedParser, as_error, raw_target, refused
+from proxy.parser import RequestParser
 from proxy.tally import Cell
 
-MOST_FIELDS: Final = 1000  # of one message: a bound on objects; bytes have their own
+MOST_WAITING: Final = 16  # requests of one connection that wait for their turn, above which nothing more is read
 LONGEST_LINGERING: Final = 5.0  # seconds for a client that still sends after it has its answer
 PATIENCE: Final = 2.0  # seconds for the next request of an open connection, when a stop begins
 LAST_WORDS: Final = 1.0  # seconds for a handler that was given up to answer
-AT_ONCE: Final = 0.01  # seconds; aiohttp takes 0 for: without limit
+LEFT: Final = "the client has left"
+NONE_AT_ALL: Final = RequestHead("", b"/", Fields())  # of what never became a request
 
 Handler = Callable[[ClientRequest], Awaitable[None]]
 Refusal = Callable[[ClientRequest, ProxyError], Reply]
 PeerOf = Callable[[str | None], Peer]  # by its IP address, None for a Unix socket
 
 
-class Server(web.Server):
+class Server:
     """Makes a connection's protocol, and hands its requests to `handler`, which responds to each.
 
     `refusal` writes the response to what never becomes a request, or made the handler fail.
@@ -52,17 +44,13 @@ class Server(web.Server):
     def __init__(
         self, handler: Handler, refusal: Refusal, peer: PeerOf, limits: Limits, clock: Clock, *, admitted: Cell
     ) -> None:
-        super().__init__(
-            self._handle,  # type: ignore[arg-type]  # our own request and response, see _Message and _Answered
-            request_factory=_Message,  # type: ignore[arg-type]
-            handler_cancellation=True,
-        )
-        self._handler = handler
+        self.handler = handler
         self.refusal = refusal
         self.peer = peer
         self.limits = limits
         self.clock = clock
         self.admitted = admitted  # connections; limits are for those of all processes together
+        self.connections: set[ClientConnection] = set()
         self.draining = False
         self.patience = limits.keepalive_timeout  # while it drains: seconds for the next request of a connection
 
@@ -83,68 +71,60 @@ class Server(web.Server):
 
     async def drain(self, timeout: float, patience: float = PATIENCE) -> None:
         """The same for `timeout` seconds, closing what is idle for `patience`; then break off what is open."""
-        # Not with aiohttp's own means: those stop reading at once, and an upload under way would never end.
         self._ask_no_more(min(patience, timeout))
         await self._all_closed(timeout)
-        for connection in self._open():
+        for connection in list(self.connections):
             connection.give_up()
         await self._all_closed(LAST_WORDS)
-        await self.shutdown(AT_ONCE)
+        for connection in list(self.connections):
+            connection.abort()
+        await self._all_closed(None)
 
     def _ask_no_more(self, patience: float) -> None:
         self.draining, self.patience = True, patience
-        for connection in self._open():
+        for connection in list(self.connections):
             connection.close_when_idle()
-
-    def _open(self) -> "list[ClientConnection]":
-        return [connection for connection in self.connections if isinstance(connection, ClientConnection)]
 
     async def _all_closed(self, timeout: float | None) -> None:
         """Wait for it, with those that were accepted a moment ago and are not made yet."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await asyncio.sleep(0)
-                while connections := self._open():
-                    await asyncio.wait([connection.closed for connection in connections])
-
-    async def _handle(self, message: "_Message") -> "_Answered":
-        await self._handler(message.request)
-        return _Answered(message.request)
+                while self.connections:
+                    await asyncio.wait([connection.closed for connection in self.connections])
 
 
-class ClientConnection(web.RequestHandler):
-    """aiohttp's protocol for one client's connection, with deadlines and limits on what comes before a request."""
+class ClientConnection(asyncio.Protocol):
+    """The protocol of one client's connection."""
 
     def __init__(self, server: Server) -> None:
         self.limits = server.limits
         self.clock = server.clock
         self.peer = server.peer(None)
+        self.writing_paused = False
         self._server = server
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._rest_timer: asyncio.TimerHandle | None = None
-        self._lingering = False
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._parser = RequestParser(server.limits.max_fields, self._take, self._regulate)
+        self._waiting: deque[ClientRequest | ProxyError] = deque()
+        self._arrival: asyncio.Future[None] | None = None  # there while nothing is under way
+        self._drained: asyncio.Future[None] | None = None  # there while somebody waits for the client to take more
+        self._task: asyncio.Task[None]
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
+        self._deadline = 0.0  # of what it waits for
+        self._hurried = False  # whether that is the end of a head
         self._idle_since = 0.0
         self._admitted = False
-        super().__init__(
-            server,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # aiohttp's way to say: none
-            keepalive_timeout=server.limits.keepalive_timeout,
-            lingering_time=0,  # see linger
-            max_line_size=server.limits.max_fields,
-            max_field_size=server.limits.max_fields,
-            max_headers=MOST_FIELDS,
-            auto_decompress=False,
-        )
-        self._guard = GuardedParser(cast("HttpRequestParser", self._parser), server.limits.max_fields)
-        self._parser = self._guard  # type: ignore[assignment]
+        self._reading_paused = False
+        self._lost: asyncio.Future[None] = self._loop.create_future()
+        self.closed: asyncio.Future[None] = self._loop.create_future()  # and whoever answered has ended, too
 
     # What a request uses (client.Link).
 
     @property
     def local(self) -> bytes:
-        sockname = self.transport.get_extra_info("sockname") if self.transport is not None else None
+        sockname = self._transport.get_extra_info("sockname")
         if not isinstance(sockname, tuple):
             return b"localhost"
         host, port = sockname[:2]
@@ -155,224 +135,244 @@ class ClientConnection(web.RequestHandler):
         return self._server.draining
 
     def send(self, data: bytes) -> None:
-        if self.transport is None or self.transport.is_closing():
-            raise ConnectionResetError("the client has left")
-        self.transport.write(data)
+        if self._transport.is_closing():
+            raise ConnectionResetError(LEFT)
+        self._transport.write(data)
 
     async def drain(self) -> None:
         if not self.writing_paused:
             return
+        self._drained = self._loop.create_future()
+        timer = self._loop.call_later(self.limits.send_timeout, self.abort)
         try:
-            async with asyncio.timeout(self.limits.send_timeout):
-                await self._drain_helper()
-        except TimeoutError:
-            self.abort()
-            raise ConnectionResetError("the client takes nothing of its response") from None
+            await self._drained
+        finally:
+            timer.cancel()
+            self._drained = None
 
     def abort(self, *, reset: bool = False) -> None:
-        if self.transport is None:
-            return
         if reset:
-            sock = self.transport.get_extra_info("socket")
+            sock = self._transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
+        self._transport.abort()
 
-    # What the server and its answers use.
+    def take_over(self) -> tuple[asyncio.Transport, bytes]:
+        """Let the request that is under way have the connection for another protocol, until it has been answered.
+
+        Returns the transport, which takes another protocol, and what has come on it already.
+        """
+        self._stop_timer()
+        self._lost.set_result(None)
+        return self._transport, self._parser.release()
+
+    # What the server uses.
 
     def close_when_idle(self) -> None:
         """Close it when it has waited its time for a request: a client may be sending one at this moment."""
-        self._loop.call_at(self._idle_since + self._server.patience, self._close_if_idle)
-
-    def _close_if_idle(self) -> None:
-        """Close it if no request is under way, and no answer."""
-        waits = self._waiter is not None and not self._waiter.done()  # else a request has come and is about to begin
-        if self._lingering or (waits and not self._guard.in_head):
-            self.force_close()
+        if self._waits and not self._parser.in_head:
+            self._wait_until(self._idle_since + self._server.patience)
 
     def give_up(self) -> None:
         """Cancel the handler of the request that is under way; it may still say why."""
-        if self._task_handler is not None:
-            self._task_handler.cancel()
+        self._task.cancel()
 
-    def expect_next(self) -> None:
-        """Wait for the next request, and give a head that has begun behind the last one its time from now."""
-        self._idle_since = self._loop.time()
-        if self.draining:
-            self.close_when_idle()
-        if self._guard.in_head and self._head_timer is None:
-            self._start_head_timer()
-
-    def see_out(self) -> None:
-        """Before it closes: let the client take the rest of its answer, as long as it takes any."""
-        if self.transport is not None and self._rest_timer is None:
-            self._start_rest_timer(self.transport)
-
-    async def linger(self) -> None:
-        """Let a client that still sends have its answer: to close at once would be a reset (RFC 9112 section 9.6)."""
-        if self.transport is None or self.transport.is_closing() or self.draining:
-            return
-        self._lingering = True
-        self._stop_head_timer()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self.transport.resume_reading()
-        await asyncio.wait({self.closed}, timeout=LONGEST_LINGERING)
-
-    # What the event loop and aiohttp call.
-
-    def force_close(self) -> None:
-        self.see_out()
-        super().force_close()
+    # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+        self._transport = cast("asyncio.Transport", transport)
         peername = transport.get_extra_info("peername")
         self.peer = self._server.peer(peername[0] if isinstance(peername, tuple) else None)
-        self._idle_since = self._loop.time()
-        self._start_head_timer()
-        if self.draining:
-            self.close_when_idle()
+        self._server.connections.add(self)
+        self._task = self._loop.create_task(self._serve())
+        self._task.add_done_callback(self._end)
         self._admitted = self._server.admit()
         if not self._admitted:
-            self._refuse(Busy("Too many connections are open."))
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self._stop_head_timer()
-        if self._rest_timer is not None:
-            self._rest_timer.cancel()
-        if self._admitted:
-            self._server.admitted.remove()
-        self.closed.set_result(None)
-        super().connection_lost(exc)
+            self._enqueue(Busy("Too many connections are open."))
 
     def data_received(self, data: bytes) -> None:
-        if self._lingering:
-            return
-        super().data_received(data)
-        if not self._guard.in_head:
-            self._stop_head_timer()
-        elif self._head_timer is None and self._waiter is not None:
-            self._start_head_timer()
+        try:
+            self._parser.feed(data)
+        except ProxyError as error:
+            self._enqueue(error)
+        if self._parser.in_head and not self._hurried and self._waits:
+            self._hurry()
+        if self._parser.buffered > HIGH_WATER or len(self._waiting) > MOST_WAITING:
+            self._reading_paused = True
+            self._transport.pause_reading()
 
-    def handle_error(
-        self,
-        request: Any,  # aiohttp's signature; it is a _Message
-        status: int = 500,  # noqa: ARG002  # aiohttp's guess
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002
-    ) -> Any:
-        client: ClientRequest = request.request
-        reply = self._server.refusal(client, as_error(exc))
+    def pause_writing(self) -> None:
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        self.writing_paused = False
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # whatever it was, the client has left
+        self._stop_timer()
+        self._parser.content.fail(ConnectionResetError(LEFT))
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_exception(ConnectionResetError(LEFT))
+        self._lost.set_result(None)
+        self._task.cancel()
+        self._end()
+
+    def _end(self, _: object = None) -> None:
+        """Be counted no more when both the connection and whoever answered on it have ended."""
+        if self._lost.done() and self._task.done() and not self.closed.done():
+            if self._admitted:
+                self._server.admitted.remove()
+            self._server.connections.discard(self)
+            self.closed.set_result(None)
+
+    # Requests, one after the other.
+
+    def _take(self, head: RequestHead, inflow: Inflow) -> None:
+        keep_alive = _persists(head) and not self._parser.in_last
+        self._enqueue(ClientRequest(head, inflow, self, keep_alive=keep_alive))
+
+    def _enqueue(self, request: ClientRequest | ProxyError) -> None:
+        self._waiting.append(request)
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    async def _serve(self) -> None:
+        """Answer one request after the other, to the last."""
+        self._expect(self.limits.header_timeout)
+        self._hurried = not self.draining
+        try:
+            while await self._answer(await self._next()):
+                self._expect(self.limits.keepalive_timeout)
+        finally:
+            self._close()
+
+    async def _next(self) -> ClientRequest | ProxyError:
+        if not self._waiting:
+            self._arrival = self._loop.create_future()
+            await self._arrival
+        self._arrival = None
+        request = self._waiting.popleft()
+        if self._reading_paused:
+            self._regulate()
+        return request
+
+    async def _answer(self, request: ClientRequest | ProxyError) -> bool:
+        """Whether the connection goes on afterwards."""
+        if isinstance(request, ProxyError):
+            await self._refuse(ClientRequest(NONE_AT_ALL, NOTHING, self, keep_alive=False), request)
+            await self._linger()
+            return False
+        try:
+            await self._server.handler(request)
+        except Exception as exc:  # noqa: BLE001  # it must not take the whole connection along without a word
+            error = ProxyError("An error in the proxy itself, which its log tells more about.")
+            error.__cause__ = exc
+            await self._refuse(request, error)
+        if not request.arrived:
+            await self._linger()
+        return request.keep_alive
+
+    async def _refuse(self, client: ClientRequest, error: ProxyError) -> None:
+        reply = self._server.refusal(client, error)
+        client.keep_alive = False
         if client.started:
             self.abort()
-            raise ConnectionResetError("the response was broken off") from exc
-        return _Refused(client, reply)
+            return
+        with suppress(ConnectionError):
+            await client.respond(reply)
 
-    def _start_head_timer(self) -> None:
-        self.keep_alive(val=True)  # stops the timer for idle connections
-        self._head_timer = self._loop.call_later(self.limits.header_timeout, self._head_is_late)
+    async def _linger(self) -> None:
+        """Let a client that still sends have its answer: to close at once would be a reset (RFC 9112 section 9.6)."""
+        if self._transport.is_closing() or self.draining:
+            return
+        self._parser.release()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._transport.resume_reading()
+        await asyncio.wait({self._lost}, timeout=LONGEST_LINGERING)
 
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _regulate(self) -> None:
+        """Read on once what has come is taken."""
+        if self._reading_paused and self._parser.buffered <= HIGH_WATER and len(self._waiting) <= MOST_WAITING:
+            self._reading_paused = False
+            self._transport.resume_reading()
 
-    def _head_is_late(self) -> None:
-        self._head_timer = None
-        if self._guard.in_head:
-            self._refuse(RequestTimeout(f"The request's head took more than {self.limits.header_timeout:g} seconds."))
-        elif self.transport is not None:
-            self.transport.close()
-
-    def _start_rest_timer(self, transport: asyncio.WriteTransport) -> None:
-        left = transport.get_write_buffer_size()
-        self._rest_timer = self._loop.call_later(self.limits.send_timeout, self._rest_is_late, transport, left)
-
-    def _rest_is_late(self, transport: asyncio.WriteTransport, left: int) -> None:
-        if transport.get_write_buffer_size() < left:
-            self._start_rest_timer(transport)
-        else:
-            transport.abort()
-
-    def _refuse(self, error: ProxyError) -> None:
-        """Answer with an error in place of the request that is not there."""
-        self._messages.append(refused(error))
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-
-class _Message:
-    """A request as aiohttp's protocol wants it."""
-
-    __slots__ = ("_payload", "_task", "connection", "request", "writer")
-
-    def __init__(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: ClientConnection,
-        writer: AbstractStreamWriter,
-        task: "asyncio.Task[None]",
-    ) -> None:
-        fields = Fields(message.raw_headers)
-        head = RequestHead(message.method, raw_target(message.path), fields, message.version)
-        # llhttp lets keep-alive win over close in HTTP/1.0: RFC 9112 section 9.3 has it the other way round.
-        closes = message.should_close or b"close" in fields.members(b"connection")
-        # aiohttp loses what follows the content of a request that asks for an upgrade.
-        closes = closes or (message.upgrade and payload is not EMPTY_PAYLOAD)
-        self.request = ClientRequest(head, payload, protocol, keep_alive=not closes)
-        self.connection = protocol
-        self.writer = writer
-        self._payload = payload
-        self._task = task
+    # Its time.
 
     @property
-    def has_been_read(self) -> bool:
-        """Whether all of it has arrived."""
-        return self._payload.is_eof()
+    def _waits(self) -> bool:
+        """Whether no request is under way, nor about to begin."""
+        return self._arrival is not None and not self._arrival.done()
 
-    def _cancel(self, exc: BaseException) -> None:
-        self._payload.set_exception(exc)
-
-    def _finish(self) -> None:
-        pass
-
-
-class _Answered:
-    """A response as aiohttp's protocol wants it, when there is nothing left to send."""
-
-    __slots__ = ("_client",)
-
-    def __init__(self, client: ClientRequest) -> None:
-        self._client = client
-
-    @property
-    def keep_alive(self) -> bool:
-        return self._client.keep_alive
-
-    async def prepare(self, message: _Message) -> None:
-        if message.has_been_read:
-            message.connection.expect_next()
+    def _expect(self, patience: float) -> None:
+        """Wait for the next request, and give a head that has begun behind the last one its time from now."""
+        self._parser_goes_on()
+        self._idle_since, self._hurried = self._loop.time(), False
+        if self._parser.in_head:
+            self._hurry()
         else:
-            await message.connection.linger()
-        if not self.keep_alive:
-            message.connection.see_out()
+            self._wait_until(self._idle_since + (self._server.patience if self.draining else patience))
 
-    async def write_eof(self) -> None:
-        pass
+    def _parser_goes_on(self) -> None:
+        """Take as requests what came behind one for an upgrade, which was not granted."""
+        try:
+            self._parser.resume()
+        except ProxyError as error:
+            self._enqueue(error)
+
+    def _hurry(self) -> None:
+        """A head has begun."""
+        self._hurried = True
+        self._wait_until(self._loop.time() + self.limits.header_timeout)
+
+    def _wait_until(self, deadline: float) -> None:
+        self._deadline = deadline
+        if self._timer is not None and self._timer_due > deadline:
+            self._stop_timer()
+        if self._timer is None:
+            self._timer_due = deadline
+            self._timer = self._loop.call_at(deadline, self._look)
+
+    def _look(self) -> None:
+        """See whether it has waited too long. While a request is under way it waits for nothing."""
+        self._timer = None
+        if not self._waits:
+            return
+        if self._deadline > self._loop.time():
+            self._wait_until(self._deadline)
+        elif self._parser.in_head:
+            patience = self.limits.header_timeout
+            self._enqueue(RequestTimeout(f"The request's head took more than {patience:g} seconds."))
+        else:
+            self._close()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _close(self) -> None:
+        """Close it, and let the client take the rest of its answer, as long as it takes any."""
+        if not self._lost.done():
+            self._transport.close()
+            self._stop_timer()
+            self._see_out(self._transport.get_write_buffer_size())
+
+    def _see_out(self, left: int) -> None:
+        self._timer = self._loop.call_later(self.limits.send_timeout, self._rest_is_late, left)
+
+    def _rest_is_late(self, before: int) -> None:
+        left = self._transport.get_write_buffer_size()
+        if left < before:
+            self._see_out(left)
+        else:
+            self._transport.abort()
 
 
-class _Refused(_Answered):
-    """An error that is still to be sent, to a client of which nothing more is read."""
-
-    __slots__ = ("_reply",)
-
-    def __init__(self, client: ClientRequest, reply: Reply) -> None:
-        super().__init__(client)
-        self._reply = reply
-
-    async def prepare(self, message: _Message) -> None:
-        self._client.keep_alive = False
-        await self._client.respond(self._reply)
-        await message.connection.linger()
-        message.connection.see_out()
+def _persists(head: RequestHead) -> bool:
+    """Whether the client wants to send more requests (RFC 9112 section 9.3)."""
+    options = head.fields.all(b"connection")
+    if not options:
+        return head.version >= (1, 1)
+    options = list(head.fields.members(b"connection"))
+    return b"close" not in options and (head.version >= (1, 1) or b"keep-alive" in options)

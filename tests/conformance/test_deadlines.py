@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.streams import StreamReader
 
 from proxy.client import ClientContent
 from proxy.config import Limits
+from proxy.inflow import Inflow
 from tests.conformance.refusals import refusal
 from tests.conftest import Proxy, StartProxy
 from tests.operations.house import eventually
@@ -224,19 +223,17 @@ async def test_content_that_has_come_to_its_end_is_not_measured(
 
 
 async def test_the_time_in_which_nobody_takes_content_is_not_the_clients() -> None:
-    protocol = BaseProtocol(asyncio.get_running_loop())
-    protocol.connection_made(asyncio.Transport())
-    stream = StreamReader(protocol, 2**16, loop=asyncio.get_running_loop())
-    content = ClientContent(stream, None, Limits(body_timeout=0.3, min_upload_rate=10**6), lambda: None)
+    inflow = Inflow(lambda: None)
+    content = ClientContent(inflow, None, Limits(body_timeout=0.3, min_upload_rate=10**6), lambda: None)
     received = b""
-    stream.feed_data(b"x")
+    inflow.feed(b"x")
     async for piece in content.pieces():
         received += piece
         await asyncio.sleep(0.35)  # as when an origin reads nothing
         if len(received) == 3:
-            stream.feed_eof()
+            inflow.end()
         else:
-            asyncio.get_running_loop().call_soon(stream.feed_data, b"x")
+            asyncio.get_running_loop().call_soon(inflow.feed, b"x")
     assert received == b"xxx"
 
 

@@ -77,16 +77,16 @@ async def disturbed_everywhere(
 
     Each time all is over that came of it, with so many operations of others left.
     """
-    handle = house.service._front._handler
+    handle = house.service._front.handler
     for at in count(1):
         disturbance = Disturbance(handle, at, moment)  # type: ignore[arg-type]  # a coroutine function
-        house.service._front._handler = disturbance
+        house.service._front.handler = disturbance
         async with RawClient(port=house.port) as client:
             with suppress(ConnectionError):  # the rest of its upload may find nobody
                 await client.send(message)
             await asyncio.wait_for(disturbance.over.wait(), 5)
             if not disturbance.cancelled:
-                house.service._front._handler = handle
+                house.service._front.handler = handle
                 return at - 1, await client.response(method)
         await nothing_is_left(house, left)
     raise AssertionError
