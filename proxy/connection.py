@@ -7,14 +7,19 @@ pauses while nobody takes what has come, and `drain` waits while the origin does
 import asyncio
 from typing import Final, cast
 
+from proxy.deadline import Deadline, Late
 from proxy.message import ResponseHead
-from proxy.response import Response, expire
+from proxy.response import Response
 
 HIGH_WATER: Final = 256 * 1024  # bytes received and not yet taken, above which reading pauses
 
 # An origin counts a connection until it has noticed its end, and may notice the next one first.
 FAREWELL: Final = 1.0  # seconds for it to close its side too, which shows that it has
 MOMENT: Final = 0.05  # seconds in which it should have, where it cannot show it
+
+NO_ROOM: Final = Late("The origin stopped taking the request.", "connection_write_timeout")
+NO_ANSWER: Final = Late("The origin did not answer in time.", "http_response_timeout")
+SILENCE: Final = Late("The origin fell silent in its response.", "connection_read_timeout")
 
 
 class Connection(asyncio.Protocol):
@@ -29,6 +34,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._response: Response | None = None
         self._reading_paused = False
+        self._reading = Deadline()
+        self._writing = Deadline()
         self._drained: asyncio.Future[None] | None = None  # there while the origin takes too little
         self._writing_paused = False
         self._sent_whole = False
@@ -62,13 +69,10 @@ class Connection(asyncio.Protocol):
         if not self._writing_paused or self.closed:
             return
         loop = asyncio.get_running_loop()
-        waiter = self._drained = loop.create_future()
-        detail = "The origin stopped taking the request."
-        timer = loop.call_later(limit, expire, waiter, detail, "connection_write_timeout")
+        self._drained = loop.create_future()
         try:
-            await waiter
+            await self._writing.set(self._drained, loop.time() + limit, NO_ROOM)
         finally:
-            timer.cancel()
             self._drained = None
 
     def sent_whole(self) -> None:
@@ -89,13 +93,12 @@ class Connection(asyncio.Protocol):
 
     async def head(self, limit: float) -> ResponseHead:
         """The head of the final response. Raises OriginError; OriginTimeout after `limit` seconds."""
-        response, loop = self.response, asyncio.get_running_loop()
-        deadline = loop.time() + limit  # for all of it: interim responses and single bytes buy no time
+        response = self.response
+        end = asyncio.get_running_loop().time() + limit  # of all of it: interim responses and single bytes buy no time
         while response.head is None:
             if response.error is not None:
                 raise response.error
-            left = deadline - loop.time()
-            await response.news_within(left, "The origin did not answer in time.", "http_response_timeout")
+            await self._reading.set(response.news(), end, NO_ANSWER)
         return response.head
 
     async def piece(self, limit: float) -> bytes:
@@ -103,15 +106,14 @@ class Connection(asyncio.Protocol):
 
         What came before an error is given out before the error is raised.
         """
-        response, loop = self.response, asyncio.get_running_loop()
-        deadline = loop.time() + limit  # chunk extensions and trailers buy no time
+        response = self.response
+        end = asyncio.get_running_loop().time() + limit  # chunk extensions and trailers buy no time
         while not response.pieces:
             if response.error is not None:
                 raise response.error
             if response.complete:
                 return b""
-            left = deadline - loop.time()
-            await response.news_within(left, "The origin fell silent in its response.", "connection_read_timeout")
+            await self._reading.set(response.news(), end, SILENCE)
         return self._take()
 
     def arrived(self) -> bytes:
@@ -120,7 +122,7 @@ class Connection(asyncio.Protocol):
 
     def _take(self) -> bytes:
         response = self.response
-        piece = response.pieces[0] if len(response.pieces) == 1 else b"".join(response.pieces)
+        piece = b"".join(response.pieces)  # the piece itself where there is one
         response.pieces.clear()
         response.buffered = 0
         self._set_reading(on=True)
@@ -217,6 +219,8 @@ class Connection(asyncio.Protocol):
         if self._response is not None:
             self._response.end_of_stream(clean=False)
         self.resume_writing()
+        self._reading.cancel()
+        self._writing.cancel()
         if self._farewell is not None:
             self._farewell.cancel()
         if self._aborted:

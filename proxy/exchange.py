@@ -109,7 +109,7 @@ class Exchange:
 
     async def head(self) -> ResponseHead:
         """Send the request and wait for the head of its response. Raises OriginError, and what reading content raises."""
-        connection = await self._admitted()
+        connection = self._admitted_at_once() or await self._admitted()
         if self._turn_came is not None:
             self._turn_came.set_result(None)
         try:
@@ -159,6 +159,12 @@ class Exchange:
             raise OriginBrokeOff(CLOSED)
         return self._connection
 
+    def _admitted_at_once(self) -> Connection | None:
+        """A connection that lies idle, if there is one and nobody's leave is needed."""
+        if self._gate is None:
+            self._connection = self._origin.idle_connection(self._deadlines.turn)
+        return self._connection
+
     async def _admitted(self) -> Connection:
         """A connection, and leave to use it. Who needs leave waits in line again where either cannot be had."""
         for pause in pauses():
@@ -183,7 +189,8 @@ class Exchange:
         whole = self.content.whole
         if whole is None:
             return await self._upload_and_listen(connection)
-        connection.write(self._head_to_wire(connection) + self._encoded(whole) + self._last_chunk)
+        head = self._head_to_wire(connection)
+        connection.write(head + self._encoded(whole) + self._last_chunk if self.content.present else head)
         connection.sent_whole()
         return await connection.head(self._deadlines.head)
 
@@ -221,7 +228,7 @@ class Exchange:
             length = self.content.length
             chunked = (b"Transfer-Encoding", b"chunked")
             fields = fields.plus(chunked if length is None else (b"Content-Length", b"%d" % length))
-        return self.request._replace(fields=fields).to_wire()
+        return RequestHead(self.request.method, self.request.target, fields).to_wire()
 
     def _may_repeat(self) -> bool:
         return self.connection.used and self.request.method in REPEATABLE and not self.content.present

@@ -38,7 +38,7 @@ _VARY_PREFER: Final[Field] = (b"Vary", b"Prefer")
 
 def end_to_end(fields: Fields) -> Fields:
     """The fields without those that speak of one connection only (RFC 9110 section 7.6.1)."""
-    return Fields(_remaining(fields, HOP_BY_HOP)[0])
+    return Fields(_remaining(fields, _with_named(HOP_BY_HOP, fields)))
 
 
 def hop_counted(request: RequestHead) -> RequestHead | None:
@@ -51,7 +51,7 @@ def hop_counted(request: RequestHead) -> RequestHead | None:
     counted = (
         (name, b"%d" % (left - 1) if name.lower() == b"max-forwards" else value) for name, value in request.fields
     )
-    return request._replace(fields=Fields(counted)) if left else None
+    return request.with_fields(Fields(counted)) if left else None
 
 
 def addressed(fields: Fields, authority: bytes) -> Fields:
@@ -71,9 +71,12 @@ class Forwarding:
         unwanted = FORWARDING_FIELDS | {b"content-length"} | ({b"prefer"} if route.strip_prefer else set())
         self._request = _Changes(route.request_headers, HOP_BY_HOP | unwanted)
         self._response = _Changes(route.response_headers, HOP_BY_HOP)
-        self._name = name.encode()
+        self._via: dict[tuple[int, int], Field] = {
+            (1, minor): (b"Via", b"1.%d %b" % (minor, name.encode())) for minor in (0, 1)
+        }
         self._preserves_host = origin.host_header == "preserve"
-        self._varies = route.respond_async is not None
+        set_by_route = Fields(self._response.lines).members(b"vary")
+        self._varies = route.respond_async is not None and _VARIES_ANYWAY.isdisjoint(set_by_route)
         self._paths = Paths((route.strip_path or "").encode(), (route.add_path or "").encode())
         self._way_back = WayBack(self._paths, origin.url) if self._paths != Paths() else None
 
@@ -86,30 +89,34 @@ class Forwarding:
 
         Host is empty where it is to be the origin's own: its servers have one each (see `addressed`).
         """
-        kept, present = _remaining(request.fields, self._request.dropped)
-        if b"expect" in present:
+        fields, changes, host = request.fields, self._request, self._host(arrival) or b""
+        dropped = changes.dropped_of(fields)
+        kept = _remaining(fields, dropped)
+        if b"expect" in fields.names:
             kept = [field for field in kept if not _is_answered_here(field)]
-        _put_host(kept, self._host(arrival) or b"")
-        made = [self._via(request.version), *forwarding_fields(arrival, request.fields)]
-        if b"x-request-id" not in present:
+        if fields.first(b"host") != host:
+            _put_host(kept, host)
+        made = [self._via[request.version], *forwarding_fields(arrival, fields)]
+        if b"x-request-id" not in fields.names or b"x-request-id" in dropped:
             made.append((b"X-Request-Id", request_id))
-        return Fields(self._request.applied(kept, made))
+        return Fields(changes.applied(kept, made))
 
     def for_client(
         self, response: ResponseHead, arrival: Arrival, date: bytes, version: tuple[int, int] = (1, 1)
     ) -> Fields:
         """The fields for the client; the date is for responses that have none, the version is the origin's."""
-        kept, present = _remaining(response.fields, self._response.dropped)
-        if self._way_back and not present.isdisjoint(REFERENCE_FIELDS):
+        fields, changes = response.fields, self._response
+        dropped = changes.dropped_of(fields)
+        kept = _remaining(fields, dropped)
+        if self._way_back and not REFERENCE_FIELDS.isdisjoint(fields.names):
             kept = self._led_back(kept, self._way_back, arrival)
-        made = [self._via(version)] if b"date" in present else [self._via(version), (b"Date", date)]
-        fields = Fields(self._response.applied(kept, made))
-        if self._varies and _VARIES_ANYWAY.isdisjoint(fields.members(b"vary")):
-            return fields.plus(_VARY_PREFER)
-        return fields
-
-    def _via(self, received: tuple[int, int]) -> Field:
-        return b"Via", b"%d.%d %b" % (*received, self._name)
+        made = [self._via[version]]
+        if b"date" not in fields.names or b"date" in dropped:
+            made.append((b"Date", date))
+        lines = changes.applied(kept, made)
+        if self._varies and (b"vary" in dropped or _VARIES_ANYWAY.isdisjoint(fields.members(b"vary"))):
+            lines.append(_VARY_PREFER)
+        return Fields(lines)
 
     def _host(self, arrival: Arrival) -> bytes | None:
         """What the origin gets as Host; None: its own."""
@@ -127,24 +134,35 @@ class _Changes:
     """What a route sets and removes, with what is dropped from the start."""
 
     def __init__(self, changes: FieldChanges, dropped: frozenset[bytes]) -> None:
-        self._lines = changes.set
+        self.lines = changes.set
         self._names = changes.remove.union(name.lower() for name, _ in changes.set)
-        self.dropped = dropped | self._names
+        self._dropped = dropped | self._names
 
-    def applied(self, kept: list[Field], made: list[Field]) -> Iterable[Field]:
+    def dropped_of(self, fields: Fields) -> frozenset[bytes]:
+        """The names of what is dropped where these are the sender's fields."""
+        return _with_named(self._dropped, fields)
+
+    def applied(self, kept: list[Field], made: list[Field]) -> list[Field]:
         """What is left of the sender's fields, what the proxy made, and what the route sets."""
         if self._names:
             made = [field for field in made if field[0].lower() not in self._names]
-        return (*kept, *made, *self._lines)
+        return [*kept, *made, *self.lines]
 
 
-def _remaining(fields: Fields, dropped: frozenset[bytes]) -> tuple[list[Field], set[bytes]]:
-    """The fields but those dropped or named by Connection, and the names of what is left, in lower case."""
-    names = [name.lower() for name, _ in fields]
-    if b"connection" in names:
-        dropped |= set(fields.members(b"connection")) - ESSENTIAL
-    kept = [field for field, name in zip(fields, names, strict=True) if name not in dropped]
-    return kept, set(names) - dropped
+def _with_named(dropped: frozenset[bytes], fields: Fields) -> frozenset[bytes]:
+    """The names that are dropped, and those that Connection adds to them."""
+    if b"connection" not in fields.names:
+        return dropped
+    # Nearly always there are none, because what it names is an option like `keep-alive`, and no field.
+    named = [name for name in fields.members(b"connection") if name in fields.names and name not in ESSENTIAL]
+    return dropped.union(named) if named else dropped
+
+
+def _remaining(fields: Fields, dropped: frozenset[bytes]) -> list[Field]:
+    """The fields but those dropped."""
+    if dropped.isdisjoint(fields.names):
+        return list(fields)
+    return [field for field in fields if field[0].lower() not in dropped]
 
 
 def _put_host(fields: list[Field], host: bytes) -> None:

@@ -9,8 +9,8 @@ made up. Of several values of -Proto or -Host the last counts, which the trusted
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from itertools import product
@@ -44,7 +44,7 @@ class Client(NamedTuple):
     address: str  # IP address, or UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Peer:
     """The other end of a connection to the proxy. Made by TrustedProxies, once for each connection."""
 
@@ -52,6 +52,7 @@ class Peer:
     node: bytes  # the address as Forwarded has it
     scheme: str  # "https" if its TLS ends here
     trusted: bool
+    last: "Arrival | None" = field(default=None, compare=False, repr=False)  # of a stranger: mostly the next is like it
 
 
 NOBODY: Final = Peer(UNKNOWN, UNKNOWN.encode(), "http", trusted=False)  # who has left long ago
@@ -63,6 +64,7 @@ class Arrival(NamedTuple):
     peer: Peer
     authority: bytes  # of the target in absolute-form, else of Host; empty if neither has one
     client: Client
+    told: tuple[Field, ...] | None = None  # `forwarding_fields`, where they do not depend on the request's own
 
 
 def client_digest(client: Client, credential: bytes | None) -> str:
@@ -90,8 +92,13 @@ class TrustedProxies:
 
     def arrival(self, peer: Peer, authority: bytes, fields: Fields) -> Arrival:
         """How a request with these fields arrived, and who sent it as far as trusted proxies know."""
-        client = Client(peer.scheme, authority, peer.address)
-        return Arrival(peer, authority, self._seen_by_proxies(client, fields) if peer.trusted else client)
+        if peer.trusted:
+            client = self._seen_by_proxies(Client(peer.scheme, authority, peer.address), fields)
+            return Arrival(peer, authority, client)
+        if peer.last is None or peer.last.authority != authority:
+            client = Client(peer.scheme, authority, peer.address)
+            peer.last = Arrival(peer, authority, client, _made(peer, authority, client))
+        return peer.last
 
     def _seen_by_proxies(self, client: Client, fields: Fields) -> Client:
         for hop in reversed(_hops(fields)):
@@ -109,18 +116,28 @@ class TrustedProxies:
         return any(ip in network for network in self._networks)
 
 
-def forwarding_fields(arrival: Arrival, fields: Fields) -> Iterator[Field]:
+def forwarding_fields(arrival: Arrival, fields: Fields) -> tuple[Field, ...]:
     """The fields that tell the origin who the client is. What a trusted peer told stands first in them.
 
     X-Forwarded-For and Forwarded stay one line each, for origins that read only one.
     """
-    peer, authority, client = arrival
-    addresses, elements = (_values(fields, b"x-forwarded-for"), _elements(fields)) if peer.trusted else ([], [])
-    yield b"X-Forwarded-For", b", ".join([*addresses, peer.address.encode()])
-    yield b"X-Forwarded-Proto", client.scheme.encode()
-    if client.host:
-        yield b"X-Forwarded-Host", client.host
-    yield b"Forwarded", b", ".join([*elements, _element(peer.node, authority, peer.scheme.encode())])
+    if arrival.told is not None:
+        return arrival.told
+    peer, authority, client, _ = arrival
+    return _made(peer, authority, client, _values(fields, b"x-forwarded-for"), _elements(fields))
+
+
+def _made(
+    peer: Peer, authority: bytes, client: Client, addresses: Iterable[bytes] = (), elements: Iterable[bytes] = ()
+) -> tuple[Field, ...]:
+    """The fields, with the addresses and elements of the proxies before this one."""
+    host: tuple[Field, ...] = ((b"X-Forwarded-Host", client.host),) if client.host else ()
+    return (
+        (b"X-Forwarded-For", b", ".join([*addresses, peer.address.encode()])),
+        (b"X-Forwarded-Proto", client.scheme.encode()),
+        *host,
+        (b"Forwarded", b", ".join([*elements, _element(peer.node, authority, peer.scheme.encode())])),
+    )
 
 
 class _Hop(NamedTuple):
@@ -138,7 +155,7 @@ class _Hop(NamedTuple):
 
 def _hops(fields: Fields) -> list[_Hop]:
     """What the proxies before this one say, in their order."""
-    nodes = list(fields.members(b"x-forwarded-for"))
+    nodes = fields.members(b"x-forwarded-for")
     host, scheme = _last(fields, b"x-forwarded-host"), _last(fields, b"x-forwarded-proto")
     if nodes or host or scheme:
         return [*map(_Hop, nodes[:-1]), _Hop.of(nodes[-1] if nodes else b"", host, scheme)]

@@ -77,6 +77,8 @@ def _normal(scheme: bytes, authority: bytes) -> bytes:
 
 def with_absolute_references(fields: Fields, base_uri: str) -> Fields:
     """The fields with Location and Content-Location made absolute, for a response that another URL will give."""
+    if REFERENCE_FIELDS.isdisjoint(fields.names):
+        return fields
     return Fields(_made_absolute(field, base_uri) for field in fields)
 
 

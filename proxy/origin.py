@@ -36,9 +36,8 @@ class Origin:
         While the origin is left alone, those without end of patience wait until it is back. Raises Busy if there is no
         place in time, OriginUnreachable, OriginTimeout.
         """
-        server = self.servers.next()
-        if server is not None and not turn.later and (place := self._pool.take(server)) is not None:
-            return await self._connected(place)
+        if (idle := self.idle_connection(turn)) is not None:
+            return idle
         while True:
             await self._to_be_tried(turn)
             try:
@@ -46,6 +45,12 @@ class Origin:
             except OriginError:
                 if turn.patience is not None or self.servers.next() is not None:
                     raise  # else it was the last attempt, and nothing was sent: it stands still like those behind it
+
+    def idle_connection(self, turn: Turn) -> Connection | None:
+        """A connection that an exchange can have without waiting and without overtaking anybody. To be given back."""
+        server = None if turn.later else self.servers.next()
+        idle = self._pool.take(server) if server is not None else None
+        return self._use(*idle) if idle is not None else None
 
     async def another(self, connection: Connection) -> Connection:
         """A new connection in the place of this one, which went stale. Raises as `connection` does; that one is given back."""

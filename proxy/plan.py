@@ -30,12 +30,14 @@ class Race:
 
 Plan = Sync | Race
 
+SYNC: Final = Sync()
+
 
 def decide(preferences: Preferences, route: Route, request: RequestHead) -> Plan:
     """The plan for a request with these preferences on this route (RFC 7240 section 4.1)."""
     asynchronous = route.respond_async
     if asynchronous is None or not preferences.respond_async or not _may_be_answered_later(request):
-        return Sync()
+        return SYNC
     if preferences.wait is None:
         return Race(asynchronous.wait, None)
     if preferences.wait > asynchronous.max_wait:
@@ -44,7 +46,7 @@ def decide(preferences: Preferences, route: Route, request: RequestHead) -> Plan
 
 
 def _may_be_answered_later(request: RequestHead) -> bool:
-    names = {name.lower() for name, _ in request.fields}
+    names = request.fields.names
     if request.method in NEVER_ASYNC or b"upgrade" in names:
         return False
-    return request.method not in {"GET", "HEAD"} or names.isdisjoint(PARTIAL_OR_CONDITIONAL)
+    return request.method not in {"GET", "HEAD"} or PARTIAL_OR_CONDITIONAL.isdisjoint(names)

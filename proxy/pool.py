@@ -85,8 +85,8 @@ class Pool:
 
     # What exchanges do.
 
-    def take(self, server: Server) -> Place | None:
-        """The place of an idle connection to the server, for one whose client waits; None if it has to ask for one."""
+    def take(self, server: Server) -> tuple[Place, Link] | None:
+        """An idle connection to the server and its place, for one whose client waits; None if it has to ask for one."""
         return None if self._hurried else self._take_idle(server)
 
     def ask(self, turn: Turn, server: Server | None, granted: asyncio.Future[Place]) -> int:
@@ -96,7 +96,8 @@ class Pool:
         place = None
         if not turn.later:
             self._hurried.add(number)
-        elif server is not None and (place := self._take_idle(server)) is not None:
+        elif server is not None and (idle := self._take_idle(server)) is not None:
+            place, _ = idle
             place.state = State.OFFERED
         self._tell(
             "ask",
@@ -193,13 +194,14 @@ class Pool:
 
     # One place.
 
-    def _take_idle(self, server: Server) -> Place | None:
+    def _take_idle(self, server: Server) -> tuple[Place, Link] | None:
         now, idle = self._clock(), self._idle.get(server, [])
         while idle:
             place = idle.pop()
-            if place.link is not None and not place.link.connection.closed and now - place.since < self._keep_idle:
+            link = place.link
+            if link is not None and not link.connection.closed and now - place.since < self._keep_idle:
                 place.state = State.USED
-                return place
+                return place, link
             self._with_link(place, self._close)
         return None
 

@@ -11,7 +11,7 @@ may have, change nothing.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from proxy.grammar import OWS, TOKEN, WORD, members, number, unquoted
@@ -35,8 +35,10 @@ class Preferences(NamedTuple):
 NONE: Final = Preferences()
 
 
-def parse(lines: Iterable[bytes]) -> Preferences:
+def parse(lines: Sequence[bytes]) -> Preferences:
     """The preferences in the lines of Prefer, which are in the order of the wire."""
+    if not lines:
+        return NONE
     values: dict[bytes, bytes] = {}
     for line in lines:
         for member in members(line):

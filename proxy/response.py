@@ -4,13 +4,11 @@ llhttp (through httptools) splits the stream; what it lets through and a proxy m
 """
 
 import asyncio
-import re
-from collections import deque
 from typing import Final
 
 import httptools
 
-from proxy.errors import OriginBrokeOff, OriginError, OriginMalformed, OriginTimeout
+from proxy.errors import OriginBrokeOff, OriginError, OriginMalformed
 from proxy.grammar import number
 from proxy.message import Field, Fields, ResponseHead, has_body
 
@@ -19,7 +17,7 @@ ENDLESS: Final = "The origin's response has too much chunk framing, or too long 
 SWITCHING_PROTOCOLS: Final = 101
 FIRST_FINAL: Final = 200
 
-_FORBIDDEN: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9112 section 4, RFC 9110 section 5.5
+_CONTROLS: Final = bytes({*range(0x20), 0x7F} - {0x09})  # all but the tab: RFC 9112 section 4, RFC 9110 section 5.5
 
 
 class WentStale(OriginBrokeOff):
@@ -50,7 +48,7 @@ class Response:
         self.length: int | None = None  # of the body, where it is known in advance
         self.until_close = False  # whether the end of the stream is the end of the body
         self.persistent = False  # whether the origin will take another request on this connection
-        self.pieces: deque[bytes] = deque()
+        self.pieces: list[bytes] = []
         self.buffered = 0  # bytes in pieces
         self.complete = False  # the whole response has arrived
         self.error: OriginError | None = None
@@ -86,11 +84,11 @@ class Response:
         head = ResponseHead(status, self._reason, Fields(self._fields))
         if self._overhead > self._max_fields:  # else there is no need to count
             self._measure(head)
-        if _FORBIDDEN.search(b"".join([head.reason, *[value for _, value in head.fields]])):
+        text = b"".join([self._reason, *[value for _, value in self._fields]])
+        if len(text.translate(None, _CONTROLS)) != len(text):
             raise OriginMalformed("The origin's response has a control character in its head.")
         self._frame(head)
         self.head, self._overhead = head, 0
-        self.wake()
 
     def on_body(self, piece: bytes) -> None:
         if self.complete:
@@ -119,19 +117,18 @@ class Response:
         """Find out where the body ends (RFC 9112 section 6.3), and refuse what two readers could read in two ways."""
         version = self.parser.get_http_version()
         codings = list(head.fields.members(b"transfer-encoding"))
-        if codings not in ([], [b"chunked"]) or (codings and version == "1.0"):
+        if codings and (codings != [b"chunked"] or version == "1.0"):
             raise OriginMalformed("The origin's response has a Transfer-Encoding other than chunked.")
         if version not in VERSIONS:
             raise OriginMalformed("The origin's response is not HTTP/1.1 or HTTP/1.0.")
         self.version = VERSIONS[version]
-        length = head.fields.first(b"content-length")
         if not has_body(self._method, head.status):
             self.length, self.complete = 0, True
-        elif length is not None:
+        elif (length := head.fields.first(b"content-length")) is not None:
             self.length = number(length)  # digits, once, and without Transfer-Encoding: llhttp has seen to it
         else:
             self.until_close = not codings
-        options = set(head.fields.members(b"connection"))
+        options = list(head.fields.members(b"connection"))
         kept_alive = b"close" not in options and (version == "1.1" or b"keep-alive" in options)
         self.persistent = kept_alive and not self.until_close
 
@@ -183,25 +180,9 @@ class Response:
     # What the reader calls.
 
     def news(self) -> asyncio.Future[None]:
-        """A future that is done as soon as the parser calls again. One reader at a time."""
+        """A future that is done as soon as more has come, or an end. One reader at a time."""
         self._waiter = asyncio.get_running_loop().create_future()
         return self._waiter
-
-    async def news_within(self, limit: float, late: str, error_type: str) -> None:
-        """Wait for the parser to call; OriginTimeout with this detail after `limit` seconds of silence."""
-        waiter = self.news()
-        timer = waiter.get_loop().call_later(limit, expire, waiter, late, error_type)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
-
-
-def expire(waiter: asyncio.Future[None], late: str, error_type: str) -> None:
-    """End a wait for the origin with OriginTimeout."""
-    if not waiter.done():
-        waiter.set_exception(OriginTimeout(late, error_type=error_type))
 
 
 def _head_too_large() -> OriginMalformed:

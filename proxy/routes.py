@@ -23,11 +23,12 @@ class Routes:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._matchers = [_Matcher(route) for route in routes]
+        self._by_host = any(matcher.host for matcher in self._matchers)
 
     def match(self, method: str, host: bytes | None, target: bytes) -> Route | None:
         """The route for a Host value, port and all, and a target in origin-form or `*`."""
         path = target.partition(b"?")[0]
-        name = host_name(host or b"")
+        name = host_name(host or b"") if self._by_host else b""
         for matcher in self._matchers:
             if matcher.accepts(method, name, path):
                 return matcher.route
@@ -35,13 +36,13 @@ class Routes:
 
 
 class _Matcher:
-    __slots__ = ("_below", "_exact", "_host", "_methods", "_regex", "route")
+    __slots__ = ("_below", "_exact", "_methods", "_regex", "host", "route")
 
     def __init__(self, route: Route) -> None:
         match = route.match
         self.route = route
         self._methods = frozenset(match.methods or ())
-        self._host = (match.host or "").encode().removeprefix(b"*")  # ".example.com" of a wildcard
+        self.host = (match.host or "").encode().removeprefix(b"*")  # ".example.com" of a wildcard
         self._exact = (match.path or "/").encode()
         self._below = b"" if self._exact == b"/" else self._exact.removesuffix(b"/") + b"/"
         self._regex = None if match.path_regex is None else re.compile(match.path_regex.pattern.encode())
@@ -49,14 +50,14 @@ class _Matcher:
     def accepts(self, method: str, host: bytes, path: bytes) -> bool:
         if self._methods and method not in self._methods:
             return False
-        if self._host and not self._accepts_host(host):
+        if self.host and not self._accepts_host(host):
             return False
         if self._regex:
             return self._regex.match(path) is not None
         return path.startswith(self._below) or path == self._exact
 
     def _accepts_host(self, host: bytes) -> bool:
-        return host.endswith(self._host) if self._host.startswith(b".") else host == self._host
+        return host.endswith(self.host) if self.host.startswith(b".") else host == self.host
 
 
 def host_name(authority: bytes) -> bytes:

@@ -116,7 +116,9 @@ class Servers:
     def next(self) -> Server | None:
         """The one with the fewest exchanges, in rotation, of those that are not left alone."""
         candidates = self._candidates()
-        return min(candidates, key=_busy) if candidates else None
+        if len(candidates) > 1:
+            return min(candidates, key=_busy)
+        return candidates[0] if candidates else None
 
     def in_turn(self) -> Iterator[Server]:
         """One after the other that can be tried, until the caller has what it wants; each once."""

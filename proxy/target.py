@@ -6,16 +6,19 @@ bytes beyond ASCII let through. Only what would be read in two ways is refused.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from proxy.errors import BadRequest
 from proxy.message import RequestHead
 
 HOST_REQUIRED: Final = (1, 1)  # from this version on
+KNOWN_HOSTS: Final = 128  # how many need not be checked again
 
 _REG_NAME: Final = rb"(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})"  # RFC 3986 section 3.2.2, but for the comma
 _IP_LITERAL: Final = rb"\[(?:[0-9A-Fa-f:.]+|[vV][0-9A-Fa-f]+\.[A-Za-z0-9._~!$&'()*+;=:-]+)\]"
 _AUTHORITY: Final = re.compile(rb"(?:%b|%b+)(?::[0-9]{0,5})?" % (_IP_LITERAL, _REG_NAME))
+_PATH_AND_QUERY: Final = re.compile(rb"/[^\x00-\x20\x7f#]*+")
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL)
 _NEVER: Final = re.compile(rb"[\x00-\x20\x7f#]")
 
@@ -39,10 +42,10 @@ def split_target(method: str, target: bytes) -> tuple[bytes | None, bytes]:
 
     Raises BadRequest for what is none of these, and so for the authority-form that only CONNECT has.
     """
+    if _PATH_AND_QUERY.fullmatch(target):
+        return None, target
     if _NEVER.search(target):
         raise BadRequest("The request target contains a character that must not be in it.")
-    if target.startswith(b"/"):
-        return None, target
     if target == b"*" and method == "OPTIONS":
         return None, target
     absolute = _ABSOLUTE.fullmatch(target)
@@ -74,6 +77,7 @@ def check_host(request: RequestHead) -> bytes:
     return values[0]
 
 
+@lru_cache(maxsize=KNOWN_HOSTS)
 def is_authority(value: bytes) -> bool:
     """Whether this is a host with an optional port, and no user information (RFC 9110 section 4.2)."""
     return _AUTHORITY.fullmatch(value) is not None

@@ -25,7 +25,7 @@ RINGS = {
     "counts": ["tally"],
     "store": ["store"],
     "logs": ["logwriter", "figures", "observe"],
-    "origin side": ["spool", "response", "connection", "health", "servers", "pool", "checks", "origin", "exchange"],
+    "origin side": ["spool", "response", "deadline", "connection", "health", "servers", "pool", "checks", "origin", "exchange"],
     "client side": ["inflow", "client", "parser", "wire", "relay"],
     "keepers": ["ledger", "pace", "custody", "keeper", "reaper"],
     "requests": ["status", "context", "later", "forward", "recovery", "handler"],

@@ -230,9 +230,9 @@ class PlacesMachine(RuleBasedStateMachine):
     @rule(worker=workers, turn=TURNS, server=st.sampled_from([0, 1]))
     def arrive(self, worker: Worker, turn: Turn, server: int) -> None:
         exchange = Exchange(worker, turn, self.loop.create_future())
-        if not turn.later and (place := worker.pool.take(worker.servers[server])) is not None:
+        if not turn.later and (idle := worker.pool.take(worker.servers[server])) is not None:
             assert not [one for one in self.exchanges if one.worker is worker and one.is_first]  # it overtakes nobody
-            exchange.granted.set_result(place)
+            exchange.granted.set_result(idle[0])
             self.connect(exchange, server)
         else:
             exchange.number = worker.pool.ask(turn, worker.servers[server], exchange.granted)
