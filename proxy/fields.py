@@ -30,6 +30,8 @@ HOP_BY_HOP: Final = frozenset(
 # Connection may name any field (RFC 9110 section 7.6.1), but messages without these would mean something else.
 ESSENTIAL: Final = frozenset({b"host", b"content-length"})
 
+_WHAT_MOST_SAY: Final = [b"keep-alive"]  # in Connection; it names what is dropped anyway
+
 LIMITED: Final = frozenset({"TRACE", "OPTIONS"})  # whose Max-Forwards counts (RFC 9110 section 7.6.2)
 
 _VARIES_ANYWAY: Final = frozenset({b"*", b"prefer"})
@@ -56,7 +58,8 @@ def hop_counted(request: RequestHead) -> RequestHead | None:
 
 def addressed(fields: Fields, authority: bytes) -> Fields:
     """The fields as this server gets them: with its own authority for a Host that was left empty."""
-    if fields.first(b"host"):
+    place = _place_of_host(fields)
+    if place is not None and fields[place][1]:
         return fields
     lines = list(fields)
     _put_host(lines, authority)
@@ -89,15 +92,16 @@ class Forwarding:
 
         Host is empty where it is to be the origin's own: its servers have one each (see `addressed`).
         """
-        fields, changes, host = request.fields, self._request, self._host(arrival) or b""
+        fields, changes = request.fields, self._request
+        names, host = fields.names, self._host(arrival) or b""
         dropped = changes.dropped_of(fields)
         kept = _remaining(fields, dropped)
-        if b"expect" in fields.names:
+        if b"expect" in names:
             kept = [field for field in kept if not _is_answered_here(field)]
         if fields.first(b"host") != host:
             _put_host(kept, host)
         made = [self._via[request.version], *forwarding_fields(arrival, fields)]
-        if b"x-request-id" not in fields.names or b"x-request-id" in dropped:
+        if b"x-request-id" not in names or b"x-request-id" in dropped:
             made.append((b"X-Request-Id", request_id))
         return Fields(changes.applied(kept, made))
 
@@ -106,15 +110,16 @@ class Forwarding:
     ) -> Fields:
         """The fields for the client; the date is for responses that have none, the version is the origin's."""
         fields, changes = response.fields, self._response
+        names = fields.names
         dropped = changes.dropped_of(fields)
         kept = _remaining(fields, dropped)
-        if self._way_back and not REFERENCE_FIELDS.isdisjoint(fields.names):
+        if self._way_back and not REFERENCE_FIELDS.isdisjoint(names):
             kept = self._led_back(kept, self._way_back, arrival)
         made = [self._via[version]]
-        if b"date" not in fields.names or b"date" in dropped:
+        if b"date" not in names or b"date" in dropped:
             made.append((b"Date", date))
         lines = changes.applied(kept, made)
-        if self._varies and (b"vary" in dropped or _VARIES_ANYWAY.isdisjoint(fields.members(b"vary"))):
+        if self._varies and (b"vary" not in names or b"vary" in dropped or _lacks_prefer(fields)):
             lines.append(_VARY_PREFER)
         return Fields(lines)
 
@@ -151,9 +156,8 @@ class _Changes:
 
 def _with_named(dropped: frozenset[bytes], fields: Fields) -> frozenset[bytes]:
     """The names that are dropped, and those that Connection adds to them."""
-    if b"connection" not in fields.names:
+    if b"connection" not in fields.names or fields.all(b"connection") == _WHAT_MOST_SAY:
         return dropped
-    # Nearly always there are none, because what it names is an option like `keep-alive`, and no field.
     named = [name for name in fields.members(b"connection") if name in fields.names and name not in ESSENTIAL]
     return dropped.union(named) if named else dropped
 
@@ -167,11 +171,24 @@ def _remaining(fields: Fields, dropped: frozenset[bytes]) -> list[Field]:
 
 def _put_host(fields: list[Field], host: bytes) -> None:
     """Host in its place; in the first where it had none (RFC 9110 section 7.2)."""
-    for index, (name, _) in enumerate(fields):
+    place = _place_of_host(fields)
+    if place is None:
+        fields.insert(0, (b"Host", host))
+    else:
+        fields[place] = (fields[place][0], host)
+
+
+def _place_of_host(fields: Iterable[Field]) -> int | None:
+    """Where Host stands: nearly always first, so that an index of all names would cost more."""
+    for place, (name, _) in enumerate(fields):
         if name.lower() == b"host":
-            fields[index] = (name, host)
-            return
-    fields.insert(0, (b"Host", host))
+            return place
+    return None
+
+
+def _lacks_prefer(fields: Fields) -> bool:
+    """Whether Vary is there, and says nothing of Prefer."""
+    return _VARIES_ANYWAY.isdisjoint(fields.members(b"vary"))
 
 
 def _is_answered_here(field: Field) -> bool:

@@ -1,7 +1,6 @@
 """Every request: checked, sent on its way, and accounted for, whatever becomes of it."""
 
 import asyncio
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -9,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from proxy.access import AccessLog, request_ids
 from proxy.client import ClientRequest
 from proxy.errors import (
     BadRequest,
@@ -71,6 +71,8 @@ class Handler:
         self._monitor = monitor
         self._trusted = trusted
         self._metrics = metrics
+        self._access = AccessLog()
+        self._ids = request_ids()
 
     async def handle(self, client: ClientRequest) -> None:
         """Respond, in any case."""
@@ -101,7 +103,7 @@ class Handler:
         head = passage.client.head
         target = _checked(head)
         passage.path = target.origin_form.partition(b"?")[0].decode("utf-8", "replace")
-        request_id = (head.fields.first(b"x-request-id") or uuid.uuid4().hex.encode())[:LONGEST_ID]
+        request_id = (head.fields.first(b"x-request-id") or next(self._ids))[:LONGEST_ID]
         passage.request_id = request_id.decode("latin-1")
         arrival = self._trusted.arrival(passage.client.link.peer, target.authority, head.fields)
         if (operation_id := self._monitor.urls.id(target.origin_form)) is not None:
@@ -157,18 +159,18 @@ class Handler:
         client, seconds = passage.client, perf_counter() - passage.began
         status = client.status if client.started else CLIENT_LEFT
         self._metrics.request(passage.route, status, seconds)
-        log.info(
-            "request",
-            status=status,
-            method=client.head.method,
-            path=self._loggable(passage),
-            seconds=round(seconds, 4),
-            bytes=client.sent,
-            route=passage.route,
-            peer=client.link.peer.address,
-            id=passage.request_id or None,
-            **passage.error,
-        )
+        if self._access.enabled:
+            self._access.line(
+                status=status,
+                method=client.head.method,
+                path=self._loggable(passage),
+                seconds=seconds,
+                sent=client.sent,
+                route=passage.route,
+                peer=client.link.peer.address,
+                request_id=passage.request_id or None,
+                error=passage.error,
+            )
 
     def _loggable(self, passage: Passage) -> str:
         return self._monitor.urls.shortened(passage.path) if passage.route == STATUS_URL else passage.path

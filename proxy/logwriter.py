@@ -7,7 +7,6 @@ at once is written. What does not fit into the queue, or cannot be written, is d
 import atexit
 import json
 import os
-import queue
 import select
 import threading
 from collections.abc import Callable
@@ -15,46 +14,68 @@ from typing import Final
 
 STANDARD_ERROR: Final = 2
 LONGEST_QUEUE: Final = 10_000  # lines
+GATHERING: Final = 0.01  # seconds from the first line of some to their writing
 LAST_WORDS: Final = 1.0  # seconds for what is queued when the process ends
 WHOLE: Final = select.PIPE_BUF  # bytes that a pipe which takes anything takes at once
 
 
 class LogWriter:
-    """Takes lines from any thread, and has `write` called with them in one of its own. One for a process."""
+    """Takes lines from any thread, and has `write` called with them in one of its own. One for a process.
+
+    Lines are gathered for a moment: a thread that is woken for each of them costs more than the lines themselves.
+    """
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self.dropped = 0  # lines
         self._told = 0  # of those, how many the log speaks of
         self._write = write
-        self._lines: queue.Queue[str | None] = queue.Queue(LONGEST_QUEUE)
+        self._lines: list[str] = []
+        self._lock = threading.Lock()  # of the lines
+        self._news = threading.Event()  # whether there are lines, or the end
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write_lines, name="log-writer", daemon=True)
         self._thread.start()
         atexit.register(self.close)
 
     def put(self, line: str) -> None:
         """Have the line written some time soon."""
-        try:
-            self._lines.put_nowait(line)
-        except queue.Full:
-            self.dropped += 1
+        with self._lock:
+            if len(self._lines) >= LONGEST_QUEUE:
+                self.dropped += 1
+                return
+            self._lines.append(line)
+        if not self._news.is_set():
+            self._news.set()
 
     def close(self) -> None:
         """Write what is queued, if it is taken within a moment. Can be called again."""
         atexit.unregister(self.close)
-        if self._thread.is_alive():
-            with self._lines.mutex:
-                self._lines.queue.append(None)  # behind all lines, even where there is no room
-                self._lines.not_empty.notify()
-            self._thread.join(LAST_WORDS)
+        self._closing.set()
+        self._news.set()
+        self._thread.join(LAST_WORDS)
 
     def _write_lines(self) -> None:
-        while (line := self._lines.get()) is not None:
-            dropped = self.dropped
-            try:
-                self._write(_bytes(line, dropped - self._told))
-                self._told = dropped
-            except OSError:  # full, or gone
-                self.dropped += 1
+        closing = False
+        while not closing:
+            self._news.wait()
+            closing = self._closing.wait(GATHERING)
+            self._news.clear()  # before the lines are taken, so that none that comes now is overlooked
+            if lines := self._taken():
+                self._write_or_drop(lines)
+
+    def _taken(self) -> list[str]:
+        with self._lock:
+            lines, self._lines = self._lines, []
+        return lines
+
+    def _write_or_drop(self, lines: list[str]) -> None:
+        dropped = self.dropped
+        try:
+            self._write(_bytes(lines, dropped - self._told))
+            self._told = dropped
+        except OSError:  # full, or gone
+            with self._lock:
+                self.dropped += len(lines)
 
     # What structlog calls, by level.
     debug = info = warning = error = critical = msg = put
@@ -70,7 +91,7 @@ class DirectWriter:
 
     def put(self, line: str) -> None:
         """Write the line, or drop it."""
-        data = _bytes(line, self.dropped)
+        data = _bytes([line], self.dropped)
         try:
             if len(data) > WHOLE or not self._taker.poll(0):
                 raise BlockingIOError
@@ -83,10 +104,11 @@ class DirectWriter:
     debug = info = warning = error = critical = msg = put
 
 
-def _bytes(line: str, missing: int) -> bytes:
-    """A line, after one that tells how many are missing before it."""
-    gap = json.dumps({"event": "log lines dropped", "lines": missing}) + "\n" if missing else ""
-    return f"{gap}{line}\n".encode("utf-8", "backslashreplace")
+def _bytes(lines: list[str], missing: int) -> bytes:
+    """Lines, after one that tells how many are missing before them."""
+    if missing:
+        lines = [json.dumps({"event": "log lines dropped", "lines": missing}), *lines]
+    return "\n".join([*lines, ""]).encode("utf-8", "backslashreplace")
 
 
 def to_standard_error(data: bytes) -> None:

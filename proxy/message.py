@@ -5,7 +5,7 @@ are opaque. Heads are tuples because one is made for every message that passes; 
 costs half of what `_replace` does.
 """
 
-from collections.abc import KeysView
+from collections.abc import Iterable, KeysView
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Self
 
@@ -19,16 +19,17 @@ CONTENT_LENGTH = frozenset({b"content-length"})  # for `without`
 class Fields(tuple[Field, ...]):  # noqa: SLOT001  # tuples cannot have slots
     """A header section: (name, value) pairs in the order of the wire. Names asked for are given in lower case."""
 
-    _firsts: dict[bytes, bytes] | None = None  # the first value of each field; made when somebody asks for a name
+    # The first value of each field, by its name in lower case; made when somebody asks for a name.
+    _firsts: dict[bytes, bytes] | None = None
 
     @property
     def names(self) -> KeysView[bytes]:
         """The names that there are, in lower case."""
-        return self._by_name().keys()
+        return (self._firsts or self._indexed()).keys()
 
     def all(self, name: bytes) -> list[bytes]:
         """Every value of the field, line by line."""
-        firsts = self._by_name()
+        firsts = self._firsts or self._indexed()
         if name not in firsts:
             return []
         if len(firsts) == len(self):  # no field has two lines
@@ -37,16 +38,18 @@ class Fields(tuple[Field, ...]):  # noqa: SLOT001  # tuples cannot have slots
 
     def first(self, name: bytes) -> bytes | None:
         """The first line's value, or None where the field is absent."""
-        return self._by_name().get(name)
+        return (self._firsts or self._indexed()).get(name)
 
     def members(self, name: bytes) -> list[bytes]:
         """The members of a list field without quoted strings (RFC 9110 section 5.6.1), lower case, empty ones left out."""
-        members = [member.strip(b" \t").lower() for value in self.all(name) for member in value.split(b",")]
-        return [member for member in members if member]
+        if name not in self.names:
+            return []
+        parts = [part for value in self.all(name) for part in value.split(b",")]
+        return [member for part in parts if (member := part.strip(b" \t").lower())]
 
     def without(self, names: AbstractSet[bytes]) -> Self:
         """All fields but those named."""
-        if names.isdisjoint(self._by_name()):
+        if names.isdisjoint(self.names):
             return self
         return type(self)([field for field in self if field[0].lower() not in names])
 
@@ -54,14 +57,11 @@ class Fields(tuple[Field, ...]):  # noqa: SLOT001  # tuples cannot have slots
         """These fields, and after them the given ones."""
         return type(self)((*self, *fields))
 
-    def to_wire(self, *more: Field) -> bytes:
-        """The section, and `more` after it, with the empty line that ends it (RFC 9112 section 2.1)."""
-        return b"\r\n".join([*map(b": ".join, (*self, *more)), b"", b""])
-
-    def _by_name(self) -> dict[bytes, bytes]:
-        firsts = self._firsts
-        if firsts is None:
-            firsts = self._firsts = {name.lower(): value for name, value in reversed(self)}
+    def _indexed(self) -> dict[bytes, bytes]:
+        firsts: dict[bytes, bytes] = {}
+        for name, value in self:
+            firsts.setdefault(name.lower(), value)
+        self._firsts = firsts
         return firsts
 
 
@@ -81,7 +81,7 @@ class RequestHead(NamedTuple):
 
         See RFC 9110 section 2.5.
         """
-        return b"%b %b HTTP/1.1\r\n%b" % (self.method.encode(), self.target, self.fields.to_wire(*more))
+        return _to_wire(b"%b %b HTTP/1.1" % (self.method.encode(), self.target), self.fields, more)
 
 
 class ResponseHead(NamedTuple):
@@ -99,7 +99,12 @@ class ResponseHead(NamedTuple):
 
         An empty reason keeps its space (RFC 9112 section 4).
         """
-        return b"HTTP/1.1 %d %b\r\n%b" % (self.status, self.reason, self.fields.to_wire(*more))
+        return _to_wire(b"HTTP/1.1 %d %b" % (self.status, self.reason), self.fields, more)
+
+
+def _to_wire(start: bytes, fields: Fields, more: Iterable[Field]) -> bytes:
+    """A start line, fields, and the empty line that ends them (RFC 9112 section 2.1)."""
+    return CRLF.join([start, *map(b": ".join, fields), *map(b": ".join, more), b"", b""])
 
 
 class Reply(NamedTuple):

@@ -5,12 +5,13 @@ import sys
 from collections.abc import Callable, Iterator
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
 from proxy.config import LogSettings
-from proxy.figures import Family, Figures
+from proxy.figures import Figures
 from proxy.logwriter import DirectWriter, LogWriter
+from proxy.meters import Counts, Durations, Gauge
 from proxy.operation import Operation
 
 SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
@@ -22,7 +23,6 @@ def configure_logging(settings: LogSettings, writer: LogWriter | DirectWriter) -
     as_json = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             _readable,
@@ -42,41 +42,31 @@ def _readable(_: object, __: str, line: structlog.types.EventDict) -> structlog.
 
 
 class Metrics:
-    """What is counted, in the registry of one service."""
+    """What is counted in one service."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "respond_async_requests", "Requests answered.", ["route", "status"], registry=self._registry
+        self._requests = Counts("respond_async_requests", "Requests answered.", ("route", "status"))
+        self._request_seconds = Durations(
+            "respond_async_request_seconds", "Time from a request's head to the end of its response.", "route", SECONDS
         )
-        self._request_seconds = Histogram(
-            "respond_async_request_seconds",
-            "Time from a request's head to the end of its response.",
-            ["route"],
-            buckets=SECONDS,
-            registry=self._registry,
+        self._settled = Counts("respond_async_operations_settled", "Operations settled.", ("route", "state"))
+        self._seconds = Durations(
+            "respond_async_operation_seconds", "Time from an operation's 202 to its settling.", "route", SECONDS
         )
-        self._settled = Counter(
-            "respond_async_operations_settled", "Operations settled.", ["route", "state"], registry=self._registry
-        )
-        self._seconds = Histogram(
-            "respond_async_operation_seconds",
-            "Time from an operation's 202 to its settling.",
-            ["route"],
-            buckets=SECONDS,
-            registry=self._registry,
-        )
+        self._meters: list[Counts | Durations | Gauge] = [
+            self._requests, self._request_seconds, self._settled, self._seconds,
+        ]  # fmt: skip
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count an answered request."""
-        self._requests.labels(route, status).inc()
-        self._request_seconds.labels(route).observe(seconds)
+        self._requests.add(route, status)
+        self._request_seconds.observe(route, seconds)
 
     def settled(self, operation: Operation) -> None:
         """Count an operation that was settled here, and log it."""
-        self._settled.labels(operation.route, operation.state.value).inc()
+        self._settled.add(operation.route, operation.state.value)
         seconds = (operation.settled_at or operation.created) - operation.created
-        self._seconds.labels(operation.route).observe(seconds)
+        self._seconds.observe(operation.route, seconds)
         structlog.get_logger().info(
             "operation settled",
             operation=operation.short_id,
@@ -93,19 +83,11 @@ class Metrics:
 
     def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
         """Show a figure that is read when somebody looks."""
-        Gauge(name, documentation, registry=self._registry).set_function(read)
+        self._meters.append(Gauge(name, documentation, read))
 
     def figures(self) -> Figures:
-        """All of it as it stands. Not since when: that is lost in a sum."""
-        return [
-            Family(
-                name=metric.name,
-                type=metric.type,
-                documentation=metric.documentation,
-                samples=[(one.name, one.labels, one.value) for one in metric.samples if not _is_since_when(one.name)],
-            )
-            for metric in self._registry.collect()
-        ]
+        """All of it as it stands."""
+        return [meter.family() for meter in self._meters]
 
 
 def exposition(figures: Figures) -> bytes:
@@ -127,7 +109,3 @@ class _Collected(Collector):
             for name, labels, value in family["samples"]:
                 metric.add_sample(name, labels, value)
             yield metric
-
-
-def _is_since_when(sample: str) -> bool:
-    return sample.endswith("_created")

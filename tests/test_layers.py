@@ -24,7 +24,7 @@ RINGS = {
     "clock": ["clock"],
     "counts": ["tally"],
     "store": ["store"],
-    "logs": ["logwriter", "figures", "observe"],
+    "logs": ["logwriter", "figures", "meters", "observe", "access"],
     "origin side": ["spool", "response", "deadline", "connection", "health", "servers", "pool", "checks", "origin", "exchange"],
     "client side": ["inflow", "client", "parser", "wire", "relay"],
     "keepers": ["ledger", "pace", "custody", "keeper", "reaper"],

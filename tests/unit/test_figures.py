@@ -2,8 +2,10 @@
 
 import json
 
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
 from proxy.figures import Family, Figures, lasting, single, summed
-from proxy.observe import Metrics, exposition
+from proxy.observe import SECONDS, Metrics, exposition
 
 
 def counted(**values: float) -> Family:
@@ -40,3 +42,22 @@ def test_metrics_are_the_same_after_a_way_through_json_and_a_sum() -> None:
     assert 'respond_async_request_seconds_sum{route="reports"} 700.01' in text
     assert "# TYPE respond_async_requests_total counter" in text
     assert not [line for line in text if "_created" in line]
+
+
+def test_what_is_counted_is_shown_as_prometheus_own_client_shows_it() -> None:
+    ours, registry = Metrics(), CollectorRegistry()
+    requests = Counter("respond_async_requests", "Requests answered.", ["route", "status"], registry=registry)
+    seconds = Histogram(
+        "respond_async_request_seconds",
+        "Time from a request's head to the end of its response.",
+        ["route"],
+        buckets=SECONDS,
+        registry=registry,
+    )
+    for route, status, took in (("a", 200, 0.005), ("b", 404, 0), ("a", 200, 9999), ("a", 502, 0.0051), ("a", 200, 1)):
+        ours.request(route, status, took)
+        requests.labels(route, status).inc()
+        seconds.labels(route).observe(took)
+    lines = generate_latest(registry).decode().splitlines()
+    expected = [line for line in lines if "_created" not in line]
+    assert exposition(ours.figures()).decode().splitlines()[: len(expected)] == expected
