@@ -3,6 +3,9 @@
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from json import JSONEncoder
+from typing import Final
 
 import structlog
 from prometheus_client import CollectorRegistry, Metric, generate_latest
@@ -14,31 +17,36 @@ from proxy.logwriter import DirectWriter, LogWriter
 from proxy.meters import Counts, Durations, Gauge
 from proxy.operation import Operation
 
+_JSON: Final = JSONEncoder(default=repr)
+
 SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
 def configure_logging(settings: LogSettings, writer: LogWriter | DirectWriter) -> None:
     """Hand log lines to the writer: for people on a terminal, as JSON elsewhere."""
     console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
-    as_json = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    as_json = [structlog.processors.format_exc_info, _as_json]
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            _readable,
-            *([structlog.dev.ConsoleRenderer(sort_keys=False)] if console else as_json),
-        ],
+        processors=[_readable, *([structlog.dev.ConsoleRenderer(sort_keys=False)] if console else as_json)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
         logger_factory=lambda *_: writer,
         cache_logger_on_first_use=isinstance(writer, LogWriter),  # the other one's process forks, and may reload
     )
 
 
-def _readable(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
-    """What happened when, before its facts, and no fact that is none."""
-    first: structlog.types.EventDict = {name: line.pop(name) for name in ("timestamp", "level", "event")}
-    first.update((name, value) for name, value in line.items() if value is not None)
+def _readable(_: object, level: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+    """When something happened, how grave it is and what it is; then its facts, but for those that are none.
+
+    One function for what structlog has three processors for: at level info every request has a line.
+    """
+    now = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
+    first: structlog.types.EventDict = {"timestamp": f"{now}Z", "level": level, "event": line.pop("event")}
+    first.update([fact for fact in line.items() if fact[1] is not None])
     return first
+
+
+def _as_json(_: object, __: str, line: structlog.types.EventDict) -> str:
+    return _JSON.encode(line)
 
 
 class Metrics:
