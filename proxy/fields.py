@@ -56,7 +56,8 @@ def hop_counted(request: RequestHead) -> RequestHead | None:
 
 def addressed(fields: Fields, authority: bytes) -> Fields:
     """The fields as this server gets them: with its own authority for a Host that was left empty."""
-    if fields.first(b"host"):
+    # Not by `first`: an index of all names would be made for this question alone, and Host comes early.
+    if next((value for name, value in fields if name.lower() == b"host"), None):
         return fields
     lines = list(fields)
     _put_host(lines, authority)
