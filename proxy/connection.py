@@ -71,7 +71,8 @@ class Connection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self._drained = loop.create_future()
         try:
-            await self._writing.set(self._drained, loop.time() + limit, NO_ROOM)
+            self._writing.set(self._drained, loop.time() + limit, NO_ROOM)
+            await self._drained
         finally:
             self._drained = None
 
@@ -98,7 +99,8 @@ class Connection(asyncio.Protocol):
         while response.head is None:
             if response.error is not None:
                 raise response.error
-            await self._reading.set(response.news(), end, NO_ANSWER)
+            self._reading.set(news := response.news(), end, NO_ANSWER)
+            await news
         return response.head
 
     async def piece(self, limit: float) -> bytes:
@@ -113,7 +115,8 @@ class Connection(asyncio.Protocol):
                 raise response.error
             if response.complete:
                 return b""
-            await self._reading.set(response.news(), end, SILENCE)
+            self._reading.set(news := response.news(), end, SILENCE)
+            await news
         return self._take()
 
     def arrived(self) -> bytes:

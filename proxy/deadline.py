@@ -33,12 +33,11 @@ class Deadline:
         self._timer: asyncio.TimerHandle | None = None
         self._fires = inf
 
-    def set(self, waiter: asyncio.Future[None], at: float, late: Late) -> asyncio.Future[None]:
-        """End this wait with OriginTimeout if it is not over by then. Returns the waiter."""
+    def set(self, waiter: asyncio.Future[None], at: float, late: Late) -> None:
+        """End this wait with OriginTimeout if it is not over by then."""
         self._waiter, self._at, self._late = waiter, at, late
         if at < self._fires:
             self._start(waiter.get_loop())
-        return waiter
 
     def cancel(self) -> None:
         """Nobody will wait any more: let go of the event loop."""

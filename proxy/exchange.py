@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 from proxy.connection import Connection
 from proxy.errors import Busy, OriginBrokeOff, OriginTimeout, OriginUnreachable
 from proxy.fields import addressed
-from proxy.message import LAST_CHUNK, RequestHead, ResponseHead, chunk
+from proxy.message import LAST_CHUNK, Field, RequestHead, ResponseHead, chunk
 from proxy.origin import Origin
 from proxy.pool import Turn
 from proxy.response import WentStale
@@ -23,6 +23,7 @@ from proxy.spool import Content
 T = TypeVar("T")
 
 CLOSED: Final = "The exchange was closed before its response was complete."
+CHUNKED: Final[Field] = (b"Transfer-Encoding", b"chunked")
 REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -223,12 +224,11 @@ class Exchange:
 
     def _head_to_wire(self, connection: Connection) -> bytes:
         """The head with its framing made anew: a known length stays one, because legacy origins do not read chunks."""
-        fields = addressed(self.request.fields, connection.authority)
-        if self.content.present:
-            length = self.content.length
-            chunked = (b"Transfer-Encoding", b"chunked")
-            fields = fields.plus(chunked if length is None else (b"Content-Length", b"%d" % length))
-        return RequestHead(self.request.method, self.request.target, fields).to_wire()
+        request = self.request.with_fields(addressed(self.request.fields, connection.authority))
+        if not self.content.present:
+            return request.to_wire()
+        length = self.content.length
+        return request.to_wire(CHUNKED if length is None else (b"Content-Length", b"%d" % length))
 
     def _may_repeat(self) -> bool:
         return self.connection.used and self.request.method in REPEATABLE and not self.content.present

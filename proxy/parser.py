@@ -130,7 +130,7 @@ class RequestParser:
             return
         content_alone = SimpleNamespace(on_body=self.on_body, on_message_complete=self._last_complete)
         self._parser = httptools.HttpRequestParser(content_alone)
-        head, self._skipped = b"POST / HTTP/1.1\r\n%b" % self._skipped, b""
+        head, self._skipped = b"POST / HTTP/1.1\r\n%b\r\n" % self._skipped, b""
         self._feed(head + rest)
 
     def _last_complete(self) -> None:
@@ -162,7 +162,7 @@ class RequestParser:
         framing = [field for field in fields if field[0].lower() in FRAMING]
         self.content = Inflow(self._relieved) if framing else NOTHING
         if framing and parser.should_upgrade():
-            self._skipped = Fields(framing).to_wire()
+            self._skipped = b"".join([b"%b: %b\r\n" % field for field in framing])
         self._take(head, self.content)
 
     def on_body(self, piece: bytes) -> None:

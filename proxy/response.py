@@ -116,7 +116,7 @@ class Response:
     def _frame(self, head: ResponseHead) -> None:
         """Find out where the body ends (RFC 9112 section 6.3), and refuse what two readers could read in two ways."""
         version = self.parser.get_http_version()
-        codings = list(head.fields.members(b"transfer-encoding"))
+        codings = head.fields.members(b"transfer-encoding")
         if codings and (codings != [b"chunked"] or version == "1.0"):
             raise OriginMalformed("The origin's response has a Transfer-Encoding other than chunked.")
         if version not in VERSIONS:
@@ -128,9 +128,7 @@ class Response:
             self.length = number(length)  # digits, once, and without Transfer-Encoding: llhttp has seen to it
         else:
             self.until_close = not codings
-        options = list(head.fields.members(b"connection"))
-        kept_alive = b"close" not in options and (version == "1.1" or b"keep-alive" in options)
-        self.persistent = kept_alive and not self.until_close
+        self.persistent = not self.until_close and _keeps_alive(head, version)
 
     # What the connection calls.
 
@@ -183,6 +181,12 @@ class Response:
         """A future that is done as soon as more has come, or an end. One reader at a time."""
         self._waiter = asyncio.get_running_loop().create_future()
         return self._waiter
+
+
+def _keeps_alive(head: ResponseHead, version: str) -> bool:
+    """Whether the connection lasts beyond this response (RFC 9112 section 9.3)."""
+    options = head.fields.members(b"connection")
+    return b"close" not in options and (version == "1.1" or b"keep-alive" in options)
 
 
 def _head_too_large() -> OriginMalformed:

@@ -51,9 +51,6 @@ KNOWS = {
     "aiohappyeyeballs": {"servers"},
 }
 
-# The only names that others may take from aiohttp beside the server side itself.
-TYPES_ONLY = {"admin": {"web"}, "server": {"web"}}
-
 
 def module_of(file: Path) -> str:
     """`store/sqlite.py` belongs to `store`, `wire.py` is `wire`."""
@@ -113,12 +110,8 @@ def test_a_library_is_known_to_few(file: Path) -> None:
     assert foreign(file) & KNOWS.keys() <= known
 
 
-def test_aiohttps_private_names_are_used_by_wire_and_parser_alone(file: Path) -> None:
-    names = {name for module, name in imports(file) if module.split(".")[0] == "aiohttp"}
-    if module_of(file) in TYPES_ONLY:
-        assert names <= TYPES_ONLY[module_of(file)]
-    elif module_of(file) not in {"wire", "parser"}:
-        assert names == set()
+def test_of_aiohttp_only_the_server_is_used(file: Path) -> None:
+    assert {name for module, name in imports(file) if module.split(".")[0] == "aiohttp"} <= {"web"}
 
 
 def test_a_store_knows_operations_and_errors_only(file: Path) -> None:

@@ -18,6 +18,12 @@ def after(seconds: float) -> float:
     return asyncio.get_running_loop().time() + seconds
 
 
+async def waited(deadline: Deadline, at: float, late: Late) -> None:
+    wait = waiter()
+    deadline.set(wait, at, late)
+    await asyncio.wait_for(wait, 5)
+
+
 async def test_a_wait_that_is_over_in_time_is_left_alone() -> None:
     deadline, wait = Deadline(), waiter()
     deadline.set(wait, after(0.01), FIRST)
@@ -28,7 +34,7 @@ async def test_a_wait_that_is_over_in_time_is_left_alone() -> None:
 
 async def test_a_wait_that_goes_on_for_too_long_ends_with_what_was_said_of_it() -> None:
     with pytest.raises(OriginTimeout, match="too late") as late:
-        await Deadline().set(waiter(), after(0.01), FIRST)
+        await waited(Deadline(), after(0.01), FIRST)
     assert late.value.error_type == "connection_timeout"
 
 
@@ -38,7 +44,7 @@ async def test_a_later_deadline_holds_back_the_timer_of_an_earlier_one() -> None
     earlier.set_result(None)
     due = after(0.1)
     with pytest.raises(OriginTimeout, match="later still"):
-        await deadline.set(waiter(), due, SECOND)
+        await waited(deadline, due, SECOND)
     assert asyncio.get_running_loop().time() >= due - 0.002
 
 
@@ -47,7 +53,7 @@ async def test_an_earlier_deadline_is_met_although_the_timer_is_for_a_later_one(
     deadline.set(long, after(3600), FIRST)
     long.set_result(None)
     with pytest.raises(OriginTimeout, match="later still"):
-        await asyncio.wait_for(deadline.set(waiter(), after(0.01), SECOND), 5)
+        await waited(deadline, after(0.01), SECOND)
 
 
 async def test_the_next_wait_has_a_timer_again_after_the_last_one_fired_for_nobody() -> None:
@@ -58,7 +64,7 @@ async def test_the_next_wait_has_a_timer_again_after_the_last_one_fired_for_nobo
         over.set_result(None)
         await asyncio.sleep(0.03)
     with pytest.raises(OriginTimeout):
-        await asyncio.wait_for(deadline.set(waiter(), after(0.01), SECOND), 5)
+        await waited(deadline, after(0.01), SECOND)
 
 
 async def test_many_waits_in_a_row_share_a_timer() -> None:
