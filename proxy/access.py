@@ -1,7 +1,7 @@
 """The line that the log has for every request, and the ids by which requests are found in it."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from secrets import token_hex
 from typing import Final
 
@@ -29,7 +29,7 @@ class AccessLog:
         route: str,
         peer: str,
         request_id: str | None,
-        error: dict[str, str | None],
+        error: Mapping[str, str | None],
     ) -> None:
         """Write the line of a request that is over. `path` is without query; `sent` is in bytes, of the content."""
         log = self._log

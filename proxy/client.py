@@ -16,8 +16,8 @@ from proxy.grammar import number
 from proxy.inflow import Inflow
 from proxy.message import (
     CONTENT_LENGTH,
-    CRLF,
     LAST_CHUNK,
+    Field,
     Reply,
     RequestHead,
     ResponseHead,
@@ -27,9 +27,9 @@ from proxy.message import (
 from proxy.spool import NO_CONTENT, Content
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-CLOSE: Final = b"Connection: close\r\n"
-KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
-CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
+CLOSE: Final[Field] = (b"Connection", b"close")
+KEEP_ALIVE: Final[Field] = (b"Connection", b"keep-alive")
+CHUNKED: Final[Field] = (b"Transfer-Encoding", b"chunked")
 
 
 class Link(Protocol):
@@ -157,7 +157,7 @@ class ClientRequest:
         self._chunked = self._until_close = False  # an error may take the place of a response that never went out
         self._bodiless = not has_body(self.head.method, head.status)
         framed, framing = self._framed(head, length)
-        self._pending = framed.to_wire()[: -len(CRLF)] + framing + self._persistence() + CRLF
+        self._pending = framed.to_wire(*framing, *self._persistence())
 
     @property
     def is_whole(self) -> bool:
@@ -194,27 +194,26 @@ class ClientRequest:
         self.keep_alive = False
         self.link.abort(reset=self._until_close)
 
-    def _framed(self, head: ResponseHead, length: int | None) -> tuple[ResponseHead, bytes]:
+    def _framed(self, head: ResponseHead, length: int | None) -> tuple[ResponseHead, tuple[Field, ...]]:
         """The head, and the framing field that this client needs besides."""
         if self._bodiless:
             keep = self.head.method == "HEAD" or head.status == 304  # it tells of the 200's content
-            return (head if keep else head._replace(fields=head.fields.without(CONTENT_LENGTH))), b""
+            return (head if keep else head.with_fields(head.fields.without(CONTENT_LENGTH))), ()
         if length is not None:
-            announced = head.fields.first(b"content-length") is not None
-            return head, b"" if announced else b"Content-Length: %d\r\n" % length
+            announced = head.fields.has(b"content-length")
+            return head, () if announced else ((b"Content-Length", b"%d" % length),)
         if self.head.version >= (1, 1):
             self._chunked = True
-            return head, CHUNKED
+            return head, (CHUNKED,)
         self._until_close, self.keep_alive = True, False  # HTTP/1.0 knows no chunks
-        return head, b""
+        return head, ()
 
-    def _persistence(self) -> bytes:
-        """The Connection field."""
+    def _persistence(self) -> tuple[Field, ...]:
         # A client that is still sending would not know where its next request begins (RFC 9112 section 9.6).
         self.keep_alive = self.keep_alive and self._inflow.ended and not self.link.draining
         if not self.keep_alive:
-            return CLOSE
-        return b"" if self.head.version >= (1, 1) else KEEP_ALIVE
+            return (CLOSE,)
+        return () if self.head.version >= (1, 1) else (KEEP_ALIVE,)
 
     def _encoded(self, piece: bytes) -> bytes:
         if self._bodiless:

@@ -224,7 +224,7 @@ class Exchange:
 
     def _head_to_wire(self, connection: Connection) -> bytes:
         """The head with its framing made anew: a known length stays one, because legacy origins do not read chunks."""
-        request = self.request.with_fields(addressed(self.request.fields, connection.authority))
+        request = addressed(self.request, connection.authority)
         if not self.content.present:
             return request.to_wire()
         length = self.content.length

@@ -56,14 +56,14 @@ def hop_counted(request: RequestHead) -> RequestHead | None:
     return request.with_fields(Fields(counted)) if left else None
 
 
-def addressed(fields: Fields, authority: bytes) -> Fields:
-    """The fields as this server gets them: with its own authority for a Host that was left empty."""
-    place = _place_of_host(fields)
-    if place is not None and fields[place][1]:
-        return fields
-    lines = list(fields)
+def addressed(request: RequestHead, authority: bytes) -> RequestHead:
+    """The request as this server gets it: with its own authority for a Host that was left empty."""
+    place = _place_of_host(request.fields)
+    if place is not None and request.fields[place][1]:
+        return request
+    lines = list(request.fields)
     _put_host(lines, authority)
-    return Fields(lines)
+    return request.with_fields(Fields(lines))
 
 
 class Forwarding:

@@ -9,8 +9,7 @@ exchange that has not had its turn by then waits on as a queued operation.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -37,8 +36,7 @@ log = structlog.get_logger()
 A_MOMENT: Final = 0.05  # seconds in which a turn comes where there is room
 
 
-@dataclass(frozen=True, slots=True)
-class Inbound:
+class Inbound(NamedTuple):
     """A request that may be forwarded."""
 
     client: ClientRequest
@@ -131,7 +129,7 @@ class Forwarder:
     async def _relay(self, inbound: Inbound, exchange: Exchange, head: ResponseHead) -> None:
         date = self._context.clock.date()
         fields = self._forwarding.for_client(head, inbound.arrival, date, exchange.version)
-        await relay(inbound.client, head._replace(fields=fields), exchange)
+        await relay(inbound.client, head.with_fields(fields), exchange)
 
     @contextmanager
     def _seen_out(self, exchange: Exchange, timeout: float) -> Iterator[None]:

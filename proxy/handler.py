@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final
 
@@ -39,20 +38,28 @@ NO_ROUTE: Final = "(none)"
 MOST_PASSAGES: Final = 8  # of one request through proxies of this one's name
 LONGEST_ID: Final = 128  # bytes of a client's X-Request-Id that are logged; the origin gets it whole
 OPERATORS: Final = (Side.ORIGIN, Side.STORE)  # whose errors have causes that name addresses, not what clients sent
+NO_ERROR: Final[Mapping[str, str | None]] = {}
 CLIENT_LEFT: Final = 499  # what nginx logs for it; nobody is sent it
 
 
-@dataclass(slots=True)
 class Passage:
     """What is known of a request on its way, for errors and the access line."""
 
-    client: ClientRequest
-    began: float = field(default_factory=perf_counter)
-    route: str = NO_ROUTE
-    varies: bool = False  # whether the route's responses depend on Prefer
-    path: str = ""  # that may be shown: without query
-    request_id: str = ""
-    error: dict[str, str | None] = field(default_factory=dict)  # what went wrong, if anything did
+    __slots__ = ("began", "client", "error", "request_id", "route", "target", "varies")
+
+    def __init__(self, client: ClientRequest) -> None:
+        self.client = client
+        self.began = perf_counter()
+        self.route = NO_ROUTE
+        self.varies = False  # whether the route's responses depend on Prefer
+        self.target = b""
+        self.request_id = b""
+        self.error: Mapping[str, str | None] = NO_ERROR  # what went wrong, if anything did
+
+    @property
+    def path(self) -> str:
+        """The part of the target that may be shown: without query."""
+        return self.target.partition(b"?")[0].decode("utf-8", "replace")
 
 
 class Handler:
@@ -73,6 +80,7 @@ class Handler:
         self._metrics = metrics
         self._access = AccessLog()
         self._ids = request_ids()
+        self._in_via = b" " + monitor.proxy_name.lower().encode()
 
     async def handle(self, client: ClientRequest) -> None:
         """Respond, in any case."""
@@ -102,9 +110,8 @@ class Handler:
     async def _answer(self, passage: Passage) -> None:
         head = passage.client.head
         target = _checked(head)
-        passage.path = target.origin_form.partition(b"?")[0].decode("utf-8", "replace")
-        request_id = (head.fields.first(b"x-request-id") or next(self._ids))[:LONGEST_ID]
-        passage.request_id = request_id.decode("latin-1")
+        passage.target = target.origin_form
+        passage.request_id = (head.fields.first(b"x-request-id") or next(self._ids))[:LONGEST_ID]
         arrival = self._trusted.arrival(passage.client.link.peer, target.authority, head.fields)
         if (operation_id := self._monitor.urls.id(target.origin_form)) is not None:
             passage.route = STATUS_URL
@@ -120,13 +127,13 @@ class Handler:
         if route is None:
             raise NoRoute
         passage.route, passage.varies = route.name, route.respond_async is not None
-        inbound = Inbound(passage.client, counted._replace(target=target.origin_form), arrival, request_id)
+        inbound = Inbound(passage.client, _in_origin_form(counted, target), arrival, passage.request_id)
         await self._forwarders[route.name].forward(inbound)
 
     def _has_looped(self, head: RequestHead) -> bool:
         """Whether forwarding would go in circles (RFC 9110 section 7.6). Some proxies of one name may stand in line."""
-        name = b" " + self._monitor.proxy_name.lower().encode()
-        return sum(member.endswith(name) for member in head.fields.members(b"via")) >= MOST_PASSAGES
+        passed = head.fields.members(b"via")
+        return len(passed) >= MOST_PASSAGES and sum(via.endswith(self._in_via) for via in passed) >= MOST_PASSAGES
 
     async def _tell(self, passage: Passage, error: ProxyError) -> None:
         """Tell the client of the error, unless it has been sent half a response already."""
@@ -168,7 +175,7 @@ class Handler:
                 sent=client.sent,
                 route=passage.route,
                 peer=client.link.peer.address,
-                request_id=passage.request_id or None,
+                request_id=passage.request_id.decode("latin-1") or None,
                 error=passage.error,
             )
 
@@ -186,6 +193,10 @@ def _checked(head: RequestHead) -> Target:
     if codings and (len(codings) > 1 or codings[0].lower() != b"chunked" or head.version < (1, 1)):
         raise BadRequest("The request has a Transfer-Encoding other than chunked.")
     return target_of(head)
+
+
+def _in_origin_form(head: RequestHead, target: Target) -> RequestHead:
+    return head if head.target == target.origin_form else head._replace(target=target.origin_form)
 
 
 async def _answer_here(client: ClientRequest) -> None:

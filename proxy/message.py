@@ -40,6 +40,10 @@ class Fields(tuple[Field, ...]):  # noqa: SLOT001  # tuples cannot have slots
         """The first line's value, or None where the field is absent."""
         return (self._firsts or self._indexed()).get(name)
 
+    def has(self, name: bytes) -> bool:
+        """Whether the field is there, for those who ask for nothing else: an index would cost more."""
+        return any(len(key) == len(name) and key.lower() == name for key, _ in self)
+
     def members(self, name: bytes) -> list[bytes]:
         """The members of a list field without quoted strings (RFC 9110 section 5.6.1), lower case, empty ones left out."""
         if name not in self.names:

@@ -137,9 +137,9 @@ def test_framing_of_requests_is_left_to_whoever_sends_the_content() -> None:
     ],
 )
 def test_host(fields: list[Field], authority: bytes, origin: dict[str, str], expected: list[Field]) -> None:
-    unaddressed = Fields(sent(*fields, authority=authority, origin=origin))
+    unaddressed = RequestHead("GET", b"/", Fields(sent(*fields, authority=authority, origin=origin)))
     server = OriginSettings.model_validate({"url": "http://backend:8000", **origin}).url[0]
-    assert list(addressed(unaddressed, server.authority))[: len(expected)] == expected
+    assert list(addressed(unaddressed, server.authority).fields)[: len(expected)] == expected
 
 
 @pytest.mark.parametrize(
