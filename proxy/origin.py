@@ -37,7 +37,8 @@ class Origin:
         place in time, OriginUnreachable, OriginTimeout.
         """
         server = self.servers.next()
-        if server is not None and not turn.later and (place := self._pool.take(server)) is not None:
+        asks = turn.later and (turn.max_running is not None or self._pool.contended)
+        if server is not None and not asks and (place := self._pool.take(server)) is not None:
             return await self._connected(place)
         while True:
             await self._to_be_tried(turn)
