@@ -26,8 +26,11 @@ LONGEST: Final = 1_048_576  # bytes that a stranger may send in one line
 Message = dict[str, Any]
 
 
+_encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
 def encoded(message: Message) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    return _encode(message).encode() + b"\n"
 
 
 class Nonsense(Exception):
@@ -154,10 +157,13 @@ class Link(asyncio.Protocol):
         self._hear = hear
         self._lines = Lines()
         self._transport: asyncio.WriteTransport | None = None
+        self._unsent: list[bytes] = []
 
     def send(self, message: Message) -> None:
-        if self._transport is not None:
-            self._transport.write(encoded(message))
+        """What is said in one turn of the event loop goes out together: the supervisor wakes once for all of it."""
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent.append(encoded(message))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.WriteTransport", transport)
@@ -168,3 +174,8 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, _: BaseException | None) -> None:
         os._exit(1)
+
+    def _flush(self) -> None:
+        data, self._unsent = b"".join(self._unsent), []
+        if self._transport is not None:
+            self._transport.write(data)

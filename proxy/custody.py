@@ -27,7 +27,7 @@ from proxy.ledger import Ledger
 from proxy.message import ResponseHead
 from proxy.operation import BodyRef, Failure, KeptRequest, Operation
 from proxy.pace import Pace
-from proxy.store import Quotas
+from proxy.store import LONGEST_INLINE, Quotas, inlined
 
 log = structlog.get_logger()
 
@@ -197,15 +197,25 @@ class Custody:
     async def _collect(self) -> tuple[ResponseHead, BodyRef]:
         """The response, its body whole in the store."""
         exchange, terms, began = self._exchange, self._terms, self._ledger.monotonic()
-        await exchange.answered_within(None)
+        await exchange.answered()
         head = terms.for_client(exchange.answer())
         if exchange.length is not None and exchange.length > terms.max_body:
             raise ResponseTooLarge(f"The response announces {exchange.length} bytes, more than {terms.max_body}.")
-        async with self._ledger.store.sink(self.operation.id) as sink:
-            async for piece in _at_most(terms.max_body, exchange.pieces()):
-                await sink.write(piece)
+        body = self._small_body() or await self._stored_body()
         terms.pace.observe(self._ledger.monotonic() - began)
-        return head, sink.ref
+        return head, body
+
+    def _small_body(self) -> BodyRef | None:
+        """The body, if it has all come with the head, and is small enough to be stored by the settling itself."""
+        exchange = self._exchange
+        small = exchange.length is not None and exchange.length <= LONGEST_INLINE
+        return inlined(exchange.arrived()) if small and exchange.whole else None
+
+    async def _stored_body(self) -> BodyRef:
+        async with self._ledger.store.sink(self.operation.id) as sink:
+            async for piece in _at_most(self._terms.max_body, self._exchange.pieces()):
+                await sink.write(piece)
+        return sink.ref
 
     async def _settle(self, operation: Operation) -> None:
         """Settle it, or find it settled. While the store is in trouble the operation waits with us."""

@@ -48,7 +48,8 @@ class Origin:
 
     def idle_connection(self, turn: Turn) -> Connection | None:
         """A connection that an exchange can have without waiting and without overtaking anybody. To be given back."""
-        server = None if turn.later else self.servers.next()
+        asks = turn.later and (turn.max_running is not None or self._pool.contended)
+        server = None if asks else self.servers.next()
         idle = self._pool.take(server) if server is not None else None
         return self._use(*idle) if idle is not None else None
 

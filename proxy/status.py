@@ -15,6 +15,7 @@ from proxy.prefer import parse
 from proxy.problem import NO_STORE, problem
 from proxy.ranges import Part, Unsatisfiable, Whole, satisfy
 from proxy.relay import stream
+from proxy.store import LONGEST_INLINE, inline_content
 
 METHODS: Final = "GET, HEAD, DELETE, OPTIONS"
 OK: Final = 200
@@ -163,6 +164,11 @@ class StatusMonitor:
         if request.head.method == "HEAD" or start == stop:
             request.begin(head, stop - start)
             await request.end()
+            return
+        if operation.body is not None and operation.body.inline is not None and operation.body.size <= LONGEST_INLINE:
+            content = inline_content(operation.body)[start:stop]
+            request.begin(head, len(content))
+            await request.end(content)
             return
         async with aclosing(self._store.body(operation, start, stop)) as pieces:
             try:

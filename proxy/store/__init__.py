@@ -4,11 +4,22 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Literal
 
+from proxy.store.bodies import LONGEST_INLINE, inline_content, inlined
 from proxy.store.memory import open_memory
 from proxy.store.protocol import UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.sqlite import open_sqlite
 
-__all__ = ["UNLIMITED", "Quotas", "Sink", "Store", "Usage", "open_store"]
+__all__ = [
+    "LONGEST_INLINE",
+    "UNLIMITED",
+    "Quotas",
+    "Sink",
+    "Store",
+    "Usage",
+    "inline_content",
+    "inlined",
+    "open_store",
+]
 
 
 def open_store(

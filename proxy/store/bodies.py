@@ -123,7 +123,7 @@ class BodySink:
         """Make the body whole."""
         data = self._take()
         if self._part.size == 0 and len(data) <= LONGEST_INLINE:
-            self._ref = BodyRef(len(data), zlib.crc32(data), bytes(data))
+            self._ref = inlined(bytes(data))
         else:
             self._ref = await self._threads.run(partial(self._part.complete, data))
 
@@ -132,12 +132,22 @@ class BodySink:
         return data
 
 
-async def inline_pieces(ref: BodyRef, start: int, stop: int | None) -> AsyncGenerator[bytes, None]:
-    """The same of a body that is in memory, if it still is."""
+def inlined(content: bytes) -> BodyRef:
+    """The reference of a body that needs no sink: whole, and no longer than LONGEST_INLINE."""
+    return BodyRef(len(content), zlib.crc32(content), content)
+
+
+def inline_content(ref: BodyRef) -> bytes:
+    """The body that is in its reference, if it still is. Raises StoreUnavailable."""
     content = ref.inline
     if content is None or len(content) != ref.size or zlib.crc32(content) != ref.checksum:
         raise damaged()
-    stop = end(ref, stop)
+    return content
+
+
+async def inline_pieces(ref: BodyRef, start: int, stop: int | None) -> AsyncGenerator[bytes, None]:
+    """The same, piece by piece."""
+    content, stop = inline_content(ref), end(ref, stop)
     for offset in range(start, stop, PIECE):
         yield content[offset : min(offset + PIECE, stop)]
 

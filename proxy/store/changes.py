@@ -21,6 +21,7 @@ class Dropped(NamedTuple):
     """What was dropped of an operation: whether there are files to be removed."""
 
     id: str
+    keeper: str
     body: bool
     request: bool
 
@@ -79,7 +80,7 @@ def grow(id: str, keeper: str, size: int, max_size: int, connection: sqlite3.Con
 
 def settle(operation: Operation, connection: sqlite3.Connection) -> Dropped | None:
     """Compare and set: what was dropped of it, or None if it is not this keeper's unsettled operation any more."""
-    dropped = Dropped(operation.id, body=False, request=_has_request_file(operation.id, connection))
+    dropped = Dropped(operation.id, operation.keeper, body=False, request=_has_request_file(operation.id, connection))
     size, content = (0, None) if operation.body is None else (operation.body.size, operation.body.inline)
     cursor = connection.execute(
         "UPDATE operations SET stage = 'settled', due = ?, forgotten = ?, size = ?, record = ?, body = ?"
@@ -91,10 +92,10 @@ def settle(operation: Operation, connection: sqlite3.Connection) -> Dropped | No
 
 def delete(id: str, connection: sqlite3.Connection) -> Dropped | None:
     """Drop a row, if there is one."""
-    row = connection.execute("SELECT in_file FROM operations WHERE id = ?", (id,)).fetchone()
+    row = connection.execute("SELECT keeper, in_file FROM operations WHERE id = ?", (id,)).fetchone()
     if row is None:
         return None
-    dropped = Dropped(id, body=bool(row[0]), request=_has_request_file(id, connection))
+    dropped = Dropped(id, row[0], body=bool(row[1]), request=_has_request_file(id, connection))
     connection.execute("DELETE FROM operations WHERE id = ?", (id,))
     return dropped
 
@@ -102,16 +103,16 @@ def delete(id: str, connection: sqlite3.Connection) -> Dropped | None:
 def sweep(now: float, connection: sqlite3.Connection) -> list[Dropped]:
     """Make tombstones of some that expired, and drop some that are forgotten."""
     due = connection.execute(
-        "SELECT rowid, forgotten <= ?, id, in_file FROM operations WHERE due <= ? ORDER BY due LIMIT ?",
+        "SELECT rowid, forgotten <= ?, id, keeper, in_file FROM operations WHERE due <= ? ORDER BY due LIMIT ?",
         (now, now, SWEPT_AT_ONCE),
     ).fetchall()
-    forgotten = [(row,) for row, gone, _, _ in due if gone]
-    expired = [(row,) for row, gone, _, _ in due if not gone]
+    forgotten = [(row,) for row, gone, *_ in due if gone]
+    expired = [(row,) for row, gone, *_ in due if not gone]
     connection.executemany("DELETE FROM operations WHERE rowid = ?", forgotten)
     connection.executemany(
         "UPDATE operations SET stage = 'tombstone', due = forgotten, size = 0, body = NULL WHERE rowid = ?", expired
     )
-    return [Dropped(id, body=bool(in_file), request=False) for _, _, id, in_file in due]
+    return [Dropped(id, keeper, body=bool(in_file), request=False) for _, _, id, keeper, in_file in due]
 
 
 def _insert_operation(operation: Operation, connection: sqlite3.Connection) -> None:

@@ -4,11 +4,13 @@ Bytes are in the record as Latin-1 text, one character per byte, so that a head 
 """
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from proxy.message import Fields, RequestHead, ResponseHead
 from proxy.operation import BodyRef, Failure, KeptRequest, Operation, RequestSummary, State
 from proxy.store.faults import damaged
+
+_written: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 Row = tuple[str, str, str, str, bytes | None]  # id, keeper, stage, record, body: what `decode` takes
 RequestRow = tuple[str, bytes | None]  # record, content
@@ -38,7 +40,7 @@ def encode(operation: Operation) -> str:
         "failure": operation.failure
         and [operation.failure.code, operation.failure.detail, operation.failure.error_type],
     }
-    return json.dumps(record, separators=(",", ":"))
+    return _written(record)
 
 
 def decode(row: Row) -> Operation:
@@ -61,7 +63,7 @@ def encode_request(request: KeptRequest) -> str:
         "address": request.address,
         "content": request.content and [request.content.size, request.content.checksum],
     }
-    return json.dumps(record, separators=(",", ":"))
+    return _written(record)
 
 
 def decode_request(row: RequestRow) -> KeptRequest:

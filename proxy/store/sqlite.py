@@ -3,11 +3,12 @@
 - `operations.db`: the rows, with small bodies in them
 - `bodies/ab/<id>`: larger bodies; `.part` while they are written
 - `requests/ab/<id>`: larger contents of kept requests, in the same way
-- `keepers/<id>`: locked while that process lives
+- `keepers/<id>`: locked while that process lives; holds a mark of those who changed what is its own
 - `opening`: locked while a process opens the folder
 - `keepers/.taking-over`: locked while a process takes over what dead ones left
 """
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
@@ -21,7 +22,8 @@ from proxy.store import changes, queries
 from proxy.store.bodies import Bodies, is_part
 from proxy.store.changes import Dropped
 from proxy.store.database import connect, prepare
-from proxy.store.keepers import Keepers, exclusive
+from proxy.store.keepers import Keepers, exclusive, mark_in
+from proxy.store.known import Known
 from proxy.store.lane import Lane
 from proxy.store.protocol import UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.threads import Threads
@@ -37,12 +39,13 @@ async def open_sqlite(folder: Path, max_size: int, keeper: str) -> AsyncIterator
     """See open_store."""
     database = partial(connect, folder / "operations.db")
     async with Threads() as threads:
-        with await threads.run(partial(_open_folder, folder, keeper)):
+        with await threads.run(partial(_open_folder, folder, keeper)) as file:
+            known = Known(partial(mark_in, file), asyncio.get_running_loop().time)
             async with (
                 Lane("store-writes", database, "BEGIN IMMEDIATE") as writes,
                 Lane("store-reads", database, "BEGIN") as reads,
             ):
-                store = SqliteStore(folder, max_size, writes, reads, threads, keeper=keeper)
+                store = SqliteStore(folder, max_size, writes, reads, threads, keeper=keeper, known=known)
                 async with store.watching():
                     yield store
 
@@ -73,11 +76,12 @@ class SqliteStore:
     """See Store. Built by open_sqlite."""
 
     def __init__(
-        self, folder: Path, max_size: int, writes: Lane, reads: Lane, threads: Threads, *, keeper: str
+        self, folder: Path, max_size: int, writes: Lane, reads: Lane, threads: Threads, *, keeper: str, known: Known
     ) -> None:
         self._file = folder / "operations.db"
         self._inode: int | None = self._file.stat().st_ino  # None: it is no longer in its place
         self._keeper = keeper
+        self._known = known
         self._max_size = max_size
         self._writes = writes
         self._reads = reads
@@ -98,25 +102,39 @@ class SqliteStore:
         require_token(operation.id)
         try:
             self._require_file()
-            await self._writes.run(partial(changes.insert, operation, request, quotas, self._max_size))
+            then = self._changed_to(operation)
+            await self._writes.run(partial(changes.insert, operation, request, quotas, self._max_size), then)
         except (StoreUnavailable, Busy, TooManyOperations):
             self._requests.drop([operation.id] if request and request.content else [])
             raise
 
     async def get(self, id: str) -> Operation | None:
-        return await self._reads.run(partial(queries.select, id)) if is_token(id) else None
+        return self._known.get(id) or await self._find(id)
 
     async def request(self, id: str) -> KeptRequest | None:
         return await self._reads.run(partial(queries.request, id)) if is_token(id) else None
 
     async def start(self, operation: Operation) -> bool:
-        return await self._writes.run(partial(changes.start, operation))
+        return await self._writes.run(partial(changes.start, operation), self._changed_to(operation))
 
     async def take_over(self, orphan: Operation, operation: Operation) -> bool:
-        return await self._writes.run(partial(changes.take_over, orphan, operation))
+        then = self._changed_to(operation)
+        taken_over = await self._writes.run(partial(changes.take_over, orphan, operation), then)
+        if taken_over:
+            await self._tell(orphan.keeper)
+        return taken_over
 
     async def settle(self, operation: Operation) -> bool:
-        return await self._writes.run(partial(changes.settle, operation), self._ended) is not None
+        changed_to = self._changed_to(operation)
+
+        def then(dropped: Dropped | None) -> None:
+            self._ended(dropped)
+            changed_to(dropped is not None)
+
+        dropped = await self._writes.run(partial(changes.settle, operation), then)
+        if dropped is not None:
+            await self._tell(operation.keeper)
+        return dropped is not None
 
     async def settled(self, id: str, timeout: float | None = None) -> Operation | None:
         return await self._watch.settled(id, timeout, self.get)
@@ -125,6 +143,7 @@ class SqliteStore:
         return self._watch.waiting(id, call)
 
     def wake(self, id: str) -> None:
+        self._known.forget(id)
         self._watch.wake(id)
 
     def sink(self, id: str) -> AbstractAsyncContextManager[Sink]:
@@ -142,7 +161,10 @@ class SqliteStore:
         return self._requests.read(id, ref, 0, None)
 
     async def remove(self, id: str) -> bool:
-        return is_token(id) and await self._writes.run(partial(changes.delete, id), self._ended) is not None
+        dropped = await self._writes.run(partial(changes.delete, id), self._ended) if is_token(id) else None
+        if dropped is not None:
+            await self._tell(dropped.keeper)
+        return dropped is not None
 
     @asynccontextmanager
     async def taking_over(self) -> AsyncIterator[bool]:
@@ -184,12 +206,39 @@ class SqliteStore:
     async def _grow(self, id: str, size: int) -> bool:
         return await self._writes.run(partial(changes.grow, id, self._keeper, size, self._max_size))
 
+    async def _find(self, id: str) -> Operation | None:
+        if not is_token(id):
+            return None
+        since = self._known.moment()
+        operation = await self._reads.run(partial(queries.select, id))
+        if operation is not None and operation.keeper == self._keeper:
+            self._known.found(operation, since)
+        return operation
+
+    def _changed_to(self, operation: Operation) -> Callable[[object], None]:
+        """What is to follow a change, by its outcome: only False means that there was none."""
+        since = self._known.moment()
+
+        def then(outcome: object) -> None:
+            if outcome is False or operation.keeper != self._keeper:
+                self._known.forget(operation.id)
+            else:
+                self._known.changed(operation, since)
+
+        return then
+
+    async def _tell(self, keeper: str) -> None:
+        """Let the process of another keeper know, before anybody else does, that something of its own was changed."""
+        if keeper != self._keeper:
+            await self._threads.run(partial(self._keepers.mark, keeper))
+
     def _ended(self, dropped: Dropped | None) -> None:
         if dropped is not None:
             self._swept([dropped])
 
     def _swept(self, dropped: list[Dropped]) -> None:
         for one in dropped:
+            self._known.forget(one.id)
             self._watch.wake(one.id)
         self._bodies.drop([one.id for one in dropped if one.body])
         self._requests.drop([one.id for one in dropped if one.request])
@@ -219,6 +268,8 @@ class SqliteStore:
 
     async def _unsettled(self) -> set[str] | None:
         self._seen_version, ids = await self._reads.run(partial(queries.unsettled_ids, self._seen_version))
+        if ids is not None:
+            self._known.retain(ids)
         return ids
 
     async def _drop_strays(self) -> None:

@@ -5,8 +5,8 @@ intervals for all waiters together, however many there are.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from proxy.errors import StoreUnavailable
@@ -66,21 +66,37 @@ class Watch:
             for id in waited_for.difference(unsettled):
                 self.wake(id)
 
-    @contextmanager
-    def waiting(self, id: str, call: Callable[[], object]) -> Iterator[None]:
+    def waiting(self, id: str, call: Callable[[], object]) -> "Waiting":
         """Meanwhile, have it called when the operation is settled or gone; perhaps more than once."""
-        waiters = self._waiters.setdefault(id, set())
-        waiters.add(call)
-        try:
-            yield
-        finally:
-            waiters.discard(call)
-            if not waiters:
-                del self._waiters[id]
+        return Waiting(self._waiters, id, call)
+
+
+class Waiting:
+    """A waiter's time as one. A class, since there may be ten thousands, and a suspended generator is larger."""
+
+    __slots__ = ("_call", "_id", "_waiters")
+
+    def __init__(self, waiters: dict[str, set[Callable[[], object]]], id: str, call: Callable[[], object]) -> None:
+        self._waiters = waiters
+        self._id = id
+        self._call = call
+
+    def __enter__(self) -> None:
+        self._waiters.setdefault(self._id, set()).add(self._call)
+
+    def __exit__(self, *_: object) -> None:
+        others = self._waiters[self._id]
+        others.discard(self._call)
+        if not others:
+            del self._waiters[self._id]
 
 
 async def _until(woken: asyncio.Event, deadline: float | None) -> None:
     """Wait for the event or the deadline, whichever is first."""
+    if deadline is None:
+        await woken.wait()
+        woken.clear()
+        return
     with suppress(TimeoutError):
         async with asyncio.timeout_at(deadline):
             await woken.wait()

@@ -119,8 +119,13 @@ async def test_a_result_that_cannot_be_stored_is_a_failure_and_never_cut(
 
 
 async def test_an_error_in_the_proxy_hurts_its_own_operation_alone(
-    house: House, gate: asyncio.Event, monkeypatch: pytest.MonkeyPatch, quiet_log: list[dict[str, object]]
+    house: House,
+    origin: ScriptedOrigin,
+    gate: asyncio.Event,
+    monkeypatch: pytest.MonkeyPatch,
+    quiet_log: list[dict[str, object]],
 ) -> None:
+    origin.script(read_all(), wait_for(gate), answer(200, body=b"done", framing="chunked"))
     spoilt, sound = await house.accepted(), await house.accepted()
     sink = house.store.sink
 
@@ -156,16 +161,16 @@ async def test_a_status_url_without_its_store_is_503(house: House, gate: asyncio
 
 @pytest.mark.parametrize(("method", "on"), [("GET", "body"), ("DELETE", "remove")])
 async def test_a_result_that_cannot_be_read_is_503_and_can_be_asked_for_again(
-    house: House, gate: asyncio.Event, method: str, on: Call
+    house: House, origin: ScriptedOrigin, method: str, on: Call
 ) -> None:
-    gate.set()
+    origin.script(read_all(), answer(200, body=b"x" * 100_000))
     path = await house.accepted()
     await house.outcome(path)
     house.store.fail(on=on)
     response = await house.ask(method, path)
     assert (response.status, document(response)["code"]) == (503, "store-unavailable")
     assert b"asyncresult" not in names(response)
-    assert (await house.ask("GET", path)).body == b"done"
+    assert (await house.ask("GET", path)).size == 100_000
 
 
 async def test_a_long_poll_without_its_store_is_503(house: House, gate: asyncio.Event) -> None:

@@ -431,21 +431,21 @@ async def test_a_body_that_shrinks_while_it_is_read_does_not_end_cleanly(folder:
         await anext(reading)
 
 
-async def test_a_damaged_small_body_is_not_served(store: Store) -> None:
+async def test_a_damaged_small_body_is_not_served(store: SqliteStore, other: Store) -> None:
     done = await completed(store, b"small")
     with contextlib.closing(sqlite3.connect(await _file(store))) as connection, connection:
         connection.execute("UPDATE operations SET body = x'00'")
-    read = await store.get(done.id)
+    read = await other.get(done.id)
     assert read is not None
     with pytest.raises(StoreUnavailable, match="damaged"):
-        await body_of(store, read)
+        await body_of(other, read)
 
 
-async def test_a_damaged_record_is_unavailable_and_its_neighbours_are_not(store: Store) -> None:
+async def test_a_damaged_record_is_unavailable_and_its_neighbours_are_not(store: SqliteStore, other: Store) -> None:
     damaged, sound = await completed(store, b"1"), await completed(store, b"2")
     with contextlib.closing(sqlite3.connect(await _file(store))) as connection, connection:
         connection.execute("UPDATE operations SET record = '{}' WHERE id = ?", (damaged.id,))
-    outcomes = await asyncio.gather(store.get(damaged.id), store.get(sound.id), return_exceptions=True)
+    outcomes = await asyncio.gather(other.get(damaged.id), other.get(sound.id), return_exceptions=True)
     assert isinstance(outcomes[0], StoreUnavailable)
     assert outcomes[1] == sound
 
@@ -772,3 +772,74 @@ async def test_a_lane_that_cannot_connect_is_unavailable(tmp_path: Path) -> None
     with pytest.raises(StoreUnavailable):
         async with Lane("test", partial(sqlite3.connect, tmp_path / "none" / "x.db"), "BEGIN"):
             pytest.fail("there was nothing to connect to")
+
+
+# What is known without the database
+
+
+@pytest.fixture
+def reads(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids that are looked for in the database."""
+    asked: list[str] = []
+    find = store._find
+
+    async def noted(id_: str) -> Operation | None:
+        asked.append(id_)
+        return await find(id_)
+
+    monkeypatch.setattr(store, "_find", noted)
+    return asked
+
+
+async def test_an_operation_of_ones_own_is_known_without_the_database(store: SqliteStore, reads: list[str]) -> None:
+    one = running()
+    await store.create(one)
+    assert await store.get(one.id) == one
+    done = one.dismissed(1.0)
+    await store.settle(done)
+    assert await store.get(one.id) == done
+    assert reads == []
+
+
+async def test_what_another_process_settled_is_known_as_soon_as_that_says_so(store: SqliteStore, other: Store) -> None:
+    one = running()
+    await store.create(one)
+    done = one.dismissed(1.0)
+    assert await other.settle(done)
+    assert await store.get(one.id) == done
+
+
+async def test_what_another_process_removed_is_gone_as_soon_as_that_says_so(store: SqliteStore, other: Store) -> None:
+    one = running()
+    await store.create(one)
+    await store.settle(one.dismissed(1.0))
+    assert await other.remove(one.id)
+    assert await store.get(one.id) is None
+
+
+async def test_what_another_process_took_over_is_known_as_soon_as_that_says_so(
+    store: SqliteStore, other: Store
+) -> None:
+    one = running()
+    await store.create(one)
+    theirs = one.returned("keeper-two")
+    assert await other.take_over(one, theirs)
+    assert await store.get(one.id) == theirs
+
+
+async def test_what_is_read_again_is_known_again(store: SqliteStore, reads: list[str]) -> None:
+    one = running()
+    await store.create(one)
+    store._known.forget(one.id)
+    assert await store.get(one.id) == one
+    assert await store.get(one.id) == one
+    assert reads == [one.id]
+
+
+async def test_a_settling_that_came_too_late_is_not_taken_for_one(store: SqliteStore, other: Store) -> None:
+    one = running()
+    await store.create(one)
+    done = one.dismissed(1.0)
+    assert await other.settle(done)
+    assert not await store.settle(one.dismissed(2.0))
+    assert await store.get(one.id) == done
