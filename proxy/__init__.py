@@ -6,8 +6,8 @@ request is sent to), `forwarded` (who the client is), `location` (references in 
 changes), `routes` (which route), `plan` (now, or perhaps later), `operation` (what was promised), `ranges`, `problem`
 and `monitor` (errors and operations on the wire).
 
-Then the machinery: `clock`, `spool` (the content of requests), `inflow`, `client`, `parser` and `wire` (a client's content,
-request and connection), `response`, `connection`, `origin` and `exchange` (the backend's side), `relay` (a response to a client), `store` (what survives),
+Then the machinery: `clock`, `spool` (the content of requests), `inflow`, `client`, `parser`, `wire` and `front` (a client's
+content, request and connection, and all connections), `response`, `connection`, `origin` and `exchange` (the backend's side), `relay` (a response to a client), `store` (what survives),
 `keeper` (who carries on after the 202), `status` (the status URL), `forward` (a request's way, and the race), `reaper`
 (what expires), `observe`, `figures` and `logwriter` (logs and metrics), `handler` (every request), `admin`, `listeners`, `server`
 (what lives long).

@@ -7,7 +7,7 @@ pauses while nobody takes what has come, and `drain` waits while the origin does
 import asyncio
 from typing import Final, cast
 
-from proxy.deadline import Deadline, Late
+from proxy.deadline import Late, OriginDeadline
 from proxy.message import ResponseHead
 from proxy.response import Response
 
@@ -34,8 +34,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._response: Response | None = None
         self._reading_paused = False
-        self._reading = Deadline()
-        self._writing = Deadline()
+        self._reading = OriginDeadline()
+        self._writing = OriginDeadline()
         self._drained: asyncio.Future[None] | None = None  # there while the origin takes too little
         self._writing_paused = False
         self._sent_whole = False

@@ -20,6 +20,7 @@ from proxy.errors import ShuttingDown
 from proxy.figures import Figures
 from proxy.forward import Forwarder
 from proxy.forwarded import TrustedProxies
+from proxy.front import PATIENCE, Server
 from proxy.handler import Handler
 from proxy.keeper import Keeper
 from proxy.ledger import Ledger
@@ -34,7 +35,6 @@ from proxy.routes import Routes
 from proxy.status import StatusMonitor, StatusUrls
 from proxy.store import Store, open_store
 from proxy.tally import Cell, Tally
-from proxy.wire import PATIENCE, Server
 
 T = TypeVar("T")
 

@@ -23,6 +23,7 @@ from proxy.channel import Message
 from proxy.config import Config, ConfigError, Route
 from proxy.crew import Crew, Generation, Worker, tell
 from proxy.figures import Figures
+from proxy.front import PATIENCE
 from proxy.handover import Handover
 from proxy.listeners import CannotListen, Doors, addresses, open_doors, open_doors_in_time
 from proxy.logwriter import DirectWriter
@@ -30,7 +31,6 @@ from proxy.notify import Notifier, Watchdog
 from proxy.observe import configure_logging
 from proxy.places import Broker
 from proxy.reactor import Reactor, SignalWatch
-from proxy.wire import PATIENCE
 
 log = structlog.get_logger()
 

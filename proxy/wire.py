@@ -1,8 +1,7 @@
-"""Clients' connections: what comes on them becomes requests, which are answered one after the other.
+"""A client's connection: what comes on it becomes requests, which are answered one after the other.
 
-A connection has one timer, for whatever it waits for just now: the first byte, the rest of a head, the next request, or
-a client that takes the rest of its answer. It is moved without being set anew: a deadline that is later than the
-timer's is looked at when that is due. Content has deadlines of its own (see `client`).
+It has one deadline, for whatever it waits for just now: the first byte, the rest of a head, or the next request. Content
+and responses have deadlines of their own (see `client` and `drain`).
 """
 
 import asyncio
@@ -11,22 +10,20 @@ import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from proxy.client import ClientRequest
 from proxy.clock import Clock
 from proxy.config import Limits
+from proxy.deadline import Deadline
 from proxy.errors import Busy, ProxyError, RequestTimeout
 from proxy.forwarded import Peer
 from proxy.inflow import HIGH_WATER, NOTHING, Inflow
 from proxy.message import Fields, Reply, RequestHead
 from proxy.parser import RequestParser
-from proxy.tally import Cell
 
 MOST_WAITING: Final = 16  # requests of one connection that wait for their turn, above which nothing more is read
 LONGEST_LINGERING: Final = 5.0  # seconds for a client that still sends after it has its answer
-PATIENCE: Final = 2.0  # seconds for the next request of an open connection, when a stop begins
-LAST_WORDS: Final = 1.0  # seconds for a handler that was given up to answer
 LEFT: Final = "the client has left"
 NONE_AT_ALL: Final = RequestHead("", b"/", Fields())  # of what never became a request
 
@@ -35,85 +32,45 @@ Refusal = Callable[[ClientRequest, ProxyError], Reply]
 PeerOf = Callable[[str | None], Peer]  # by its IP address, None for a Unix socket
 
 
-class Server:
-    """Makes a connection's protocol, and hands its requests to `handler`, which responds to each.
+class Front(Protocol):
+    """What all connections have in common."""
 
-    `refusal` writes the response to what never becomes a request, or made the handler fail.
-    """
+    handler: Handler
+    refusal: Refusal
+    peer: PeerOf
+    limits: Limits
+    clock: Clock
+    draining: bool
+    patience: float  # while it drains: seconds for the next request of a connection
 
-    def __init__(
-        self, handler: Handler, refusal: Refusal, peer: PeerOf, limits: Limits, clock: Clock, *, admitted: Cell
-    ) -> None:
-        self.handler = handler
-        self.refusal = refusal
-        self.peer = peer
-        self.limits = limits
-        self.clock = clock
-        self.admitted = admitted  # connections; limits are for those of all processes together
-        self.connections: set[ClientConnection] = set()
-        self.draining = False
-        self.patience = limits.keepalive_timeout  # while it drains: seconds for the next request of a connection
-
-    def __call__(self) -> "ClientConnection":
-        return ClientConnection(self)
-
-    def admit(self) -> bool:
+    def admit(self, connection: "ClientConnection") -> bool:
         """Count one more connection, unless there are as many as may be."""
-        if self.admitted.total() >= self.limits.max_connections:
-            return False
-        self.admitted.add()
-        return True
+        ...
 
-    async def retire(self) -> None:
-        """Answer what still comes on open connections as the last of each, until all have been closed."""
-        self._ask_no_more(self.limits.keepalive_timeout)
-        await self._all_closed(None)
-
-    async def drain(self, timeout: float, patience: float = PATIENCE) -> None:
-        """The same for `timeout` seconds, closing what is idle for `patience`; then break off what is open."""
-        self._ask_no_more(min(patience, timeout))
-        await self._all_closed(timeout)
-        for connection in list(self.connections):
-            connection.give_up()
-        await self._all_closed(LAST_WORDS)
-        for connection in list(self.connections):
-            connection.abort()
-        await self._all_closed(None)
-
-    def _ask_no_more(self, patience: float) -> None:
-        self.draining, self.patience = True, patience
-        for connection in list(self.connections):
-            connection.close_when_idle()
-
-    async def _all_closed(self, timeout: float | None) -> None:
-        """Wait for it, with those that were accepted a moment ago and are not made yet."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await asyncio.sleep(0)
-                while self.connections:
-                    await asyncio.wait([connection.closed for connection in self.connections])
+    def release(self, connection: "ClientConnection", *, admitted: bool) -> None:
+        """It has ended."""
+        ...
 
 
 class ClientConnection(asyncio.Protocol):
     """The protocol of one client's connection."""
 
-    def __init__(self, server: Server) -> None:
-        self.limits = server.limits
-        self.clock = server.clock
-        self.peer = server.peer(None)
+    def __init__(self, front: Front) -> None:
+        self.limits = front.limits
+        self.clock = front.clock
+        self.peer = front.peer(None)
         self.writing_paused = False
-        self._server = server
+        self._front = front
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._parser = RequestParser(server.limits.max_fields, self._take, self._regulate)
+        self._parser = RequestParser(front.limits.max_fields, self._take, self._regulate)
         self._waiting: deque[ClientRequest | ProxyError] = deque()
         self._arrival: asyncio.Future[None] | None = None  # there while nothing is under way
         self._drained: asyncio.Future[None] | None = None  # there while somebody waits for the client to take more
         self._task: asyncio.Task[None]
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due = 0.0
-        self._deadline = 0.0  # of what it waits for
+        self._deadline = Deadline(self._loop, self._is_late)  # of what it waits for
         self._hurried = False  # whether that is the end of a head
+        self._rest: asyncio.TimerHandle | None = None  # there once it closes and the client has yet to take something
         self._idle_since = 0.0
         self._admitted = False
         self._reading_paused = False
@@ -132,7 +89,7 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def draining(self) -> bool:
-        return self._server.draining
+        return self._front.draining
 
     def send(self, data: bytes) -> None:
         if self._transport.is_closing():
@@ -161,7 +118,7 @@ class ClientConnection(asyncio.Protocol):
 
         Returns the transport, which takes another protocol, and what has come on it already.
         """
-        self._stop_timer()
+        self._deadline.cancel()
         self._lost.set_result(None)
         return self._transport, self._parser.release()
 
@@ -170,7 +127,7 @@ class ClientConnection(asyncio.Protocol):
     def close_when_idle(self) -> None:
         """Close it when it has waited its time for a request: a client may be sending one at this moment."""
         if self._waits and not self._parser.in_head:
-            self._wait_until(self._idle_since + self._server.patience)
+            self._deadline.set(self._idle_since + self._front.patience)
 
     def give_up(self) -> None:
         """Cancel the handler of the request that is under way; it may still say why."""
@@ -181,11 +138,10 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         peername = transport.get_extra_info("peername")
-        self.peer = self._server.peer(peername[0] if isinstance(peername, tuple) else None)
-        self._server.connections.add(self)
+        self.peer = self._front.peer(peername[0] if isinstance(peername, tuple) else None)
         self._task = self._loop.create_task(self._serve())
         self._task.add_done_callback(self._end)
-        self._admitted = self._server.admit()
+        self._admitted = self._front.admit(self)
         if not self._admitted:
             self._enqueue(Busy("Too many connections are open."))
 
@@ -209,10 +165,12 @@ class ClientConnection(asyncio.Protocol):
             self._drained.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # whatever it was, the client has left
-        self._stop_timer()
+        self._deadline.cancel()
         self._parser.content.fail(ConnectionResetError(LEFT))
         if self._drained is not None and not self._drained.done():
             self._drained.set_exception(ConnectionResetError(LEFT))
+        if self._rest is not None:
+            self._rest.cancel()
         self._lost.set_result(None)
         self._task.cancel()
         self._end()
@@ -220,9 +178,7 @@ class ClientConnection(asyncio.Protocol):
     def _end(self, _: object = None) -> None:
         """Be counted no more when both the connection and whoever answered on it have ended."""
         if self._lost.done() and self._task.done() and not self.closed.done():
-            if self._admitted:
-                self._server.admitted.remove()
-            self._server.connections.discard(self)
+            self._front.release(self, admitted=self._admitted)
             self.closed.set_result(None)
 
     # Requests, one after the other.
@@ -263,7 +219,7 @@ class ClientConnection(asyncio.Protocol):
             await self._linger()
             return False
         try:
-            await self._server.handler(request)
+            await self._front.handler(request)
         except Exception as exc:  # noqa: BLE001  # it must not take the whole connection along without a word
             error = ProxyError("An error in the proxy itself, which its log tells more about.")
             error.__cause__ = exc
@@ -273,7 +229,7 @@ class ClientConnection(asyncio.Protocol):
         return request.keep_alive
 
     async def _refuse(self, client: ClientRequest, error: ProxyError) -> None:
-        reply = self._server.refusal(client, error)
+        reply = self._front.refusal(client, error)
         client.keep_alive = False
         if client.started:
             self.abort()
@@ -311,7 +267,7 @@ class ClientConnection(asyncio.Protocol):
         if self._parser.in_head:
             self._hurry()
         else:
-            self._wait_until(self._idle_since + (self._server.patience if self.draining else patience))
+            self._deadline.set(self._idle_since + (self._front.patience if self.draining else patience))
 
     def _parser_goes_on(self) -> None:
         """Take as requests what came behind one for an upgrade, which was not granted."""
@@ -323,43 +279,27 @@ class ClientConnection(asyncio.Protocol):
     def _hurry(self) -> None:
         """A head has begun."""
         self._hurried = True
-        self._wait_until(self._loop.time() + self.limits.header_timeout)
+        self._deadline.set(self._loop.time() + self.limits.header_timeout)
 
-    def _wait_until(self, deadline: float) -> None:
-        self._deadline = deadline
-        if self._timer is not None and self._timer_due > deadline:
-            self._stop_timer()
-        if self._timer is None:
-            self._timer_due = deadline
-            self._timer = self._loop.call_at(deadline, self._look)
-
-    def _look(self) -> None:
-        """See whether it has waited too long. While a request is under way it waits for nothing."""
-        self._timer = None
+    def _is_late(self) -> None:
+        """It has waited too long. While a request is under way it waits for nothing."""
         if not self._waits:
             return
-        if self._deadline > self._loop.time():
-            self._wait_until(self._deadline)
-        elif self._parser.in_head:
+        if self._parser.in_head:
             patience = self.limits.header_timeout
             self._enqueue(RequestTimeout(f"The request's head took more than {patience:g} seconds."))
         else:
             self._close()
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _close(self) -> None:
         """Close it, and let the client take the rest of its answer, as long as it takes any."""
         if not self._lost.done():
             self._transport.close()
-            self._stop_timer()
+            self._deadline.cancel()
             self._see_out(self._transport.get_write_buffer_size())
 
     def _see_out(self, left: int) -> None:
-        self._timer = self._loop.call_later(self.limits.send_timeout, self._rest_is_late, left)
+        self._rest = self._loop.call_later(self.limits.send_timeout, self._rest_is_late, left)
 
     def _rest_is_late(self, before: int) -> None:
         left = self._transport.get_write_buffer_size()

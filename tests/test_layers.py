@@ -26,7 +26,7 @@ RINGS = {
     "store": ["store"],
     "logs": ["logwriter", "figures", "meters", "observe", "access"],
     "origin side": ["spool", "response", "deadline", "connection", "health", "servers", "pool", "checks", "origin", "exchange"],
-    "client side": ["inflow", "client", "parser", "wire", "relay"],
+    "client side": ["inflow", "client", "parser", "wire", "front", "relay"],
     "keepers": ["ledger", "pace", "custody", "keeper", "reaper"],
     "requests": ["status", "context", "later", "forward", "recovery", "handler"],
     "process": ["acceptor", "listeners", "admin", "server"],
