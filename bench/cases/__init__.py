@@ -1,0 +1,20 @@
+"""What is measured, case by case: each makes figures, `goals` says what they should be."""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from bench.cases import latency, small
+from bench.rounds import Bench, Rounds
+
+
+class Case(NamedTuple):
+    """One measurement."""
+
+    measure: Callable[[Bench], Rounds]
+    needs: tuple[str, ...]  # programs without which there is nothing to measure
+
+
+CASES: Final[dict[str, Case]] = {
+    "small": Case(small.measure, ("nginx", "wrk")),
+    "latency": Case(latency.measure, ("nginx", "wrk")),
+}
