@@ -4,6 +4,7 @@ All have one process or thread that works, keep connections to the origin open, 
 who the client is.
 """
 
+import getpass
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -39,7 +40,8 @@ def nginx(place: Place) -> Command:
     location = (
         'proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";'
         " proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
-        " proxy_request_buffering off; proxy_max_temp_file_size 0; client_max_body_size 0;"
+        " proxy_buffers 8 64k; proxy_max_temp_file_size 0;"
+        " proxy_request_buffering off; client_body_buffer_size 128k; client_max_body_size 0;"
     )
     return _nginx(place, f"upstream origin {{ {upstream} }}", f"location / {{ {location} }}")
 
@@ -76,6 +78,16 @@ backend origin
 
 def naive(place: Place) -> Command:
     return [sys.executable, "-m", "bench.naive", str(place.port), str(place.origin)]
+
+
+def bare(place: Place, size: int) -> Command:
+    """Not a proxy: a server that answers so many bytes."""
+    return [sys.executable, "-m", "bench.bare", str(place.port), str(size)]
+
+
+def own_origin(place: Place) -> Command:
+    """Not a contender but what they forward to: slow, or silent, or patient with what is large."""
+    return [sys.executable, "-m", "bench.origin", str(place.port)]
 
 
 def ours(place: Place, **changes: Any) -> Command:  # noqa: ANN401  # what YAML can hold
@@ -135,7 +147,7 @@ def _nginx(place: Place, http: str, locations: str) -> Command:
     server = f"listen 127.0.0.1:{place.port} backlog=4096; {locations}"
     file.write_text(
         f"""
-worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;
+user {getpass.getuser()}; worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 4096; }}
 http {{ access_log off; keepalive_requests {KEPT}; {temporary} {http} server {{ {server} }} }}
 """

@@ -19,6 +19,7 @@ class Effort(NamedTuple):
     rounds: int
     seconds: int  # of one round of a load
     size: int  # bytes of what is large
+    crowds: int  # rounds with many running operations: each takes long, and is many requests
     running: int  # operations at once
     probes: int
     stored: int  # operations
@@ -27,8 +28,8 @@ class Effort(NamedTuple):
     once: int  # operations, one at a time
 
 
-FULL: Final = Effort(5, 3, 1024 * MIB, 10_000, 500, 1_000_000, 1_000, 100_000, 1_000)
-QUICK: Final = Effort(2, 1, 64 * MIB, 1_000, 100, 20_000, 1_000, 2_000, 200)
+FULL: Final = Effort(5, 3, 1024 * MIB, 3, 10_000, 500, 1_000_000, 1_000, 100_000, 1_000)
+QUICK: Final = Effort(2, 1, 64 * MIB, 1, 1_000, 100, 20_000, 1_000, 2_000, 200)
 
 
 class Bench(NamedTuple):
@@ -55,6 +56,15 @@ def in_turn(rounds: int, contenders: Mapping[str, Callable[[], Figures]]) -> Rou
             for figure, value in measure().items():
                 measured[name].setdefault(figure, []).append(value)
     return measured
+
+
+def joined(*parts: Rounds) -> Rounds:
+    """The figures of several measurements of the same contenders."""
+    together: Rounds = {}
+    for part in parts:
+        for name, figures in part.items():
+            together[name] = together.get(name, {}) | figures
+    return together
 
 
 def spread(series: Iterable[float]) -> Spread:

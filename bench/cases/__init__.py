@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from bench.cases import latency, small
+from bench.cases import crowd, large, latency, operations, polls, small, start, stored, workers
 from bench.rounds import Bench, Rounds
 
 
@@ -17,4 +17,11 @@ class Case(NamedTuple):
 CASES: Final[dict[str, Case]] = {
     "small": Case(small.measure, ("nginx", "wrk")),
     "latency": Case(latency.measure, ("nginx", "wrk")),
+    "large": Case(large.measure, ("nginx",)),
+    "operations": Case(operations.measure, ("nginx", "wrk")),
+    "polls": Case(polls.measure, ("wrk",)),
+    "crowd": Case(crowd.measure, ()),
+    "stored": Case(stored.measure, ("nginx",)),
+    "workers": Case(workers.measure, ("nginx", "wrk")),
+    "start": Case(start.measure, ("nginx",)),
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.contenders import PROXIES, Contender, contending, nginx_origin, ours_with_access_lines, serving
-from bench.rounds import Bench, Figures, Rounds, in_turn
+from bench.rounds import Bench, Figures, Rounds, in_turn, joined
 from bench.running import Server
 from bench.wrk import wrk
 
@@ -18,7 +18,7 @@ def measure(bench: Bench) -> Rounds:
     """The contender on a core of its own; then all, load and origin too, on one."""
     apart = _rounds(bench, PROXIES | {LOGGING: ours_with_access_lines}, bench.cores.proxy, "")
     together = _rounds(bench, PROXIES, bench.cores.load, ", one core")
-    return {name: figures | together.get(name, {}) for name, figures in apart.items()}
+    return joined(apart, together)
 
 
 def _rounds(bench: Bench, contenders: dict[str, Contender], cores: Iterable[int], where: str) -> Rounds:
