@@ -46,9 +46,9 @@ class Server:
         """Bytes of all its processes, where what they share is counted once."""
         return sum(map(procfs.proportional, self.pids))
 
-    def until_listening(self) -> None:
+    def until_listening(self, patience: float = PATIENCE) -> None:
         """Wait until somebody accepts on its port."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while not _accepts(self.port):
             if self._process.poll() is not None:
                 raise CannotMeasure(f"{self._process.args!r} ended: {self._log.read_text()[-1000:]}")
@@ -58,10 +58,12 @@ class Server:
 
 
 @contextmanager
-def running(command: Sequence[str], port: int, cores: Iterable[int], log: Path) -> Iterator[Server]:
+def running(
+    command: Sequence[str], port: int, cores: Iterable[int], log: Path, patience: float = PATIENCE
+) -> Iterator[Server]:
     """Run a server on these processors, from when it listens; what it says goes into the file."""
     with started(command, port, cores, log) as server:
-        server.until_listening()
+        server.until_listening(patience)
         yield server
 
 
