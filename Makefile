@@ -90,4 +90,4 @@ $(VENV)/lock/bin/uv: $(BIN)/pip
 
 clean:
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
-	find proxy tests -name __pycache__ -prune -exec rm -rf {} +
+	find proxy tests bench -name __pycache__ -prune -exec rm -rf {} +

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bench.cases import CASES
-from bench.document import figures_table, goals_table
+from bench.document import figures_table, goals_table, publish
 from bench.machine import all_cores, description, how_to_install, missing, on
 from bench.results import FILE, Results
 from bench.rounds import FULL, QUICK, Bench, Effort, Rounds
@@ -18,9 +18,15 @@ from bench.running import CannotMeasure
 @click.command()
 @click.option("--quick", is_flag=True, help="Smaller and shorter: to see that it works.")
 @click.option("--only", default="", help=f"Some of: {' '.join(CASES)}.")
+@click.option(
+    "--document", is_flag=True, help="Measure nothing: write the document and the plots from the last results."
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Where the results go, if not all is measured.")
-def main(quick: bool, only: str, output: Path | None) -> None:  # noqa: FBT001  # click's way
+def main(quick: bool, only: str, document: bool, output: Path | None) -> None:  # noqa: FBT001  # click's way
     """Measure the proxy beside others."""
+    if document:
+        publish(Results.read(FILE))
+        return
     chosen = only.split() or list(CASES)
     if unknown := set(chosen) - set(CASES):
         raise click.UsageError(f"no such case: {' '.join(sorted(unknown))}; there are {' '.join(CASES)}")
@@ -33,6 +39,7 @@ def main(quick: bool, only: str, output: Path | None) -> None:  # noqa: FBT001  
         results.write(output)
     elif not quick and set(cases) == set(CASES):
         results.write(FILE)
+        publish(Results.read(FILE))
 
 
 def measured(chosen: Iterable[str], effort: Effort) -> dict[str, Rounds]:

@@ -53,7 +53,7 @@ def number(value: float) -> str:
     """With three digits that count, and without an exponent."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.3f}"
 
 
 def _of(figure: str, contender: str = OURS) -> Callable[[Rounds], Series]:
