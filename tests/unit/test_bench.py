@@ -26,7 +26,7 @@ from bench.goals import GOALS, judged, number
 from bench.machine import Cores, all_cores, how_to_install
 from bench.plots import Bar, bars, compared
 from bench.results import FILE, Results
-from bench.rounds import Bench, Rounds, Spread, differences, in_turn, joined, percentile, ratios, spread
+from bench.rounds import QUICK, Bench, Rounds, Spread, differences, in_turn, joined, percentile, ratios, spread
 from bench.running import CannotMeasure, running, started, unused_ports
 from bench.wrk import Load, parsed
 
@@ -431,3 +431,13 @@ def test_a_shelf_holds_results_that_can_be_made_to_expire(tmp_path: Path) -> Non
     assert (shelf.settled(), shelf.let_expire(20), shelf.settled()) == (50, 30, 50)
     assert {shelf.random_id() for _ in range(500)} <= set(shelf.ids[20:])
     assert shelf.bytes > 0
+
+
+@pytest.mark.skipif(machine.program("nginx") is None, reason="needs nginx")
+def test_the_proxy_is_measured_from_its_start(capsys: pytest.CaptureFixture[str]) -> None:
+    cases = __main__.measured(["start"], QUICK._replace(rounds=1))
+    assert {figure: len(series) for figure, series in cases["start"]["ours"].items()} == {
+        "first answer, s": 1,
+        "--version, s": 1,
+    }
+    assert "| first answer, s |" in capsys.readouterr().out
