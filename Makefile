@@ -6,13 +6,15 @@ MINUTES ?= 30
 ROUNDS ?= 0
 ONLY ?=
 WORKERS ?=
+QUICK ?=
+UPDATE ?=
 OPERATIONS ?= 10000
 POLLS ?= 1000
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run serve test lint soak soak-scale lock clean
+.PHONY: help run serve test lint bench bench-smoke soak soak-scale lock clean
 
 help:
 	@echo 'make run [PORT=8080]      a slow backend, the proxy before it, and curl lines to paste'
@@ -21,6 +23,8 @@ help:
 	@echo 'make lint                 the first three of these'
 	@echo 'make soak [MINUTES=30]    kill it in every way for as long, and count what that costs; also ROUNDS=200, WORKERS=2, ONLY="deaths queues"'
 	@echo 'make soak-scale           10,000 operations and 1,000 long polls at once; also OPERATIONS=, POLLS='
+	@echo 'make bench [QUICK=1]      beside nginx, HAProxy and a naive proxy; also ONLY="small latency"'
+	@echo 'make bench-smoke          instructions of a request and of an operation, beside those checked in; UPDATE=1 notes them'
 	@echo 'make lock                 pin the newest releases that pyproject.toml allows'
 	@echo 'make clean                remove what the others made'
 	@echo 'PYTHON=python3.13 before the first of them chooses the interpreter.'
@@ -62,6 +66,14 @@ soak: $(VENV)/dev.stamp
 soak-scale: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.faults.scale --operations $(OPERATIONS) --polls $(POLLS)
 
+# On the loopback interface, in temporary folders. It installs nothing, and says what it lacks.
+bench: $(VENV)/dev.stamp
+	@$(BIN)/python -m bench $(if $(QUICK),--quick) --only "$(ONLY)"
+
+# Counted, not timed: it says the same on a busy machine.
+bench-smoke: $(VENV)/dev.stamp
+	@$(BIN)/python -m bench.smoke $(if $(UPDATE),--update)
+
 # One resolution for every supported Python and platform; the second repeats the first's versions. `uv` comes from PATH
 # or, for this once, from an environment of its own.
 UV ?= $(shell command -v uv || echo $(VENV)/lock/bin/uv)
@@ -78,4 +90,4 @@ $(VENV)/lock/bin/uv: $(BIN)/pip
 
 clean:
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
-	find proxy tests -name __pycache__ -prune -exec rm -rf {} +
+	find proxy tests bench -name __pycache__ -prune -exec rm -rf {} +

@@ -45,25 +45,31 @@ MOST_MEMORY: Final = 20 * KIB  # for each running operation
 class Scale:
     """One measurement: a service, and an origin in another process."""
 
-    def __init__(self, service: Service, store: Path) -> None:
-        self._service = service
+    def __init__(self, service: Service, store: Path, probes: int = PROBES) -> None:
+        self.service = service
         self._store = store
+        self._probes = probes
         self._numbers = count(1)
         self.figures: dict[str, float] = {}
 
     async def measure(self, operations: int, polls: int) -> None:
-        await self._probe(PROBES // 4)  # what is only there from the first requests on
-        await self._probed("p99 alone, ms")
-        before = self._memory()
-        promises = await self._place(operations)
-        self.figures["memory per running operation, KiB"] = (self._memory() - before) / operations / KIB
-        await self._probed("p99 with these, ms")
+        promises = await self.crowd(operations)
         await self._polled(promises, polls)
         self.figures["of these still running"] = unsettled_rows(self._store)
         assert self.figures["of these still running"] == operations
         await self._polled([promises[0]], polls)
         await self._read_slowly()
-        self.figures["peak memory, MiB"] = procfs.highest(self._service.pids) / MIB
+        self.figures["peak memory, MiB"] = procfs.highest(self.service.pids) / MIB
+
+    async def crowd(self, operations: int) -> list[Promise]:
+        """What so many operations take of memory, and of others' time, from then on."""
+        await self._probe(self._probes // 4)  # what is only there from the first requests on
+        await self._probed("p99 alone, ms")
+        before = self._memory()
+        promises = await self._place(operations)
+        self.figures["memory per running operation, KiB"] = (self._memory() - before) / operations / KIB
+        await self._probed("p99 with these, ms")
+        return promises
 
     async def _place(self, operations: int) -> list[Promise]:
         """So many operations that run, and go on doing so."""
@@ -72,14 +78,14 @@ class Scale:
         return [promise for portion in portions for promise in portion]
 
     async def _order(self, works: Iterator[Work]) -> list[Promise]:
-        async with self._service.client(60) as client:
+        async with self.service.client(60) as client:
             return [Promise(work, path_of(await client.exchange("GET", work.target, [LATER]))) for work in works]
 
     async def _polled(self, promises: list[Promise], polls: int) -> None:
         """The probes again while so many long polls wait; then the end of one operation, of which all its pollers hear."""
         async with asyncio.TaskGroup() as tasks:
             chosen = [promises[number % len(promises)] for number in range(polls)]
-            polling = [tasks.create_task(look(self._service.port, promise, wait=50)) for promise in chosen]
+            polling = [tasks.create_task(look(self.service.port, promise, wait=50)) for promise in chosen]
             await asyncio.sleep(1)  # until they all wait
             several = "many URLs" if len(promises) > 1 else "one URL"
             await self._probed(f"p99 with polls of {several}, ms")
@@ -88,7 +94,7 @@ class Scale:
                     task.cancel()
                 return
             begun = perf_counter()
-            await self._service.ask("DELETE", promises[0].path)
+            await self.service.ask("DELETE", promises[0].path)
             await asyncio.wait(polling)
             self.figures["until all pollers of one URL know, ms"] = _milliseconds(begun)
             assert {task.result() for task in polling} == {Seen.GONE}
@@ -96,26 +102,26 @@ class Scale:
     async def _read_slowly(self) -> None:
         """Clients that ask for a large result and then read nothing more of it."""
         work = Work(next(self._numbers), "GET", LARGE)
-        promise = Promise(work, path_of(await self._service.ask("GET", work.target, LATER)))
-        assert await look(self._service.port, promise, wait=30) is Seen.COMPLETED
+        promise = Promise(work, path_of(await self.service.ask("GET", work.target, LATER)))
+        assert await look(self.service.port, promise, wait=30) is Seen.COMPLETED
         before = self._memory()
         async with AsyncExitStack() as stack:
             for _ in range(READERS):
-                client = await stack.enter_async_context(RawClient(port=self._service.port))
+                client = await stack.enter_async_context(RawClient(port=self.service.port))
                 await client.send(request("GET", promise.path))
                 await client.begin()
             self.figures["memory per slow reader of 8 MiB, KiB"] = (self._memory() - before) / READERS / KIB
             await self._probed("p99 with slow readers, ms")
 
     async def _probed(self, name: str) -> None:
-        taken = await self._probe(PROBES)
+        taken = await self._probe(self._probes)
         self.figures[name.replace("p99", "median")] = median(taken)
         self.figures[name] = quantiles(taken, n=100)[98]
 
     async def _probe(self, times: int) -> list[float]:
         """How long new synchronous requests take, one after the other, in milliseconds."""
         taken = []
-        async with self._service.client(30) as client:
+        async with self.service.client(30) as client:
             for _ in range(times):
                 work, begun = Work(next(self._numbers)), perf_counter()
                 response = await client.exchange("GET", work.target)
@@ -126,7 +132,7 @@ class Scale:
 
     def _memory(self) -> int:
         """Of all processes of the service, in bytes."""
-        return sum(map(procfs.proportional, self._service.pids))
+        return sum(map(procfs.proportional, self.service.pids))
 
     def faults(self) -> list[str]:
         late = [name for name, value in self.figures.items() if name.startswith("p99") and value > LONGEST_P99 * 1000]
@@ -157,15 +163,27 @@ async def _be_the_origin() -> None:
         await asyncio.Event().wait()
 
 
-async def _measured(operations: int, polls: int) -> Scale:
+@asynccontextmanager
+async def opened(operations: int, probes: int = PROBES) -> AsyncIterator[Scale]:
+    """A measurement that has room for so many operations; nothing is measured yet."""
     with tempfile.TemporaryDirectory(prefix="scale-") as folder:
         store = Path(folder) / "store"
         async with _origin_process() as url:
             settings = service_settings(url, store, origin={"max_connections": 2 * operations}, timeout="2h")
             async with Service(settings, Path(folder)) as service:
-                scale = Scale(service, store)
-                await scale.measure(operations, polls)
-                return scale
+                yield Scale(service, store, probes)
+
+
+def take_all_descriptors() -> None:
+    """Raise the limit to what this user may have, for this process and those that it starts."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _measured(operations: int, polls: int) -> Scale:
+    async with opened(operations) as scale:
+        await scale.measure(operations, polls)
+        return scale
 
 
 @click.command()
@@ -174,8 +192,7 @@ async def _measured(operations: int, polls: int) -> Scale:
 @click.option("--as-origin", is_flag=True, hidden=True)
 def main(operations: int, polls: int, as_origin: bool) -> None:  # noqa: FBT001  # click's way
     """Measure what a new synchronous request takes while so many operations run, and what those take of memory."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    take_all_descriptors()
     if as_origin:
         uvloop.run(_be_the_origin())
         return

@@ -1,0 +1,7 @@
+"""`make bench`: what the proxy costs, beside what one would take instead, on this machine and in one run.
+
+In reading order: `machine` (its cores, its programs), `running` (processes that are started and ended), `contenders`,
+`origin`, `naive` and `bare` (servers of our own to measure with and against), `wrk`, `client` and `bulk` (three kinds of
+load), `rounds` (figures, and the contenders in turn), `cases/` (what is measured), `goals` (what is wanted), `results`,
+`plots` and `document` (how it is told). `smoke` is `make bench-smoke`: instructions instead of seconds.
+"""
