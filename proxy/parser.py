@@ -65,10 +65,11 @@ class RequestParser:
             self._held += data
             return
         try:
-            if data.isascii() or not self.content.ended:
+            if not self.content.ended or (data.endswith(HEAD_END) and data.isascii()):
                 self._feed(data)
+                self._has_line = self._in_head
             else:
-                self._feed_by_heads(data)
+                self._feed_by_lines(data)
         except ProxyError as error:
             self._ended = True
             if self.content.ended:
@@ -110,18 +111,23 @@ class RequestParser:
             self._behind_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as exc:
             raise self._error(exc) from exc
-        if self._in_head:
-            self._has_line = self._has_line or b"\n" in data[data.rfind(HEAD_END) + 1 :]
         if self._seen > self._most:
             raise self._too_large()
 
-    def _feed_by_heads(self, data: bytes) -> None:
-        """Feed it so that each request line is seen, and can go through llhttp in ASCII."""
-        while data and self.content.ended and self._held is None:
-            head, data = _divided(data if self._has_line else _with_stand_ins(data))
-            self._feed(head)
-        if data:
-            self.feed(data)
+    def _feed_by_lines(self, data: bytes) -> None:
+        """Feed heads so that each request line is seen, and can go through llhttp in ASCII.
+
+        One that follows content in the same segment is not seen, and refused where it is not in ASCII.
+        """
+        start = 0
+        while start < len(data) and self.content.ended and self._held is None:
+            end = data.find(b"\n", start) + 1 or len(data)
+            line = data[start:end]
+            self._feed(line if self._has_line or line.isascii() else _with_stand_ins(line))
+            self._has_line = self._in_head and (self._has_line or line.endswith(b"\n"))
+            start = end
+        if start < len(data):
+            self.feed(data[start:])
 
     def _behind_upgrade(self, rest: bytes) -> None:
         """Hold what follows a request for an upgrade, or go on with its content: then there is no upgrade."""
@@ -140,7 +146,7 @@ class RequestParser:
     # What llhttp calls.
 
     def on_message_begin(self) -> None:
-        self._in_head, self._has_line, self._target, self._fields = True, False, b"", []
+        self._in_head, self._target, self._fields = True, b"", []
 
     def on_url(self, piece: bytes) -> None:
         self._target += piece
@@ -205,13 +211,6 @@ def _raw(target: bytes) -> bytes:
     return _STOOD_IN_FOR.sub(lambda found: bytes.fromhex(found[1].decode()), target)
 
 
-def _with_stand_ins(head: bytes) -> bytes:
-    """The head with its request line in ASCII."""
-    line, end, rest = head.partition(b"\n")
-    return _BEYOND_ASCII.sub(lambda found: STAND_IN + found[0].hex().encode(), line) + end + rest
-
-
-def _divided(data: bytes) -> tuple[bytes, bytes]:
-    """The data up to the first end of a head, and the rest."""
-    end = data.find(HEAD_END)
-    return (data, b"") if end < 0 else (data[: end + len(HEAD_END)], data[end + len(HEAD_END) :])
+def _with_stand_ins(line: bytes) -> bytes:
+    """The request line in ASCII."""
+    return _BEYOND_ASCII.sub(lambda found: STAND_IN + found[0].hex().encode(), line)
