@@ -26,12 +26,16 @@ class AccessLog:
         path: str,
         seconds: float,
         sent: int,
+        received: int | None,
         route: str,
         peer: str,
         request_id: str | None,
         error: Mapping[str, str | None],
     ) -> None:
-        """Write the line of a request that is over. `path` is without query; `sent` is in bytes, of the content."""
+        """Write the line of a request that is over. `path` is without query; `sent` is in bytes, of the content.
+
+        `received` is what came from the client through a tunnel, else None.
+        """
         log = self._log
         log.info(
             "request",
@@ -40,6 +44,7 @@ class AccessLog:
             path=path,
             seconds=round(seconds, 4),
             bytes=sent,
+            received=received,
             route=route,
             peer=peer,
             id=request_id,

@@ -62,6 +62,10 @@ class Link(Protocol):
         """Break the connection off; with `reset`, in a way that cannot be taken for its end."""
         ...
 
+    def take_over(self) -> tuple[asyncio.Transport, bytes]:
+        """Let the request have the connection for another protocol, with what has come on it already."""
+        ...
+
 
 class ClientContent:
     """The content of a request, straight from the client's connection."""
@@ -122,6 +126,7 @@ class ClientRequest:
         self.link = link
         self.status = 0  # of the response; 0 before it began
         self.sent = 0  # bytes of its content
+        self.received: int | None = None  # bytes of another protocol, where the connection was switched to one
         self.started = False  # whether bytes of it are out
         self.keep_alive = keep_alive
         self._inflow = inflow
@@ -188,6 +193,13 @@ class ClientRequest:
             fields = fields.plus((b"Content-Length", b"%d" % len(reply.content)))
         self.begin(reply.head._replace(fields=fields), len(reply.content))
         await self.end(reply.content)
+
+    async def switch(self, head: ResponseHead) -> tuple[asyncio.Transport, bytes]:
+        """Send a 101, and give the connection to the other protocol, with what has come of that already."""
+        self.status, self._length, self.keep_alive = head.status, None, False
+        self._pending = head.to_wire()
+        await self.flush()
+        return self.link.take_over()
 
     def abort(self) -> None:
         """Break the response off, so that what was sent does not look whole."""

@@ -8,6 +8,7 @@ import asyncio
 from typing import Final, cast
 
 from proxy.deadline import Late, OriginDeadline
+from proxy.errors import OriginBrokeOff
 from proxy.message import ResponseHead
 from proxy.response import Response
 
@@ -42,18 +43,19 @@ class Connection(asyncio.Protocol):
         self._farewell: asyncio.TimerHandle | None = None  # there once we have closed our side
         self._aborted = False  # by us, before the origin closed its side
         self._left = False  # the origin has closed its side
+        self._taken_over = False  # by another protocol
         self.authority = authority
         self.closed = False
         self.used = False  # carried an exchange before the current one
 
     # An exchange.
 
-    def begin(self, method: str) -> None:
-        """Get ready for one request and its response."""
+    def begin(self, method: str, offers: tuple[bytes, ...] = ()) -> None:
+        """Get ready for one request and its response. The offers are protocols that the origin may switch to."""
         self.used = self._response is not None
         self._sent_whole = False
         self._set_reading(on=True)
-        self._response = Response(method, self._max_fields, lenient=self._lenient)
+        self._response = Response(method, self._max_fields, lenient=self._lenient, offers=offers)
         if self.closed:
             self._response.end_of_stream(clean=False)
 
@@ -131,6 +133,16 @@ class Connection(asyncio.Protocol):
         self._set_reading(on=True)
         return piece
 
+    def take_over(self) -> tuple[asyncio.Transport, bytes]:
+        """Let the exchange have the connection for the protocol that it has switched to, until it closes it.
+
+        Returns the transport, which takes another protocol and reads nothing until then, and what has come on it already.
+        """
+        if self._transport is None or self.closed:
+            raise OriginBrokeOff("The origin closed the connection when it had switched protocols.")
+        self.closed = self._taken_over = True
+        return self._transport, b"".join(self.response.pieces)
+
     @property
     def reusable(self) -> bool:
         """Whether the exchange is over on both sides, nothing is left unread, and the origin will take another one."""
@@ -160,6 +172,9 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._aborted = not self._left
             self._transport.abort()
+        if self._taken_over:
+            self._taken_over = False
+            self.connection_lost(None)  # which the other protocol was told instead
 
     def _take_leave(self) -> None:
         transport = self._transport
@@ -200,7 +215,7 @@ class Connection(asyncio.Protocol):
         response.feed(data)
         if response.error is not None:
             self.close()
-        elif response.buffered > HIGH_WATER:
+        elif response.switched or response.buffered > HIGH_WATER:
             self._set_reading(on=False)
 
     def pause_writing(self) -> None:

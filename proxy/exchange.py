@@ -44,8 +44,17 @@ def pauses() -> Iterator[float]:
 class Exchange:
     """A request, and the response once it comes. As a context it closes itself, unless it was handed over meanwhile."""
 
-    def __init__(self, origin: Origin, request: RequestHead, content: Content, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        request: RequestHead,
+        content: Content,
+        deadlines: Deadlines,
+        offers: tuple[bytes, ...] = (),
+    ) -> None:
+        """The offers are protocols that the request asks to switch to: then the head may be that of a 101."""
         self.request = request
+        self._offers = offers
         self.content = content
         self._origin = origin
         self._deadlines = deadlines
@@ -156,6 +165,10 @@ class Exchange:
         while piece := await connection.piece(self._deadlines.idle):
             yield piece
 
+    def take_over(self) -> tuple[asyncio.Transport, bytes]:
+        """After a 101: the connection, for the other protocol until this is closed, and what has come of that already."""
+        return self.connection.take_over()
+
     def close(self) -> None:
         """End it. The connection is kept for others if the exchange is over, and dropped if it is not."""
         for task in self._tasks:
@@ -195,7 +208,7 @@ class Exchange:
             self._connection = None
 
     async def _attempt(self, connection: Connection) -> ResponseHead:
-        connection.begin(self.request.method)
+        connection.begin(self.request.method, self._offers)
         whole = self.content.whole
         if whole is None:
             return await self._upload_and_listen(connection)

@@ -22,14 +22,17 @@ from proxy.exchange import Deadlines, Exchange
 from proxy.fields import Forwarding
 from proxy.forwarded import Arrival
 from proxy.later import Later
-from proxy.message import RequestHead, ResponseHead
+from proxy.message import Fields, RequestHead, ResponseHead
 from proxy.operation import Operation
 from proxy.origin import Origin
 from proxy.plan import Race, decide
 from proxy.pool import Turn
 from proxy.prefer import parse
 from proxy.relay import relay
+from proxy.response import SWITCHING_PROTOCOLS
 from proxy.spool import Content, Remainder, Spool
+from proxy.tunnel import tunnel
+from proxy.upgrade import chosen, offered, with_upgrade
 
 log = structlog.get_logger()
 
@@ -59,6 +62,9 @@ class Forwarder:
 
     async def forward(self, inbound: Inbound) -> None:
         """Respond to the client. Raises ProxyError where there is nothing to respond with."""
+        if self._route.upgrade and (offers := offered(inbound.head)):
+            await self._forward_upgrade(inbound, offers)
+            return
         plan = decide(parse(inbound.head.fields.all(b"prefer")), self._route, inbound.head)
         if isinstance(plan, Race) and self.later is not None:
             await self._race(inbound, plan, self.later)
@@ -76,6 +82,19 @@ class Forwarder:
             with self._seen_out(exchange, route.timeout):
                 await exchange.answered_within(None)
                 await self._relay(inbound, exchange, exchange.answer())
+
+    async def _forward_upgrade(self, inbound: Inbound, offers: tuple[bytes, ...]) -> None:
+        """Ask the origin for another protocol. Whatever it answers but 101 is a response as any other."""
+        route, request = self._route, self._request(inbound)
+        request = request.with_fields(with_upgrade(request.fields, offers))
+        content = inbound.client.content(route.max_request_body)
+        with Exchange(self._origin, request, content, self._deadlines, offers) as exchange:
+            head = await exchange.head()
+            if head.status == SWITCHING_PROTOCOLS:
+                fields = with_upgrade(self._for_client(inbound, exchange, head), chosen(head.fields, offers))
+                await tunnel(inbound.client, head.with_fields(fields), exchange, route.idle_timeout)
+            else:
+                await self._relay(inbound, exchange, head)
 
     async def _race(self, inbound: Inbound, race: Race, later: Later) -> None:
         await later.admit(inbound.head, inbound.arrival.client)
@@ -127,9 +146,11 @@ class Forwarder:
         log.info("operation accepted", operation=operation.short_id, route=self._route.name, id=request_id)
 
     async def _relay(self, inbound: Inbound, exchange: Exchange, head: ResponseHead) -> None:
+        await relay(inbound.client, head.with_fields(self._for_client(inbound, exchange, head)), exchange)
+
+    def _for_client(self, inbound: Inbound, exchange: Exchange, head: ResponseHead) -> Fields:
         date = self._context.clock.date()
-        fields = self._forwarding.for_client(head, inbound.arrival, date, exchange.version)
-        await relay(inbound.client, head.with_fields(fields), exchange)
+        return self._forwarding.for_client(head, inbound.arrival, date, exchange.version)
 
     @contextmanager
     def _seen_out(self, exchange: Exchange, timeout: float) -> Iterator[None]:

@@ -173,6 +173,7 @@ class Handler:
                 path=self._loggable(passage),
                 seconds=seconds,
                 sent=client.sent,
+                received=client.received,
                 route=passage.route,
                 peer=client.link.peer.address,
                 request_id=passage.request_id.decode("latin-1") or None,

@@ -15,6 +15,7 @@ from typing import Final
 import httptools
 
 from proxy.errors import BadRequest, FieldsTooLarge, ProxyError, TargetTooLong
+from proxy.grammar import number
 from proxy.inflow import NOTHING, Inflow
 from proxy.message import Field, Fields, RequestHead
 
@@ -167,7 +168,7 @@ class RequestParser:
         self._in_head, self._seen = False, 0
         framing = [field for field in fields if field[0].lower() in FRAMING]
         self.content = Inflow(self._relieved) if framing else NOTHING
-        if framing and parser.should_upgrade():
+        if parser.should_upgrade() and any(number(value) != 0 for _, value in framing):
             self._skipped = b"".join([b"%b: %b\r\n" % field for field in framing])
         self._take(head, self.content)
 

@@ -11,6 +11,7 @@ import httptools
 from proxy.errors import OriginBrokeOff, OriginError, OriginMalformed
 from proxy.grammar import number
 from proxy.message import Field, Fields, ResponseHead, has_body
+from proxy.upgrade import chosen
 
 VERSIONS: Final = {"1.0": (1, 0), "1.1": (1, 1)}
 ENDLESS: Final = "The origin's response has too much chunk framing, or too long a trailer section."
@@ -31,12 +32,14 @@ class Response:
     """The response to one request as it arrives: its head, then the pieces of its body."""
 
     __slots__ = (
-        "_fields", "_max_fields", "_method", "_overhead", "_reason", "_waiter", "buffered", "complete", "error", "head", "length",
-        "parser", "persistent", "pieces", "until_close", "untouched", "version",
+        "_fields", "_max_fields", "_method", "_offers", "_overhead", "_reason", "_waiter", "buffered", "complete", "error", "head",
+        "length", "parser", "persistent", "pieces", "switched", "until_close", "untouched", "version",
     )  # fmt: skip
 
-    def __init__(self, method: str, max_fields: int, *, lenient: bool) -> None:
+    def __init__(self, method: str, max_fields: int, *, lenient: bool, offers: tuple[bytes, ...] = ()) -> None:
+        """The offers are the protocols that the request asks to switch to."""
         self._method = method
+        self._offers = offers
         self._max_fields = max_fields
         self._overhead = 0  # bytes of fields or framing since the last that was of use
         self._reason = b""
@@ -51,6 +54,7 @@ class Response:
         self.pieces: list[bytes] = []
         self.buffered = 0  # bytes in pieces
         self.complete = False  # the whole response has arrived
+        self.switched = False  # what follows is another protocol: the pieces are the beginning of that
         self.error: OriginError | None = None
         self.parser = httptools.HttpResponseParser(self)
         if lenient:
@@ -78,7 +82,8 @@ class Response:
         if self.complete:
             return
         status = self.parser.get_status_code()
-        if status < FIRST_FINAL:
+        self.switched = status == SWITCHING_PROTOCOLS and self._switches()
+        if status < FIRST_FINAL and not self.switched:
             self._interim(status)
             return
         head = ResponseHead(status, self._reason, Fields(self._fields))
@@ -102,8 +107,12 @@ class Response:
         if self.head is not None:
             self.complete = True
 
+    def _switches(self) -> bool:
+        """Whether a 101 is one that was asked for."""
+        return self.parser.should_upgrade() and bool(chosen(Fields(self._fields), self._offers))
+
     def _interim(self, status: int) -> None:
-        """Drop a 1xx: `Expect` is answered by the proxy, and nothing ever asked the origin to switch protocols."""
+        """Drop a 1xx: `Expect` is answered by the proxy."""
         if status == SWITCHING_PROTOCOLS or status < 100:
             raise OriginMalformed("The origin's response has a status code that cannot be here.")
         self._reason, self._fields, self._overhead = b"", [], 0
@@ -128,7 +137,7 @@ class Response:
             self.length = number(length)  # digits, once, and without Transfer-Encoding: llhttp has seen to it
         else:
             self.until_close = not codings
-        self.persistent = not self.until_close and _keeps_alive(head, version)
+        self.persistent = not (self.until_close or self.switched) and _keeps_alive(head, version)
 
     # What the connection calls.
 
@@ -138,7 +147,9 @@ class Response:
         self._overhead += len(data)
         try:
             self.parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
+        except httptools.HttpParserUpgrade as upgrade:
+            self.pieces.append(data[upgrade.args[0] :])
+        except httptools.HttpParserError as exc:
             self._surplus_or_error(exc)
         if self._overhead > self._max_fields and self.error is None and not self.complete:
             self.error = _head_too_large() if self.head is None else OriginMalformed(ENDLESS)

@@ -271,6 +271,8 @@ class ClientConnection(asyncio.Protocol):
 
     def _parser_goes_on(self) -> None:
         """Take as requests what came behind one for an upgrade, which was not granted."""
+        if self._waiting:  # the last of these asks for it
+            return
         try:
             self._parser.resume()
         except ProxyError as error:

@@ -18,7 +18,7 @@ RINGS = {
     "values": ["errors", "message", "grammar"],
     "configuration": ["config"],
     "decisions": [
-        "prefer", "target", "forwarded", "location", "fields", "routes", "plan", "operation", "ranges", "problem", "monitor",
+        "prefer", "target", "forwarded", "location", "fields", "upgrade", "routes", "plan", "operation", "ranges", "problem", "monitor",
         "places",
     ],
     "clock": ["clock"],
@@ -26,7 +26,7 @@ RINGS = {
     "store": ["store"],
     "logs": ["logwriter", "figures", "meters", "observe", "access"],
     "origin side": ["spool", "response", "deadline", "connection", "health", "servers", "pool", "checks", "origin", "exchange"],
-    "client side": ["inflow", "client", "parser", "wire", "front", "relay"],
+    "client side": ["inflow", "client", "parser", "wire", "front", "relay", "tunnel"],
     "keepers": ["ledger", "pace", "custody", "keeper", "reaper"],
     "requests": ["status", "context", "later", "forward", "recovery", "handler"],
     "process": ["acceptor", "listeners", "admin", "server"],

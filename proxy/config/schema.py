@@ -229,7 +229,7 @@ class Route(Section):
     timeout: Duration = duration("60s")
     """Until the head of the origin's response is there, for requests that are answered synchronously."""
     idle_timeout: Duration = duration("60s")
-    """Longest silence in the body of the origin's response."""
+    """Longest silence in the body of the origin's response; in a tunnel, of both sides together."""
     max_request_body: Size = size("100MiB")
     """Of requests that are streamed."""
     on_disconnect: Literal["cancel", "finish"] = "cancel"
@@ -245,7 +245,7 @@ class Route(Section):
     response_headers: FieldChanges = Field(default_factory=FieldChanges)
     """Changes to what the client gets."""
     upgrade: Flag = False
-    """Tunnels for WebSocket and the like; not available in this version."""
+    """Whether `Upgrade` is passed on: WebSocket and other protocols then have a tunnel to the origin."""
     respond_async: RespondAsync | None = None
     """Present, even if empty: `Prefer: respond-async` is honoured. Absent: never asynchronous."""
 
@@ -255,13 +255,6 @@ class Route(Section):
         if b"host" in changes.remove or any(name.lower() == b"host" for name, _ in changes.set):
             raise Refused("cannot change Host: the origin's `host_header` says which one is sent")
         return changes
-
-    @field_validator("upgrade")
-    @classmethod
-    def _has_no_tunnels(cls, upgrade: bool) -> bool:  # noqa: FBT001 - a validator's signature
-        if upgrade:
-            raise Refused("tunnels are not available in this version")
-        return upgrade
 
     @field_validator("respond_async", mode="before")
     @classmethod

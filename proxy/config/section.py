@@ -38,7 +38,7 @@ class Wrong(NamedTuple):
 class Section(BaseModel):
     """A mapping of the file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     @classmethod
     def broken_references(cls, data: Mapping[str, object]) -> Iterable[Wrong]:  # noqa: ARG003 - for those who have any

@@ -10,13 +10,14 @@ from proxy.access import IDS_AT_ONCE, AccessLog, request_ids
 Lines = list[structlog.types.EventDict]
 
 
-def write(access: AccessLog, **error: str | None) -> None:
+def write(access: AccessLog, received: int | None = None, **error: str | None) -> None:
     access.line(
         status=200,
         method="GET",
         path="/a",
         seconds=0.00123456,
         sent=5,
+        received=received,
         route="r",
         peer="192.0.2.1",
         request_id="id",
@@ -26,8 +27,21 @@ def write(access: AccessLog, **error: str | None) -> None:
 
 def test_a_request_is_one_line(quiet_log: Lines) -> None:
     write(AccessLog())
-    facts = {"status": 200, "method": "GET", "path": "/a", "seconds": 0.0012, "bytes": 5, "route": "r"}
+    facts = {
+        "status": 200,
+        "method": "GET",
+        "path": "/a",
+        "seconds": 0.0012,
+        "bytes": 5,
+        "received": None,
+        "route": "r",
+    }
     assert quiet_log == [{"event": "request", "log_level": "info", **facts, "peer": "192.0.2.1", "id": "id"}]
+
+
+def test_of_a_tunnel_both_directions_are_told(quiet_log: Lines) -> None:
+    write(AccessLog(), received=7)
+    assert (quiet_log[0]["bytes"], quiet_log[0]["received"]) == (5, 7)
 
 
 def test_what_went_wrong_is_told_with_it(quiet_log: Lines) -> None:

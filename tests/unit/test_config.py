@@ -164,7 +164,8 @@ def test_an_origin_may_ask_for_a_client_certificate(tmp_path: Path) -> None:
     assert (tls.client_cert, tls.client_key, tls.server_name) == (tmp_path / "c.pem", tmp_path / "k.pem", "y")
 
 
-def test_tunnels_can_be_declined(tmp_path: Path) -> None:
+def test_tunnels_can_be_allowed_and_declined(tmp_path: Path) -> None:
+    assert route(tmp_path, "upgrade: true").upgrade
     assert not route(tmp_path, "upgrade: false").upgrade
 
 
@@ -267,7 +268,7 @@ WRONG_ROUTES = [
     ("respond_async: {wait: -1s}", "respond_async.wait: must be a duration with its unit, such as `500ms`, `2s`, `15m` or `1h`"),
     ("respond_async: {keep: 0s}", "respond_async.keep: must be more than zero"),
     ("respond_async: {owner: me}", "respond_async.owner: must be 'authorization' or 'none'"),
-    ("upgrade: true", "upgrade: tunnels are not available in this version"),
+    ("upgrade: yes", "upgrade: must be `true` or `false`"),
     ("strip_path: legacy", "strip_path: must begin with `/`; what a URL's path cannot contain is percent-encoded"),
     ("add_path: /app/", "add_path: must not end with `/`; did you mean `/app`?"),
     ("add_path: /", "add_path: must not end with `/`"),
