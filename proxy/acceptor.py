@@ -15,7 +15,7 @@ import os
 import resource
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Final
 
@@ -48,15 +48,20 @@ class Acceptor:
         factory: ProtocolFactory,
         tls: ssl.SSLContext | None = None,
         handshake_timeout: float = 10.0,  # seconds, for TLS
+        clients: Collection[object] = (),
     ) -> None:
+        """`clients` are those whose connections are open, wherever they were accepted in this process."""
         self._sock = sock
         self._factory = factory
         self._tls = tls
         self._handshake_timeout = handshake_timeout if tls else None
         self._loop = asyncio.get_running_loop()
         self._beginning: set[asyncio.Task[None]] = set()  # for connections that are not yet their protocol's
+        self._clients = clients
+        self._most = 0  # clients, at once
         self._reserved = 0  # the lowest number of a descriptor that is not for clients
         self._spare = 0  # how many must be free below that for a pause to end: else one would follow upon the other
+        self._none_waits = True  # as far as it has looked
         self._again: asyncio.TimerHandle | None = None  # while it pauses
 
     @property
@@ -66,8 +71,10 @@ class Acceptor:
     def open(self) -> None:
         """Begin to accept."""
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        reserve = min((limit - _fresh_number(self._sock)) // 2, MOST_KEPT_BACK)
+        free = limit - _fresh_number(self._sock)
+        reserve = min(free // 2, MOST_KEPT_BACK)
         self._reserved = limit - reserve
+        self._most = free - reserve
         self._spare = min(AT_ONCE, reserve // 4)
         self._sock.settimeout(0)
         self._loop.add_reader(self._sock, self._accept)
@@ -99,8 +106,11 @@ class Acceptor:
         log.warning("accepting paused", listen=_shown(self._sock), reason=reason)
 
     def _look_again(self) -> None:
-        """Accept what there is room for. With room to spare, accept as before."""
-        if self._take_some() is None and self._room() > self._spare:
+        """Accept what there is room for. With room to spare and nobody left that waits, accept as before."""
+        obstacle = self._take_some()
+        while obstacle is None and not self._none_waits:
+            obstacle = self._take_some()
+        if obstacle is None and self._room() > self._spare:
             self._again = None
             self._loop.add_reader(self._sock, self._accept)
             log.info("accepting resumed", listen=_shown(self._sock))
@@ -109,12 +119,14 @@ class Acceptor:
 
     def _take_some(self) -> str | None:
         """Accept some of those that wait. Returns what stands in the way, if not all could be taken for that."""
+        self._none_waits = False
         for _ in range(AT_ONCE):
             if self._room() <= 0:
                 return "few file descriptors are left"
             try:
                 sock, _ = self._sock.accept()
             except BlockingIOError:
+                self._none_waits = True
                 return None
             except OSError as exc:
                 if exc.errno not in OF_ONE_CONNECTION:
@@ -136,11 +148,15 @@ class Acceptor:
             )
 
     def _room(self) -> int:
-        """How many more descriptors clients may have."""
+        """How many more descriptors clients may have.
+
+        Origins may hold high numbers while low ones come free, so that the number alone would let in too many.
+        """
         try:
-            return self._reserved - _fresh_number(self._sock)
+            by_number = self._reserved - _fresh_number(self._sock)
         except OSError:
             return 0
+        return min(by_number, self._most - len(self._clients) - len(self._beginning))
 
 
 def _fresh_number(sock: socket.socket) -> int:

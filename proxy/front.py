@@ -28,7 +28,8 @@ class Server:
         self.limits = limits
         self.clock = clock
         self.admitted = admitted  # connections; limits are for those of all processes together
-        self.connections: set[ClientConnection] = set()
+        self.connections: set[ClientConnection] = set()  # that are open
+        self._ending: set[asyncio.Future[None]] = set()  # of those that are not, until all has ended
         self.draining = False
         self.patience = limits.keepalive_timeout  # while it drains: seconds for the next request of a connection
 
@@ -44,10 +45,13 @@ class Server:
         return True
 
     def release(self, connection: ClientConnection, *, admitted: bool) -> None:
-        """It has ended."""
-        self.connections.discard(connection)
-        if admitted:
-            self.admitted.remove()
+        """It is closed, though whoever answered on it may not have ended yet. Can be called again."""
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self._ending.add(connection.closed)
+            connection.closed.add_done_callback(self._ending.discard)
+            if admitted:
+                self.admitted.remove()
 
     async def retire(self) -> None:
         """Answer what still comes on open connections as the last of each, until all have been closed."""
@@ -75,5 +79,5 @@ class Server:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await asyncio.sleep(0)
-                while self.connections:
-                    await asyncio.wait([connection.closed for connection in self.connections])
+                while ends := self._ending.union(connection.closed for connection in self.connections):
+                    await asyncio.wait(ends)

@@ -8,7 +8,7 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -94,10 +94,13 @@ class Listener:
         factory: ProtocolFactory,
         tls: ssl.SSLContext | None = None,
         handshake_timeout: float = HANDSHAKE,
+        clients: Collection[object] = (),
     ) -> None:
         self.address = bound.address
         self._bound = bound
-        self._accepting = partial(Acceptor, factory=factory, tls=tls, handshake_timeout=handshake_timeout)
+        self._accepting = partial(
+            Acceptor, factory=factory, tls=tls, handshake_timeout=handshake_timeout, clients=clients
+        )
         self._acceptors: list[Acceptor] = []  # closed ones too, whose last connections may be beginning
 
     def open(self) -> None:

@@ -98,7 +98,8 @@ class Service:
         """
         doors = doors or open_doors(self._config)
         patience = self._config.limits.header_timeout
-        self.listeners = [Listener(bound, self._front, doors.tls, patience) for bound in doors.listen]
+        clients = self._front.connections
+        self.listeners = [Listener(bound, self._front, doors.tls, patience, clients) for bound in doors.listen]
         if doors.admin is not None:
             admin = Admin(figures or self._own_figures, self.not_ready)
             self.admin = Listener(doors.admin, web.Server(admin.handle, access_log=None))

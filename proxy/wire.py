@@ -48,7 +48,7 @@ class Front(Protocol):
         ...
 
     def release(self, connection: "ClientConnection", *, admitted: bool) -> None:
-        """It has ended."""
+        """It is closed, though whoever answered on it may not have ended yet. Can be called again."""
         ...
 
 
@@ -172,11 +172,12 @@ class ClientConnection(asyncio.Protocol):
         if self._rest is not None:
             self._rest.cancel()
         self._lost.set_result(None)
+        self._front.release(self, admitted=self._admitted)
         self._task.cancel()
         self._end()
 
     def _end(self, _: object = None) -> None:
-        """Be counted no more when both the connection and whoever answered on it have ended."""
+        """Be closed when both the connection and whoever answered on it have ended."""
         if self._lost.done() and self._task.done() and not self.closed.done():
             self._front.release(self, admitted=self._admitted)
             self.closed.set_result(None)
