@@ -154,8 +154,8 @@ class Exchange:
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The response's body, piece by piece. Raises OriginError where it does not end as it should."""
-        connection = self.connection
-        while piece := await connection.piece(self._deadlines.idle):
+        # Asked for each time: once this is closed, the connection may be another exchange's.
+        while piece := await self.connection.piece(self._deadlines.idle):
             yield piece
 
     def close(self) -> None:
