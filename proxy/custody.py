@@ -54,13 +54,14 @@ class Terms(NamedTuple):
 class Custody:
     """One exchange and its operation."""
 
-    __slots__ = ("_exchange", "_ledger", "_stands", "_terms", "operation")  # there may be ten thousands
+    __slots__ = ("_exchange", "_late", "_ledger", "_stands", "_terms", "operation")  # there may be ten thousands
 
     def __init__(self, exchange: Exchange, operation: Operation, terms: Terms, ledger: Ledger) -> None:
         self.operation = operation
         self._exchange = exchange
         self._terms = terms
         self._ledger = ledger
+        self._late = False  # whether its time was up
         self._stands: asyncio.Future[bool] = asyncio.get_running_loop().create_future()  # whether there is an operation
         if not operation.is_running:
             exchange.hold(self._no_longer_queued)
@@ -172,15 +173,12 @@ class Custody:
         await self._settle(settled)
 
     async def _outcome(self) -> Operation:
-        operation, timeout = self.operation, self._terms.timeout
+        operation = self.operation
         try:
             await self._exchange.turn_within(None)
-            async with asyncio.timeout(timeout):
-                head, body = await self._collect()
-        except TimeoutError:
-            error: ProxyError = OriginTimeout(f"The exchange took more than {timeout:g} seconds.")
+            head, body = await self._collect_in_time()
         except Busy as exc:  # a failed operation is final: nothing of it says to try again
-            error = OriginTimeout(exc.detail, error_type=exc.error_type)
+            error: ProxyError = OriginTimeout(exc.detail, error_type=exc.error_type)
         except StoreUnavailable as exc:
             log.error("result not stored", operation=operation.short_id, reason=exc.detail, cause=exc.cause)
             error = ProxyError("The result could not be stored.")
@@ -193,6 +191,23 @@ class Custody:
         else:
             return self.operation.completed(head, body, self._ledger.now())
         return self.operation.failed(Failure.of(error), self._ledger.now())
+
+    async def _collect_in_time(self) -> tuple[ResponseHead, BodyRef]:
+        """The same as `_collect`. Closing the exchange ends that, for less than `asyncio.timeout` costs."""
+        timeout = self._terms.timeout
+        timer = asyncio.get_running_loop().call_later(timeout, self._out_of_time)
+        try:
+            return await self._collect()
+        except OriginBrokeOff as exc:
+            if not self._late:
+                raise
+            raise OriginTimeout(f"The exchange took more than {timeout:g} seconds.") from exc
+        finally:
+            timer.cancel()
+
+    def _out_of_time(self) -> None:
+        self._late = True
+        self._exchange.close()
 
     async def _collect(self) -> tuple[ResponseHead, BodyRef]:
         """The response, its body whole in the store."""

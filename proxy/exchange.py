@@ -84,6 +84,8 @@ class Exchange:
     def start(self) -> None:
         """Begin, as a task of this exchange's own: it goes on when whoever waits for the answer stops waiting."""
         self._turn_came = asyncio.get_running_loop().create_future()
+        if self._admitted_at_once() is not None:  # who asks now is to know that it does not wait
+            self._turn_came.set_result(None)
         self._answer = self._own(self.head())
 
     @property
@@ -128,8 +130,8 @@ class Exchange:
 
     async def head(self) -> ResponseHead:
         """Send the request and wait for the head of its response. Raises OriginError, and what reading content raises."""
-        connection = self._admitted_at_once() or await self._admitted()
-        if self._turn_came is not None:
+        connection = self._connection or self._admitted_at_once() or await self._admitted()
+        if self._turn_came is not None and not self._turn_came.done():
             self._turn_came.set_result(None)
         try:
             return await self._attempt(connection)
@@ -161,8 +163,8 @@ class Exchange:
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The response's body, piece by piece. Raises OriginError where it does not end as it should."""
-        connection = self.connection
-        while piece := await connection.piece(self._deadlines.idle):
+        # Asked for each time: once this is closed, the connection may be another exchange's.
+        while piece := await self.connection.piece(self._deadlines.idle):
             yield piece
 
     def take_over(self) -> tuple[asyncio.Transport, bytes]:

@@ -59,10 +59,9 @@ class Later:
 
     def operation(self, exchange: Exchange, head: RequestHead, arrival: Arrival, local: bytes) -> Operation:
         """The operation of an exchange, running if that is sent. `local` is for a client that named no host."""
-        operation = self._queued(head, arrival.client, local)
-        if exchange.is_waiting:
-            return operation
-        return operation.started(overdue(self._context.clock.monotonic(), self.settings.timeout))
+        waits = exchange.is_waiting
+        by = None if waits else overdue(self._context.clock.monotonic(), self.settings.timeout)
+        return self._operation(head, arrival.client, local, by)
 
     def terms(self, exchange: Exchange, operation: Operation, arrival: Arrival) -> Terms:
         """What is agreed for the operation's exchange."""
@@ -107,7 +106,8 @@ class Later:
 
     # Values.
 
-    def _queued(self, head: RequestHead, client: Client, local: bytes) -> Operation:
+    def _operation(self, head: RequestHead, client: Client, local: bytes, by: float | None) -> Operation:
+        """One that runs, and is overdue by then; without, one that is queued."""
         context, settings = self._context, self.settings
         id, credential = context.new_id(), head.fields.first(b"authorization")
         authority, target = (client.host or local).decode("ascii"), head.target.decode("utf-8", "surrogateescape")
@@ -124,7 +124,9 @@ class Later:
             retry_after=settings.retry_after,
             owner_digest=None if owner is None else owner_digest(id, owner),
             client=self._digest(head, client) if context.max_of_client is not None else "",
-            state=State.QUEUED,
+            attempts=0 if by is None else 1,
+            overdue=by,
+            state=State.QUEUED if by is None else State.RUNNING,
         )
 
     def _digest(self, head: RequestHead, client: Client) -> str:

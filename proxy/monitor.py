@@ -1,7 +1,8 @@
 """How an operation looks on the wire: the 202, the status monitor while it runs, the result when it is done."""
 
-import json
 from datetime import UTC, datetime
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as json_string
 from math import ceil
 from typing import Final
 
@@ -14,6 +15,7 @@ JSON: Final[Field] = (b"Content-Type", b"application/json")
 VARY: Final[Field] = (b"Vary", b"Prefer")
 ASYNC_RESULT: Final = frozenset({b"asyncresult"})
 LONGEST_RETRY: Final = 10  # seconds: an old operation is not asked for more rarely than that
+MOST_TIMESTAMPS: Final = 1024  # that are kept
 SHARE_OF_AGE: Final = 0.1  # an operation that has run for a minute may as well be asked for in six seconds
 
 
@@ -64,10 +66,11 @@ def retry_after(operation: Operation, now: float) -> int:
 
 
 def _status(operation: Operation, href: str, now: float, *more: Field) -> Reply:
+    at = href.encode()
     fields = Fields(
         (
-            (b"Location", href.encode()),
-            (b"Content-Location", href.encode()),
+            (b"Location", at),
+            (b"Content-Location", at),
             (b"Retry-After", b"%d" % retry_after(operation, now)),
             NO_STORE,
             JSON,
@@ -79,7 +82,12 @@ def _status(operation: Operation, href: str, now: float, *more: Field) -> Reply:
 
 def _document(operation: Operation, href: str, state: State) -> bytes:
     """OGC API - Processes has links like these; no member is called `link`, which would read as HAL."""
-    created = datetime.fromtimestamp(operation.created, UTC).isoformat(timespec="milliseconds")
     # Ids, states and times are words of ours, which need no escaping.
-    document = '{"id": "%s", "status": "%s", "created": "%sZ", "links": [{"rel": "monitor", "href": %s}]}'
-    return (document % (operation.id, state.value, created[:-6], json.dumps(href))).encode()
+    document = '{"id": "%s", "status": "%s", "created": "%s", "links": [{"rel": "monitor", "href": %s}]}'
+    return (document % (operation.id, state.value, _timestamp(operation.created), json_string(href))).encode()
+
+
+@lru_cache(MOST_TIMESTAMPS)
+def _timestamp(seconds: float) -> str:
+    """As RFC 3339 has it. An operation is asked for again and again."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -61,6 +61,7 @@ class Metrics:
         self._seconds = Durations(
             "respond_async_operation_seconds", "Time from an operation's 202 to its settling.", "route", SECONDS
         )
+        self._log = structlog.get_logger().bind()  # as in AccessLog
         self._meters: list[Counts | Durations | Gauge] = [
             self._requests, self._request_seconds, self._settled, self._seconds,
         ]  # fmt: skip
@@ -75,7 +76,20 @@ class Metrics:
         self._settled.add(operation.route, operation.state.value)
         seconds = (operation.settled_at or operation.created) - operation.created
         self._seconds.observe(operation.route, seconds)
-        structlog.get_logger().info(
+        if self._log.is_enabled_for(logging.INFO):
+            self._log_settled(operation, seconds)
+
+    def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
+        """Show a figure that is read when somebody looks."""
+        self._meters.append(Gauge(name, documentation, read))
+
+    def figures(self) -> Figures:
+        """All of it as it stands."""
+        return [meter.family() for meter in self._meters]
+
+    def _log_settled(self, operation: Operation, seconds: float) -> None:
+        log = self._log
+        log.info(
             "operation settled",
             operation=operation.short_id,
             state=operation.state.value,
@@ -88,14 +102,6 @@ class Metrics:
             route=operation.route,
             method=operation.request.method,
         )
-
-    def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
-        """Show a figure that is read when somebody looks."""
-        self._meters.append(Gauge(name, documentation, read))
-
-    def figures(self) -> Figures:
-        """All of it as it stands."""
-        return [meter.family() for meter in self._meters]
 
 
 def exposition(figures: Figures) -> bytes:

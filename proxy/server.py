@@ -5,7 +5,7 @@ A stop drains: listeners close, open requests end, then the keeper waits for its
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -162,9 +162,10 @@ class Service:
         gauge("respond_async_operations_running", "Operations under way.", lambda: keeper.running)
         gauge("respond_async_operations_queued", "Operations that wait for their turn.", lambda: keeper.queued)
 
-    def hear_settled(self, id: str) -> None:
-        """Another process has settled this operation."""
-        self._store.wake(id)
+    def hear_settled(self, ids: Iterable[str]) -> None:
+        """Another process has settled these operations."""
+        for id in ids:
+            self._store.wake(id)
 
     def _settled(self, operation: Operation) -> None:
         self.metrics.settled(operation)

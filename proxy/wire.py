@@ -10,6 +10,7 @@ import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import cached_property
 from typing import Final, Protocol, cast
 
 from proxy.client import ClientRequest
@@ -79,7 +80,7 @@ class ClientConnection(asyncio.Protocol):
 
     # What a request uses (client.Link).
 
-    @property
+    @cached_property
     def local(self) -> bytes:
         sockname = self._transport.get_extra_info("sockname")
         if not isinstance(sockname, tuple):

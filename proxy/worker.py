@@ -3,13 +3,15 @@
 What it is told: `retire`, `drain` or `stop`, and later perhaps a stricter one of these; `no admin`: let others answer
 operators, and `admin`: do it again; `orphans`: a process has died; `ping`; `count`: send your figures. What it says:
 `ready` or `failed`, `pong`, `counted`, and `figures`, which asks for those of the whole service. Both ways go `settled`,
-with the id of an operation, and what is told in `places`.
+with the ids of operations, and what is told in `places`.
 """
 
 import asyncio
+import gc
 import os
 import socket
 import ssl
+import sys
 import traceback
 from collections.abc import Callable
 from itertools import count
@@ -31,6 +33,10 @@ from proxy.tally import Cell
 Hear = Callable[[Message], None]
 
 LAST_WORDS: Final = 1.0  # seconds for the supervisor to take what a worker says at its end
+SWITCH: Final = 0.001  # seconds after which the event loop lets the store's threads have the interpreter
+GARBAGE: Final = (
+    10_000  # objects more than there were, after which the interpreter looks for cycles of them; we make few
+)
 FAILED: Final = 1
 ORDERS: Final = ("retire", "drain", "stop")  # obeyed one after the other
 
@@ -50,6 +56,8 @@ def run(given: Equipment) -> NoReturn:
     writer = LogWriter(to_standard_error)
     try:
         configure_logging(given.config.log, writer)
+        sys.setswitchinterval(SWITCH)
+        gc.set_threshold(GARBAGE)
         last_words = uvloop.run(_work(given))
         given.sock.settimeout(LAST_WORDS)
         given.sock.sendall(encoded(last_words))
@@ -63,7 +71,7 @@ def run(given: Equipment) -> NoReturn:
 
 async def _work(given: Equipment) -> Message:
     """Serve; the message to end with."""
-    seat = _Seat()
+    seat = _Seat(alone=given.config.workers == 1)
     await asyncio.get_running_loop().connect_accepted_socket(lambda: seat.link, given.sock.dup())
     try:
         async with opened(given.config, seat.places, given.admitted) as service:
@@ -94,7 +102,10 @@ async def _serve(service: Service, orders: "asyncio.Queue[Message]") -> None:
 class _Seat:
     """A worker's place at the service: what it hears, and what it may ask."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, alone: bool) -> None:
+        """`alone`: there are no others but, during a reload, those of before, who notice by themselves what is settled."""
+        self._alone = alone
+        self._settled: list[str] = []  # of which the others are to be told
         self.link = Link(self._hear)
         self.orders: asyncio.Queue[Message] = asyncio.Queue()
         self._hears: dict[str, Hear] = {
@@ -111,8 +122,9 @@ class _Seat:
         """Hear from now on what concerns the service."""
         self._hears["admin"] = lambda _: service.answer_operators()
         self._hears["no admin"] = lambda _: service.leave_operators()
-        service.tell_settled = lambda operation: self.link.send({"kind": "settled", "id": operation})
-        self._hears["settled"] = lambda message: service.hear_settled(message["id"])
+        if not self._alone:
+            service.tell_settled = self._tell_settled
+        self._hears["settled"] = lambda message: service.hear_settled(message["ids"])
         self._hears["orphans"] = lambda _: service.reaper.look_now()
         self._hears["count"] = lambda message: self.link.send(
             {"kind": "counted", "id": message["id"], "figures": service.metrics.figures()}
@@ -127,6 +139,16 @@ class _Seat:
             return await self._asked[number]
         finally:
             del self._asked[number]
+
+    def _tell_settled(self, id: str) -> None:
+        """Tell the others, in one message of all that is settled in this turn of the event loop."""
+        if not self._settled:
+            asyncio.get_running_loop().call_soon(self._tell_all_settled)
+        self._settled.append(id)
+
+    def _tell_all_settled(self) -> None:
+        ids, self._settled = self._settled, []
+        self.link.send({"kind": "settled", "ids": ids})
 
     def _hear(self, message: Message) -> None:
         if hear := self._hears.get(message["kind"]):

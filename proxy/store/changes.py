@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 from proxy.operation import KeptRequest, Operation
 from proxy.store.faults import full
-from proxy.store.lane import together
 from proxy.store.protocol import Quotas
 from proxy.store.queries import queued_on, unsettled_of
 from proxy.store.rows import encode, encode_request
@@ -30,15 +29,13 @@ def insert(
     operation: Operation, request: KeptRequest | None, quotas: Quotas, max_size: int, connection: sqlite3.Connection
 ) -> None:
     """Add an unsettled operation. Raises StoreUnavailable if the store is full, Busy and TooManyOperations by the quotas."""
-    if not connection.execute("SELECT bytes < ? FROM totals", (max_size,)).fetchone()[0]:
-        raise full()
     quotas.require_room(
         operation, partial(queued_on, connection=connection), partial(unsettled_of, connection=connection)
     )
-    with together(connection):
-        _insert_operation(operation, connection)
-        if request is not None:
-            _insert_request(operation.id, request, connection)
+    if not _insert_operation(operation, max_size, connection):
+        raise full()
+    if request is not None:
+        _insert_request(operation.id, request, connection)
 
 
 def start(operation: Operation, connection: sqlite3.Connection) -> bool:
@@ -115,21 +112,29 @@ def sweep(now: float, connection: sqlite3.Connection) -> list[Dropped]:
     return [Dropped(id, keeper, body=bool(in_file), request=False) for _, _, id, keeper, in_file in due]
 
 
-def _insert_operation(operation: Operation, connection: sqlite3.Connection) -> None:
-    connection.execute(
+def _insert_operation(operation: Operation, max_size: int, connection: sqlite3.Connection) -> bool:
+    """False if the store is full. One statement, since each has the thread let go of the interpreter and wait for it."""
+    cursor = connection.execute(
         "INSERT INTO operations (id, keeper, stage, record, route, origin, client, created, overdue)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (operation.id, operation.keeper, operation.state.value, encode(operation),
-         operation.route, operation.origin, operation.client, operation.created, operation.overdue),
+        " SELECT ?, ?, ?, ?, ?, ?, ?, ?, ? FROM totals WHERE bytes < ?",
+        (operation.id, operation.keeper, operation.state.value, encode(operation), operation.route, operation.origin,
+         operation.client, operation.created, operation.overdue, max_size),
     )  # fmt: skip
+    return cursor.rowcount == 1
 
 
 def _insert_request(id: str, request: KeptRequest, connection: sqlite3.Connection) -> None:
+    """After its operation, which does not stay without it. A savepoint would cost every operation two statements."""
     size, content = (0, None) if request.content is None else (request.content.size, request.content.inline)
-    connection.execute(
-        "INSERT INTO requests (id, size, record, content) VALUES (?, ?, ?, ?)",
-        (id, size, encode_request(request), content),
-    )
+    try:
+        connection.execute(
+            "INSERT INTO requests (id, size, record, content) VALUES (?, ?, ?, ?)",
+            (id, size, encode_request(request), content),
+        )
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("DELETE FROM operations WHERE id = ?", (id,))
+        raise
 
 
 def _has_request_file(id: str, connection: sqlite3.Connection) -> bool:

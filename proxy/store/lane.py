@@ -4,15 +4,14 @@ One fsync serves all changes that arrived during the last one, and one wake-up o
 for reads it is one snapshot and one change of threads. The lists live in the event loop, the connection in the thread.
 
 A change should be one statement, or statements of which any first part may stand alone: SQLite undoes a failed
-statement by itself, so that its neighbours in the group need no savepoints. Where it has to be more, it is made
-`together`.
+statement by itself, so that its neighbours in the group need no savepoints. Where it has to be more, it takes back what
+the first ones did.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Self, TypeVar
@@ -117,17 +116,3 @@ class Lane:
         for item, outcome in zip(group, outcomes, strict=True):
             item.finish(outcome)
         self._start(LARGEST_GROUP)
-
-
-@contextmanager
-def together(connection: sqlite3.Connection) -> Iterator[None]:
-    """All statements inside, or none of them."""
-    connection.execute("SAVEPOINT together")
-    try:
-        yield
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK TO together")
-            connection.execute("RELEASE together")
-        raise
-    connection.execute("RELEASE together")

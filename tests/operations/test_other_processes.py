@@ -90,7 +90,7 @@ async def test_a_process_that_tells_of_a_settling_wakes_those_who_wait_elsewhere
     one, other = houses
     path = await one.accepted()
     monkeypatch.setattr(proxy.store.watch, "_LOOK_EVERY", 3600)  # from the next look on
-    one.service.tell_settled = other.service.hear_settled
+    one.service.tell_settled = lambda id_: other.service.hear_settled([id_])
     async with asyncio.TaskGroup() as group:
         poll = group.create_task(other.outcome(path))
         await eventually(lambda: len(other.service._monitor._polls) == 1)

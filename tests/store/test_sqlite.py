@@ -17,7 +17,7 @@ from proxy.errors import Busy, StoreUnavailable
 from proxy.message import Fields, RequestHead
 from proxy.operation import Operation
 from proxy.store import Quotas, Store, Usage, changes, open_store, queries
-from proxy.store.lane import LARGEST_GROUP, Lane, together
+from proxy.store.lane import LARGEST_GROUP, Lane
 from proxy.store.sqlite import SqliteStore
 from tests.store.samples import (
     AMPLE,
@@ -181,9 +181,8 @@ async def test_what_comes_together_is_committed_together(store: SqliteStore) -> 
 
 async def test_a_group_that_sqlite_rolled_back_fails_as_a_whole(store: SqliteStore) -> None:
     def lose_the_transaction(connection: sqlite3.Connection) -> None:
-        with together(connection):
-            connection.rollback()
-            raise sqlite3.OperationalError("database or disk is full")
+        connection.rollback()
+        raise sqlite3.OperationalError("database or disk is full")
 
     before, after = running(), running()
     outcomes = await asyncio.gather(
