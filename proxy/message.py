@@ -5,7 +5,7 @@ are opaque. Heads are tuples because one is made for every message that passes; 
 costs half of what `_replace` does.
 """
 
-from collections.abc import Iterable, KeysView
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Self
 
@@ -23,9 +23,9 @@ class Fields(tuple[Field, ...]):  # noqa: SLOT001  # tuples cannot have slots
     _firsts: dict[bytes, bytes] | None = None
 
     @property
-    def names(self) -> KeysView[bytes]:
-        """The names that there are, in lower case."""
-        return (self._firsts or self._indexed()).keys()
+    def names(self) -> Mapping[bytes, bytes]:
+        """The names that there are, in lower case, each with the first value."""
+        return self._firsts or self._indexed()
 
     def all(self, name: bytes) -> list[bytes]:
         """Every value of the field, line by line."""
@@ -46,10 +46,10 @@ class Fields(tuple[Field, ...]):  # noqa: SLOT001  # tuples cannot have slots
 
     def members(self, name: bytes) -> list[bytes]:
         """The members of a list field without quoted strings (RFC 9110 section 5.6.1), lower case, empty ones left out."""
-        if name not in self.names:
-            return []
-        parts = [part for value in self.all(name) for part in value.split(b",")]
-        return [member for part in parts if (member := part.strip(b" \t").lower())]
+        values = self.all(name)
+        if not values:
+            return values
+        return [member for part in b",".join(values).lower().split(b",") if (member := part.strip(b" \t"))]
 
     def without(self, names: AbstractSet[bytes]) -> Self:
         """All fields but those named."""

@@ -1,4 +1,4 @@
-"""The response to one request as an origin sends it: what llhttp calls back, and what a reader awaits.
+"""The responses on a connection to an origin, one after the other: what llhttp calls back, and what a reader awaits.
 
 llhttp (through httptools) splits the stream; what it lets through and a proxy must not (see `_frame`) is refused here.
 """
@@ -28,16 +28,32 @@ class WentStale(OriginBrokeOff):
 
 
 class Response:
-    """The response to one request as it arrives: its head, then the pieces of its body."""
+    """The response to the latest request on a connection as it arrives: its head, then the pieces of its body.
+
+    There is one for each connection, because it and its parser refer to each other: made for each request, they would
+    be left to the garbage collector.
+    """
 
     __slots__ = (
-        "_fields", "_max_fields", "_method", "_overhead", "_reason", "_waiter", "buffered", "complete", "error", "head", "length",
-        "parser", "persistent", "pieces", "until_close", "untouched", "version",
+        "_between", "_fields", "_lenient", "_max_fields", "_method", "_overhead", "_parser", "_reason", "_waiter", "buffered",
+        "complete", "error", "head", "length", "persistent", "pieces", "until_close", "untouched", "version",
     )  # fmt: skip
 
-    def __init__(self, method: str, max_fields: int, *, lenient: bool) -> None:
-        self._method = method
+    def __init__(self, max_fields: int, *, lenient: bool) -> None:
         self._max_fields = max_fields
+        self._lenient = lenient
+        self._parser = self._new_parser()
+        self._between = True  # whether the parser has seen the end of a response, and will take another
+        self.pieces: list[bytes] = []
+        self.begin("")
+        self.persistent = self.complete = True  # before the first, all is as after one
+
+    def begin(self, method: str) -> None:
+        """Get ready for the response to the next request."""
+        if not self._between:
+            self._parser = self._new_parser()
+        self._between = False
+        self._method = method
         self._overhead = 0  # bytes of fields or framing since the last that was of use
         self._reason = b""
         self._fields: list[Field] = []
@@ -48,18 +64,21 @@ class Response:
         self.length: int | None = None  # of the body, where it is known in advance
         self.until_close = False  # whether the end of the stream is the end of the body
         self.persistent = False  # whether the origin will take another request on this connection
-        self.pieces: list[bytes] = []
+        self.pieces.clear()
         self.buffered = 0  # bytes in pieces
         self.complete = False  # the whole response has arrived
         self.error: OriginError | None = None
-        self.parser = httptools.HttpResponseParser(self)
-        if lenient:
-            self.parser.set_dangerous_leniencies(
+
+    def _new_parser(self) -> httptools.HttpResponseParser:
+        parser = httptools.HttpResponseParser(self)
+        if self._lenient:
+            parser.set_dangerous_leniencies(
                 lenient_headers=True,
                 lenient_optional_lf_after_cr=True,
                 lenient_optional_cr_before_lf=True,
                 lenient_spaces_after_chunk_size=True,
             )
+        return parser
 
     # What the parser calls.
 
@@ -77,16 +96,14 @@ class Response:
     def on_headers_complete(self) -> None:
         if self.complete:
             return
-        status = self.parser.get_status_code()
+        status = self._parser.get_status_code()
         if status < FIRST_FINAL:
             self._interim(status)
             return
         head = ResponseHead(status, self._reason, Fields(self._fields))
         if self._overhead > self._max_fields:  # else there is no need to count
             self._measure(head)
-        text = b"".join([self._reason, *[value for _, value in self._fields]])
-        if len(text.translate(None, _CONTROLS)) != len(text):
-            raise OriginMalformed("The origin's response has a control character in its head.")
+        self._refuse_controls()
         self._frame(head)
         self.head, self._overhead = head, 0
 
@@ -101,12 +118,19 @@ class Response:
     def on_message_complete(self) -> None:
         if self.head is not None:
             self.complete = True
+            self._between = self._parser.should_keep_alive()
 
     def _interim(self, status: int) -> None:
         """Drop a 1xx: `Expect` is answered by the proxy, and nothing ever asked the origin to switch protocols."""
         if status == SWITCHING_PROTOCOLS or status < 100:
             raise OriginMalformed("The origin's response has a status code that cannot be here.")
         self._reason, self._fields, self._overhead = b"", [], 0
+
+    def _refuse_controls(self) -> None:
+        """In a reason; llhttp itself refuses them in values, where it is not lenient."""
+        text = b"".join([self._reason, *[value for _, value in self._fields]]) if self._lenient else self._reason
+        if len(text.translate(None, _CONTROLS)) != len(text):
+            raise OriginMalformed("The origin's response has a control character in its head.")
 
     def _measure(self, head: ResponseHead) -> None:
         size = len(head.reason) + sum(len(name) + len(value) + 4 for name, value in head.fields)
@@ -115,7 +139,7 @@ class Response:
 
     def _frame(self, head: ResponseHead) -> None:
         """Find out where the body ends (RFC 9112 section 6.3), and refuse what two readers could read in two ways."""
-        version = self.parser.get_http_version()
+        version = self._parser.get_http_version()
         codings = head.fields.members(b"transfer-encoding")
         if codings and (codings != [b"chunked"] or version == "1.0"):
             raise OriginMalformed("The origin's response has a Transfer-Encoding other than chunked.")
@@ -137,7 +161,7 @@ class Response:
         self.untouched = False
         self._overhead += len(data)
         try:
-            self.parser.feed_data(data)
+            self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
             self._surplus_or_error(exc)
         if self._overhead > self._max_fields and self.error is None and not self.complete:
