@@ -5,7 +5,7 @@ head waits for the first piece of content, so that a small response is one write
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, Protocol
 
 from proxy.clock import Clock
@@ -171,15 +171,15 @@ class ClientRequest:
 
     async def flush(self) -> None:
         """Send the head now, because content is not there yet."""
-        await self._send(b"")
+        await self._sent(b"")
 
     async def write(self, piece: bytes) -> None:
         """Send a piece of content. Raises ConnectionError if the client has left."""
-        await self._send(self._encoded(piece))
+        await self._sent(self._encoded(piece))
 
-    async def end(self, piece: bytes = b"") -> None:
+    def end(self, piece: bytes = b"") -> Awaitable[None]:
         """Send the last piece, and the end."""
-        await self._send(self._encoded(piece) + (LAST_CHUNK if self._chunked else b""))
+        return self._sent(self._encoded(piece) + (LAST_CHUNK if self._chunked else b""))
 
     async def respond(self, reply: Reply) -> None:
         """Send a whole response of the proxy's own."""
@@ -221,7 +221,7 @@ class ClientRequest:
         self.sent += len(piece)
         return chunk(piece) if self._chunked else piece
 
-    async def _send(self, data: bytes) -> None:
+    async def _sent(self, data: bytes) -> None:
         if self._pending:
             data, self._pending = self._pending + data, b""
         if data:

@@ -15,7 +15,7 @@ from proxy.config import FieldChanges, OriginSettings, Route
 from proxy.forwarded import FORWARDING_FIELDS, Arrival, forwarding_fields
 from proxy.grammar import number
 from proxy.location import REFERENCE_FIELDS, WayBack
-from proxy.message import Field, Fields, RequestHead, ResponseHead
+from proxy.message import KEEP_ALIVE, Field, Fields, RequestHead, ResponseHead
 from proxy.target import Paths
 
 HOP_BY_HOP: Final = frozenset(
@@ -29,8 +29,6 @@ HOP_BY_HOP: Final = frozenset(
 
 # Connection may name any field (RFC 9110 section 7.6.1), but messages without these would mean something else.
 ESSENTIAL: Final = frozenset({b"host", b"content-length"})
-
-_WHAT_MOST_SAY: Final = [b"keep-alive"]  # in Connection; it names what is dropped anyway
 
 LIMITED: Final = frozenset({"TRACE", "OPTIONS"})  # whose Max-Forwards counts (RFC 9110 section 7.6.2)
 
@@ -156,9 +154,10 @@ class _Changes:
 
 def _with_named(dropped: frozenset[bytes], fields: Fields) -> frozenset[bytes]:
     """The names that are dropped, and those that Connection adds to them."""
-    if b"connection" not in fields.names or fields.all(b"connection") == _WHAT_MOST_SAY:
+    names = fields.names
+    if b"connection" not in names or fields.all(b"connection") == KEEP_ALIVE:  # which is dropped anyway
         return dropped
-    named = [name for name in fields.members(b"connection") if name in fields.names and name not in ESSENTIAL]
+    named = [name for name in fields.members(b"connection") if name in names and name not in ESSENTIAL]
     return dropped.union(named) if named else dropped
 
 

@@ -132,6 +132,8 @@ class Handler:
 
     def _has_looped(self, head: RequestHead) -> bool:
         """Whether forwarding would go in circles (RFC 9110 section 7.6). Some proxies of one name may stand in line."""
+        if b"via" not in head.fields.names:
+            return False
         passed = head.fields.members(b"via")
         return len(passed) >= MOST_PASSAGES and sum(via.endswith(self._in_via) for via in passed) >= MOST_PASSAGES
 

@@ -148,8 +148,9 @@ class RequestParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
             return  # a trailer, which ends here (RFC 9110 section 6.5.1)
-        self._fields.append((name, value.rstrip(b" \t")))
-        if len(self._fields) > MOST_FIELDS:
+        fields = self._fields
+        fields.append((name, value.rstrip(b" \t")))
+        if len(fields) > MOST_FIELDS:
             raise self._too_large()
 
     def on_headers_complete(self) -> None:
@@ -159,7 +160,8 @@ class RequestParser:
         version = VERSIONS.get(parser.get_http_version(), NO_VERSION)
         head = RequestHead(parser.get_method().decode(), _raw(self._target), fields, version)
         self._in_head, self._seen = False, 0
-        framing = [field for field in fields if field[0].lower() in FRAMING]
+        names = fields.names
+        framing = [] if FRAMING.isdisjoint(names) else [field for field in fields if field[0].lower() in FRAMING]
         self.content = Inflow(self._relieved) if framing else NOTHING
         if framing and parser.should_upgrade():
             self._skipped = b"".join([b"%b: %b\r\n" % field for field in framing])

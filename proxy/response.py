@@ -10,7 +10,7 @@ import httptools
 
 from proxy.errors import OriginBrokeOff, OriginError, OriginMalformed
 from proxy.grammar import number
-from proxy.message import Field, Fields, ResponseHead, has_body
+from proxy.message import Field, Fields, ResponseHead, has_body, persists
 
 VERSIONS: Final = {"1.0": (1, 0), "1.1": (1, 1)}
 ENDLESS: Final = "The origin's response has too much chunk framing, or too long a trailer section."
@@ -152,7 +152,7 @@ class Response:
             self.length = number(length)  # digits, once, and without Transfer-Encoding: llhttp has seen to it
         else:
             self.until_close = not codings
-        self.persistent = not self.until_close and _keeps_alive(head, version)
+        self.persistent = not self.until_close and persists(head.fields, self.version)
 
     # What the connection calls.
 
@@ -205,12 +205,6 @@ class Response:
         """A future that is done as soon as more has come, or an end. One reader at a time."""
         self._waiter = asyncio.get_running_loop().create_future()
         return self._waiter
-
-
-def _keeps_alive(head: ResponseHead, version: str) -> bool:
-    """Whether the connection lasts beyond this response (RFC 9112 section 9.3)."""
-    options = head.fields.members(b"connection")
-    return b"close" not in options and (version == "1.1" or b"keep-alive" in options)
 
 
 def _head_too_large() -> OriginMalformed:
