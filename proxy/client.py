@@ -13,7 +13,7 @@ from proxy.config import Limits
 from proxy.errors import RequestTimeout, RequestTooLarge
 from proxy.forwarded import Peer
 from proxy.grammar import number
-from proxy.inflow import Inflow
+from proxy.inflow import NOTHING, Inflow
 from proxy.message import (
     CONTENT_LENGTH,
     LAST_CHUNK,
@@ -136,14 +136,14 @@ class ClientRequest:
 
         Raises RequestTooLarge if the head tells that it is more, and what content has failed with already.
         """
+        if self._inflow is NOTHING:
+            return NO_CONTENT
         if self._inflow.error is not None:
             raise self._inflow.error
         fields = self.head.fields
         chunked = fields.first(b"transfer-encoding") is not None
         announced = fields.first(b"content-length")
         length = None if chunked or announced is None else number(announced)
-        if length is None and not chunked:
-            return NO_CONTENT
         if length is not None and length > limit:
             raise RequestTooLarge(f"The request has {length} bytes of content; at most {limit} are taken here.")
         content = ClientContent(self._inflow, length, self.link.limits, self._invite)

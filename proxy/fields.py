@@ -91,8 +91,8 @@ class Forwarding:
         Host is empty where it is to be the origin's own: its servers have one each (see `addressed`).
         """
         fields, changes = request.fields, self._request
-        names, host = fields.names, self._host(arrival) or b""
-        dropped = changes.dropped_of(fields)
+        names, host = fields.names, arrival.authority if self._preserves_host else b""
+        dropped = _with_named(changes.dropped, fields)
         kept = _remaining(fields, dropped)
         if b"expect" in names:
             kept = [field for field in kept if not _is_answered_here(field)]
@@ -109,7 +109,7 @@ class Forwarding:
         """The fields for the client; the date is for responses that have none, the version is the origin's."""
         fields, changes = response.fields, self._response
         names = fields.names
-        dropped = changes.dropped_of(fields)
+        dropped = _with_named(changes.dropped, fields)
         kept = _remaining(fields, dropped)
         if self._way_back and not REFERENCE_FIELDS.isdisjoint(names):
             kept = self._led_back(kept, self._way_back, arrival)
@@ -139,11 +139,7 @@ class _Changes:
     def __init__(self, changes: FieldChanges, dropped: frozenset[bytes]) -> None:
         self.lines = changes.set
         self._names = changes.remove.union(name.lower() for name, _ in changes.set)
-        self._dropped = dropped | self._names
-
-    def dropped_of(self, fields: Fields) -> frozenset[bytes]:
-        """The names of what is dropped where these are the sender's fields."""
-        return _with_named(self._dropped, fields)
+        self.dropped = dropped | self._names
 
     def applied(self, kept: list[Field], made: list[Field]) -> list[Field]:
         """What is left of the sender's fields, what the proxy made, and what the route sets."""
@@ -154,9 +150,10 @@ class _Changes:
 
 def _with_named(dropped: frozenset[bytes], fields: Fields) -> frozenset[bytes]:
     """The names that are dropped, and those that Connection adds to them."""
-    names = fields.names
-    if b"connection" not in names or fields.all(b"connection") == KEEP_ALIVE:  # which is dropped anyway
+    lines = fields.all(b"connection")
+    if not lines or lines == KEEP_ALIVE:  # which is dropped anyway
         return dropped
+    names = fields.names
     named = [name for name in fields.members(b"connection") if name in names and name not in ESSENTIAL]
     return dropped.union(named) if named else dropped
 

@@ -127,10 +127,10 @@ class Forwarder:
         request_id = inbound.id.decode("latin-1")
         log.info("operation accepted", operation=operation.short_id, route=self._route.name, id=request_id)
 
-    async def _relay(self, inbound: Inbound, exchange: Exchange, head: ResponseHead) -> None:
+    def _relay(self, inbound: Inbound, exchange: Exchange, head: ResponseHead) -> Awaitable[None]:
         date = self._context.clock.date()
         fields = self._forwarding.for_client(head, inbound.arrival, date, exchange.version)
-        await relay(inbound.client, head.with_fields(fields), exchange)
+        return relay(inbound.client, ResponseHead(head.status, head.reason, fields), exchange)
 
     @contextmanager
     def _seen_out(self, exchange: Exchange, timeout: float) -> Iterator[None]:

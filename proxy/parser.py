@@ -158,7 +158,8 @@ class RequestParser:
             raise self._too_large()
         parser, fields = self._parser, Fields(self._fields)
         version = VERSIONS.get(parser.get_http_version(), NO_VERSION)
-        head = RequestHead(parser.get_method().decode(), _raw(self._target), fields, version)
+        target = _raw(self._target) if STAND_IN in self._target else self._target
+        head = RequestHead(parser.get_method().decode(), target, fields, version)
         self._in_head, self._seen = False, 0
         names = fields.names
         framing = [] if FRAMING.isdisjoint(names) else [field for field in fields if field[0].lower() in FRAMING]
@@ -202,8 +203,6 @@ class RequestParser:
 
 def _raw(target: bytes) -> bytes:
     """The target as the client sent it."""
-    if STAND_IN not in target:
-        return target
     return _STOOD_IN_FOR.sub(lambda found: bytes.fromhex(found[1].decode()), target)
 
 
