@@ -52,7 +52,8 @@ class Connection(asyncio.Protocol):
         """Get ready for one request and its response."""
         self.used, self._has_begun = self._has_begun, True
         self._sent_whole = False
-        self._read_on()
+        if self._reading_paused:
+            self._read_on()
         self.response.begin(method)
         if self.closed:
             self.response.end_of_stream(clean=False)
@@ -121,7 +122,8 @@ class Connection(asyncio.Protocol):
         piece = b"".join(response.pieces)  # the piece itself where there is one
         response.pieces.clear()
         response.buffered = 0
-        self._read_on()
+        if self._reading_paused:
+            self._read_on()
         return piece
 
     @property

@@ -165,6 +165,7 @@ class Exchange:
 
     @property
     def connection(self) -> Connection:
+        """The one that it has; from the head of its response to its end."""
         if self._connection is None:
             raise OriginBrokeOff(CLOSED)
         return self._connection

@@ -174,7 +174,7 @@ class RequestParser:
 
     def on_message_complete(self) -> None:
         self._seen = 0
-        if not self._skipped:
+        if not (self._skipped or self.content.ended):
             self.content.end()
 
     # What is wrong.

@@ -15,9 +15,10 @@ async def relay(client: ClientRequest, head: ResponseHead, exchange: Exchange) -
     A response that is all there goes out in one write. Raises ProxyError where the origin's content does not end as it
     should, with the client's response broken off then; ConnectionError if the client leaves.
     """
-    first = exchange.arrived()
-    client.begin(head, exchange.length)
-    if exchange.whole:
+    connection = exchange.connection
+    response, first = connection.response, connection.arrived()
+    client.begin(head, response.length)
+    if response.complete:
         await client.end(first)
         return
     await (client.write(first) if first else client.flush())
