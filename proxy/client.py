@@ -5,7 +5,7 @@ head waits for the first piece of content, so that a small response is one write
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, Protocol
 
 from proxy.clock import Clock
@@ -13,7 +13,7 @@ from proxy.config import Limits
 from proxy.errors import RequestTimeout, RequestTooLarge
 from proxy.forwarded import Peer
 from proxy.grammar import number
-from proxy.inflow import Inflow
+from proxy.inflow import NOTHING, Inflow
 from proxy.message import (
     CONTENT_LENGTH,
     LAST_CHUNK,
@@ -141,14 +141,14 @@ class ClientRequest:
 
         Raises RequestTooLarge if the head tells that it is more, and what content has failed with already.
         """
+        if self._inflow is NOTHING:
+            return NO_CONTENT
         if self._inflow.error is not None:
             raise self._inflow.error
         fields = self.head.fields
         chunked = fields.first(b"transfer-encoding") is not None
         announced = fields.first(b"content-length")
         length = None if chunked or announced is None else number(announced)
-        if length is None and not chunked:
-            return NO_CONTENT
         if length is not None and length > limit:
             raise RequestTooLarge(f"The request has {length} bytes of content; at most {limit} are taken here.")
         content = ClientContent(self._inflow, length, self.link.limits, self._invite)
@@ -176,15 +176,15 @@ class ClientRequest:
 
     async def flush(self) -> None:
         """Send the head now, because content is not there yet."""
-        await self._send(b"")
+        await self._sent(b"")
 
     async def write(self, piece: bytes) -> None:
         """Send a piece of content. Raises ConnectionError if the client has left."""
-        await self._send(self._encoded(piece))
+        await self._sent(self._encoded(piece))
 
-    async def end(self, piece: bytes = b"") -> None:
+    def end(self, piece: bytes = b"") -> Awaitable[None]:
         """Send the last piece, and the end."""
-        await self._send(self._encoded(piece) + (LAST_CHUNK if self._chunked else b""))
+        return self._sent(self._encoded(piece) + (LAST_CHUNK if self._chunked else b""))
 
     async def respond(self, reply: Reply) -> None:
         """Send a whole response of the proxy's own."""
@@ -233,7 +233,7 @@ class ClientRequest:
         self.sent += len(piece)
         return chunk(piece) if self._chunked else piece
 
-    async def _send(self, data: bytes) -> None:
+    async def _sent(self, data: bytes) -> None:
         if self._pending:
             data, self._pending = self._pending + data, b""
         if data:

@@ -30,21 +30,21 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, max_fields: int, *, authority: bytes = b"", lenient: bool = False) -> None:
         """The authority is that of the server at the other end, for Host."""
-        self._max_fields = max_fields
-        self._lenient = lenient
+        self._loop: asyncio.AbstractEventLoop  # that it is connected in
         self._transport: asyncio.Transport | None = None
-        self._response: Response | None = None
+        self._has_begun = False
         self._reading_paused = False
         self._reading = OriginDeadline()
         self._writing = OriginDeadline()
         self._drained: asyncio.Future[None] | None = None  # there while the origin takes too little
         self._writing_paused = False
-        self._sent_whole = False
+        self._sent_whole = True
         self._farewell: asyncio.TimerHandle | None = None  # there once we have closed our side
         self._aborted = False  # by us, before the origin closed its side
         self._left = False  # the origin has closed its side
         self._taken_over = False  # by another protocol
         self.authority = authority
+        self.response = Response(max_fields, lenient=lenient)
         self.closed = False
         self.used = False  # carried an exchange before the current one
 
@@ -52,12 +52,13 @@ class Connection(asyncio.Protocol):
 
     def begin(self, method: str, offers: tuple[bytes, ...] = ()) -> None:
         """Get ready for one request and its response. The offers are protocols that the origin may switch to."""
-        self.used = self._response is not None
+        self.used, self._has_begun = self._has_begun, True
         self._sent_whole = False
-        self._set_reading(on=True)
-        self._response = Response(method, self._max_fields, lenient=self._lenient, offers=offers)
+        if self._reading_paused:
+            self._read_on()
+        self.response.begin(method, offers)
         if self.closed:
-            self._response.end_of_stream(clean=False)
+            self.response.end_of_stream(clean=False)
 
     def write(self, data: bytes) -> None:
         if self._transport is not None and not self.closed:
@@ -70,10 +71,9 @@ class Connection(asyncio.Protocol):
         """
         if not self._writing_paused or self.closed:
             return
-        loop = asyncio.get_running_loop()
-        self._drained = loop.create_future()
+        self._drained = self._loop.create_future()
         try:
-            self._writing.set(self._drained, loop.time() + limit, NO_ROOM)
+            self._writing.set(self._drained, self._loop.time() + limit, NO_ROOM)
             await self._drained
         finally:
             self._drained = None
@@ -81,12 +81,6 @@ class Connection(asyncio.Protocol):
     def sent_whole(self) -> None:
         """The request is complete: without this the connection cannot be used again."""
         self._sent_whole = True
-
-    @property
-    def response(self) -> Response:
-        if self._response is None:
-            raise RuntimeError("no exchange has begun")
-        return self._response
 
     @property
     def answered(self) -> bool:
@@ -97,7 +91,7 @@ class Connection(asyncio.Protocol):
     async def head(self, limit: float) -> ResponseHead:
         """The head of the final response. Raises OriginError; OriginTimeout after `limit` seconds."""
         response = self.response
-        end = asyncio.get_running_loop().time() + limit  # of all of it: interim responses and single bytes buy no time
+        end = self._loop.time() + limit  # of all of it: interim responses and single bytes buy no time
         while response.head is None:
             if response.error is not None:
                 raise response.error
@@ -111,7 +105,7 @@ class Connection(asyncio.Protocol):
         What came before an error is given out before the error is raised.
         """
         response = self.response
-        end = asyncio.get_running_loop().time() + limit  # chunk extensions and trailers buy no time
+        end = self._loop.time() + limit  # chunk extensions and trailers buy no time
         while not response.pieces:
             if response.error is not None:
                 raise response.error
@@ -130,7 +124,8 @@ class Connection(asyncio.Protocol):
         piece = b"".join(response.pieces)  # the piece itself where there is one
         response.pieces.clear()
         response.buffered = 0
-        self._set_reading(on=True)
+        if self._reading_paused:
+            self._read_on()
         return piece
 
     def take_over(self) -> tuple[asyncio.Transport, bytes]:
@@ -146,8 +141,7 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether the exchange is over on both sides, nothing is left unread, and the origin will take another one."""
-        if (response := self._response) is None:
-            return not self.closed
+        response = self.response
         over = self._sent_whole and response.complete and not response.pieces
         return over and response.persistent and not self.closed
 
@@ -157,10 +151,9 @@ class Connection(asyncio.Protocol):
         Our side is closed at once. The origin gets a moment to close its own, so that it does not see another
         connection before it has seen the end of this one; whatever else it does ends that.
         """
-        self._set_reading(on=True)
+        self._read_on()
         was_open, self.closed = not self.closed, True
-        if self._response is not None:
-            self._response.abandon()
+        self.response.abandon()
         if was_open:
             self._take_leave()
         elif self._farewell is None:
@@ -181,42 +174,39 @@ class Connection(asyncio.Protocol):
         if transport is None or transport.get_write_buffer_size():
             self.abort()
             return
-        self._farewell = asyncio.get_running_loop().call_later(FAREWELL, self.abort)
+        self._farewell = self._loop.call_later(FAREWELL, self.abort)
         if transport.can_write_eof():
             transport.write_eof()
         else:
             transport.close()  # TLS has a farewell of its own, which waits for the other's
 
-    def _set_reading(self, *, on: bool) -> None:
-        if self._transport is None or self.closed or self._reading_paused != on:
-            return
-        self._reading_paused = not on
-        if on:
+    def _read_on(self) -> None:
+        if self._reading_paused and self._transport is not None and not self.closed:
+            self._reading_paused = False
             self._transport.resume_reading()
-        else:
-            self._transport.pause_reading()
 
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self.lost = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.lost = self._loop.create_future()
 
     def data_received(self, data: bytes) -> None:
-        response = self._response
+        response = self.response
         if self.closed:
             self.abort()
             return
-        if response is None or (response.complete and not response.pieces):
-            if response is not None:
-                response.persistent = False
+        if response.complete and not response.pieces:
+            response.persistent = False
             self.close()  # nothing was asked, so nothing may come (RFC 9112 section 9.2)
             return
         response.feed(data)
         if response.error is not None:
             self.close()
-        elif response.switched or response.buffered > HIGH_WATER:
-            self._set_reading(on=False)
+        elif (response.switched or response.buffered > HIGH_WATER) and not self._reading_paused and self._transport:
+            self._reading_paused = True
+            self._transport.pause_reading()
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -229,19 +219,17 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         # With TLS this is the origin's own farewell: a stream that anybody on the way cut is lost without it.
         self.closed = self._left = True
-        if self._response is not None:
-            self._response.end_of_stream(clean=True)
+        self.response.end_of_stream(clean=True)
 
     def connection_lost(self, _: Exception | None) -> None:
         self.closed = True
-        if self._response is not None:
-            self._response.end_of_stream(clean=False)
+        self.response.end_of_stream(clean=False)
         self.resume_writing()
         self._reading.cancel()
         self._writing.cancel()
         if self._farewell is not None:
             self._farewell.cancel()
         if self._aborted:
-            asyncio.get_running_loop().call_later(MOMENT, self.lost.set_result, None)
+            self._loop.call_later(MOMENT, self.lost.set_result, None)
         else:
             self.lost.set_result(None)  # the event loop closes the descriptor before it calls back

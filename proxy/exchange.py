@@ -180,6 +180,7 @@ class Exchange:
 
     @property
     def connection(self) -> Connection:
+        """The one that it has; from the head of its response to its end."""
         if self._connection is None:
             raise OriginBrokeOff(CLOSED)
         return self._connection
@@ -209,15 +210,16 @@ class Exchange:
             self._origin.give_back(self._connection)
             self._connection = None
 
-    async def _attempt(self, connection: Connection) -> ResponseHead:
+    def _attempt(self, connection: Connection) -> Awaitable[ResponseHead]:
+        """Send the request, as far as it is there. What is returned waits for the head of the response."""
         connection.begin(self.request.method, self._offers)
         whole = self.content.whole
         if whole is None:
-            return await self._upload_and_listen(connection)
+            return self._upload_and_listen(connection)
         head = self._head_to_wire(connection)
         connection.write(head + self._encoded(whole) + self._last_chunk if self.content.present else head)
         connection.sent_whole()
-        return await connection.head(self._deadlines.head)
+        return connection.head(self._deadlines.head)
 
     async def _upload_and_listen(self, connection: Connection) -> ResponseHead:
         """Send the content as it comes. A response that does not wait for its end is the answer, and ends the upload."""

@@ -15,7 +15,7 @@ from proxy.config import FieldChanges, OriginSettings, Route
 from proxy.forwarded import FORWARDING_FIELDS, Arrival, forwarding_fields
 from proxy.grammar import number
 from proxy.location import REFERENCE_FIELDS, WayBack
-from proxy.message import Field, Fields, RequestHead, ResponseHead
+from proxy.message import KEEP_ALIVE, Field, Fields, RequestHead, ResponseHead
 from proxy.target import Paths
 
 HOP_BY_HOP: Final = frozenset(
@@ -29,8 +29,6 @@ HOP_BY_HOP: Final = frozenset(
 
 # Connection may name any field (RFC 9110 section 7.6.1), but messages without these would mean something else.
 ESSENTIAL: Final = frozenset({b"host", b"content-length"})
-
-_WHAT_MOST_SAY: Final = [b"keep-alive"]  # in Connection; it names what is dropped anyway
 
 LIMITED: Final = frozenset({"TRACE", "OPTIONS"})  # whose Max-Forwards counts (RFC 9110 section 7.6.2)
 
@@ -93,8 +91,8 @@ class Forwarding:
         Host is empty where it is to be the origin's own: its servers have one each (see `addressed`).
         """
         fields, changes = request.fields, self._request
-        names, host = fields.names, self._host(arrival) or b""
-        dropped = changes.dropped_of(fields)
+        names, host = fields.names, arrival.authority if self._preserves_host else b""
+        dropped = _with_named(changes.dropped, fields)
         kept = _remaining(fields, dropped)
         if b"expect" in names:
             kept = [field for field in kept if not _is_answered_here(field)]
@@ -111,7 +109,7 @@ class Forwarding:
         """The fields for the client; the date is for responses that have none, the version is the origin's."""
         fields, changes = response.fields, self._response
         names = fields.names
-        dropped = changes.dropped_of(fields)
+        dropped = _with_named(changes.dropped, fields)
         kept = _remaining(fields, dropped)
         if self._way_back and not REFERENCE_FIELDS.isdisjoint(names):
             kept = self._led_back(kept, self._way_back, arrival)
@@ -141,11 +139,7 @@ class _Changes:
     def __init__(self, changes: FieldChanges, dropped: frozenset[bytes]) -> None:
         self.lines = changes.set
         self._names = changes.remove.union(name.lower() for name, _ in changes.set)
-        self._dropped = dropped | self._names
-
-    def dropped_of(self, fields: Fields) -> frozenset[bytes]:
-        """The names of what is dropped where these are the sender's fields."""
-        return _with_named(self._dropped, fields)
+        self.dropped = dropped | self._names
 
     def applied(self, kept: list[Field], made: list[Field]) -> list[Field]:
         """What is left of the sender's fields, what the proxy made, and what the route sets."""
@@ -156,9 +150,11 @@ class _Changes:
 
 def _with_named(dropped: frozenset[bytes], fields: Fields) -> frozenset[bytes]:
     """The names that are dropped, and those that Connection adds to them."""
-    if b"connection" not in fields.names or fields.all(b"connection") == _WHAT_MOST_SAY:
+    lines = fields.all(b"connection")
+    if not lines or lines == KEEP_ALIVE:  # which is dropped anyway
         return dropped
-    named = [name for name in fields.members(b"connection") if name in fields.names and name not in ESSENTIAL]
+    names = fields.names
+    named = [name for name in fields.members(b"connection") if name in names and name not in ESSENTIAL]
     return dropped.union(named) if named else dropped
 
 

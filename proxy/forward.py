@@ -7,7 +7,7 @@ exchange that has not had its turn by then waits on as a queued operation.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -60,16 +60,16 @@ class Forwarder:
         settings = route.respond_async
         self.later = Later(route, settings, origin, self._forwarding, context) if settings is not None else None
 
-    async def forward(self, inbound: Inbound) -> None:
+    def forward(self, inbound: Inbound) -> Awaitable[None]:
         """Respond to the client. Raises ProxyError where there is nothing to respond with."""
         if self._route.upgrade and (offers := offered(inbound.head)):
-            await self._forward_upgrade(inbound, offers)
-            return
-        plan = decide(parse(inbound.head.fields.all(b"prefer")), self._route, inbound.head)
-        if isinstance(plan, Race) and self.later is not None:
-            await self._race(inbound, plan, self.later)
-        else:
-            await self._forward_now(inbound)
+            return self._forward_upgrade(inbound, offers)
+        preferences = inbound.head.fields.all(b"prefer")
+        if preferences and self.later is not None:
+            plan = decide(parse(preferences), self._route, inbound.head)
+            if isinstance(plan, Race):
+                return self._race(inbound, plan, self.later)
+        return self._forward_now(inbound)
 
     async def _forward_now(self, inbound: Inbound, content: Content | None = None) -> None:
         route = self._route
@@ -145,8 +145,9 @@ class Forwarder:
         request_id = inbound.id.decode("latin-1")
         log.info("operation accepted", operation=operation.short_id, route=self._route.name, id=request_id)
 
-    async def _relay(self, inbound: Inbound, exchange: Exchange, head: ResponseHead) -> None:
-        await relay(inbound.client, head.with_fields(self._for_client(inbound, exchange, head)), exchange)
+    def _relay(self, inbound: Inbound, exchange: Exchange, head: ResponseHead) -> Awaitable[None]:
+        fields = self._for_client(inbound, exchange, head)
+        return relay(inbound.client, ResponseHead(head.status, head.reason, fields), exchange)
 
     def _for_client(self, inbound: Inbound, exchange: Exchange, head: ResponseHead) -> Fields:
         date = self._context.clock.date()

@@ -19,6 +19,7 @@ _IS_TOKEN: Final = re.compile(TOKEN).fullmatch
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 
 MOST: Final = 2**63 - 1
+SHORT: Final = 20  # digits; what has fewer is a number without further ado
 
 
 def members(line: bytes) -> list[bytes]:
@@ -52,4 +53,6 @@ def number(digits: bytes, most: int = MOST) -> int | None:
     """
     if not digits.isdigit():
         return None
+    if len(digits) < SHORT:
+        return min(int(digits), most)
     return min(int(digits.lstrip(b"0")[:20] or b"0"), most)

@@ -1,7 +1,7 @@
 """Every request: checked, sent on its way, and accounted for, whatever becomes of it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from time import perf_counter
 from typing import Final
 
@@ -107,7 +107,8 @@ class Handler:
             log.error("handler failed", exc_info=error.__cause__)
         return problem(error, "/", self._monitor.proxy_name)
 
-    async def _answer(self, passage: Passage) -> None:
+    def _answer(self, passage: Passage) -> Awaitable[None]:
+        """Find out whose it is to respond, and have that done by awaiting what is returned."""
         head = passage.client.head
         target = _checked(head)
         passage.target = target.origin_form
@@ -115,12 +116,10 @@ class Handler:
         arrival = self._trusted.arrival(passage.client.link.peer, target.authority, head.fields)
         if (operation_id := self._monitor.urls.id(target.origin_form)) is not None:
             passage.route = STATUS_URL
-            await self._monitor.answer(passage.client, operation_id, arrival.client)
-            return
+            return self._monitor.answer(passage.client, operation_id, arrival.client)
         counted = hop_counted(head)
         if counted is None:
-            await _answer_here(passage.client)
-            return
+            return _answer_here(passage.client)
         if self._has_looped(head):
             raise LoopDetected("Its Via names this proxy too many times: an origin leads back to it.")
         route = self._routes.match(head.method, target.authority, target.origin_form)
@@ -128,10 +127,12 @@ class Handler:
             raise NoRoute
         passage.route, passage.varies = route.name, route.respond_async is not None
         inbound = Inbound(passage.client, _in_origin_form(counted, target), arrival, passage.request_id)
-        await self._forwarders[route.name].forward(inbound)
+        return self._forwarders[route.name].forward(inbound)
 
     def _has_looped(self, head: RequestHead) -> bool:
         """Whether forwarding would go in circles (RFC 9110 section 7.6). Some proxies of one name may stand in line."""
+        if b"via" not in head.fields.names:
+            return False
         passed = head.fields.members(b"via")
         return len(passed) >= MOST_PASSAGES and sum(via.endswith(self._in_via) for via in passed) >= MOST_PASSAGES
 

@@ -5,7 +5,7 @@ are opaque. Heads are tuples because one is made for every message that passes; 
 costs half of what `_replace` does.
 """
 
-from collections.abc import Iterable, KeysView
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, Self
 
@@ -14,6 +14,7 @@ Field = tuple[bytes, bytes]
 CRLF = b"\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 CONTENT_LENGTH = frozenset({b"content-length"})  # for `without`
+KEEP_ALIVE = [b"keep-alive"]  # what Connection says nearly always, where it is there
 
 
 class Fields(tuple[Field, ...]):  # noqa: SLOT001  # tuples cannot have slots
@@ -23,9 +24,9 @@ class Fields(tuple[Field, ...]):  # noqa: SLOT001  # tuples cannot have slots
     _firsts: dict[bytes, bytes] | None = None
 
     @property
-    def names(self) -> KeysView[bytes]:
-        """The names that there are, in lower case."""
-        return (self._firsts or self._indexed()).keys()
+    def names(self) -> Mapping[bytes, bytes]:
+        """The names that there are, in lower case, each with the first value."""
+        return self._firsts or self._indexed()
 
     def all(self, name: bytes) -> list[bytes]:
         """Every value of the field, line by line."""
@@ -42,14 +43,17 @@ class Fields(tuple[Field, ...]):  # noqa: SLOT001  # tuples cannot have slots
 
     def has(self, name: bytes) -> bool:
         """Whether the field is there, for those who ask for nothing else: an index would cost more."""
-        return any(len(key) == len(name) and key.lower() == name for key, _ in self)
+        for key, _ in self:  # noqa: SIM110  # a generator would cost twice as much
+            if len(key) == len(name) and key.lower() == name:
+                return True
+        return False
 
     def members(self, name: bytes) -> list[bytes]:
         """The members of a list field without quoted strings (RFC 9110 section 5.6.1), lower case, empty ones left out."""
-        if name not in self.names:
+        if name not in (self._firsts or self._indexed()):
             return []
-        parts = [part for value in self.all(name) for part in value.split(b",")]
-        return [member for part in parts if (member := part.strip(b" \t").lower())]
+        values = self.all(name)
+        return [member for part in b",".join(values).lower().split(b",") if (member := part.strip(b" \t"))]
 
     def without(self, names: AbstractSet[bytes]) -> Self:
         """All fields but those named."""
@@ -121,6 +125,17 @@ class Reply(NamedTuple):
 def chunk(piece: bytes) -> bytes:
     """Content as one chunk (RFC 9112 section 7.1); nothing of nothing, because an empty chunk would be the last."""
     return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+
+
+def persists(fields: Fields, version: tuple[int, int]) -> bool:
+    """Whether who sent these fields goes on with the connection (RFC 9112 section 9.3)."""
+    lines = fields.all(b"connection")
+    if not lines:
+        return version >= (1, 1)
+    if lines == KEEP_ALIVE:
+        return True
+    options = fields.members(b"connection")
+    return b"close" not in options and (version >= (1, 1) or b"keep-alive" in options)
 
 
 def has_body(method: str, status: int) -> bool:

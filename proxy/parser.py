@@ -155,8 +155,9 @@ class RequestParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
             return  # a trailer, which ends here (RFC 9110 section 6.5.1)
-        self._fields.append((name, value.rstrip(b" \t")))
-        if len(self._fields) > MOST_FIELDS:
+        fields = self._fields
+        fields.append((name, value.rstrip(b" \t")))
+        if len(fields) > MOST_FIELDS:
             raise self._too_large()
 
     def on_headers_complete(self) -> None:
@@ -164,9 +165,11 @@ class RequestParser:
             raise self._too_large()
         parser, fields = self._parser, Fields(self._fields)
         version = VERSIONS.get(parser.get_http_version(), NO_VERSION)
-        head = RequestHead(parser.get_method().decode(), _raw(self._target), fields, version)
+        target = _raw(self._target) if STAND_IN in self._target else self._target
+        head = RequestHead(parser.get_method().decode(), target, fields, version)
         self._in_head, self._seen = False, 0
-        framing = [field for field in fields if field[0].lower() in FRAMING]
+        names = fields.names
+        framing = [] if FRAMING.isdisjoint(names) else [field for field in fields if field[0].lower() in FRAMING]
         self.content = Inflow(self._relieved) if framing else NOTHING
         if parser.should_upgrade() and any(number(value) != 0 for _, value in framing):
             self._skipped = b"".join([b"%b: %b\r\n" % field for field in framing])
@@ -178,7 +181,7 @@ class RequestParser:
 
     def on_message_complete(self) -> None:
         self._seen = 0
-        if not self._skipped:
+        if not (self._skipped or self.content.ended):
             self.content.end()
 
     # What is wrong.
@@ -207,8 +210,6 @@ class RequestParser:
 
 def _raw(target: bytes) -> bytes:
     """The target as the client sent it."""
-    if STAND_IN not in target:
-        return target
     return _STOOD_IN_FOR.sub(lambda found: bytes.fromhex(found[1].decode()), target)
 
 

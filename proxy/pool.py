@@ -45,6 +45,9 @@ class State(Enum):
     CLOSING = "closing"  # it comes free when its connection is closed
 
 
+USED, IDLE, OFFERED, CLOSING = State  # looked up for every exchange, which costs more on the class
+
+
 class Place:
     """The permission to have one connection to an origin open, and that connection."""
 
@@ -52,7 +55,7 @@ class Place:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.state = State.USED
+        self.state = USED
         self.link: Link | None = None  # None: nothing is open here
         self.since = 0.0  # when it fell idle
         self.counted = False  # against the limit of a route
@@ -98,7 +101,7 @@ class Pool:
             self._hurried.add(number)
         elif server is not None and (idle := self._take_idle(server)) is not None:
             place, _ = idle
-            place.state = State.OFFERED
+            place.state = OFFERED
         self._tell(
             "ask",
             ask=number,
@@ -133,9 +136,9 @@ class Pool:
     def lost(self, place: Place) -> None:
         """The place's connection is closed, also for the kernel."""
         link, place.link = place.link, None
-        if place.state is State.IDLE and link is not None:
+        if place.state is IDLE and link is not None:
             self._idle[link.server].remove(place)
-        if place.state in {State.IDLE, State.CLOSING}:
+        if place.state in {IDLE, CLOSING}:
             self._release(place)
 
     # As time goes by.
@@ -152,7 +155,7 @@ class Pool:
     def close(self) -> None:
         """Close what nobody uses, at once."""
         for place in self._places.values():
-            if place.state is not State.USED and place.link is not None:
+            if place.state is not USED and place.link is not None:
                 place.link.connection.abort()
 
     # What the broker says.
@@ -179,7 +182,7 @@ class Pool:
         place = self._places.setdefault(number, Place(number))
         turn, granted = self._asks.pop(ask, (None, None))
         self._hurried.discard(ask)
-        place.state, place.counted = State.USED, turn is None or turn.max_running is not None
+        place.state, place.counted = USED, turn is None or turn.max_running is not None
         if granted is None or granted.done():
             self.give_back(place)
         else:
@@ -200,21 +203,21 @@ class Pool:
             place = idle.pop()
             link = place.link
             if link is not None and not link.connection.closed and now - place.since < self._keep_idle:
-                place.state = State.USED
+                place.state = USED
                 return place, link
             self._with_link(place, self._close)
         return None
 
     def _rest(self, place: Place, link: Link) -> None:
-        place.state, place.since = State.IDLE, self._clock()
+        place.state, place.since = IDLE, self._clock()
         self._idle.setdefault(link.server, []).append(place)
 
     def _close(self, place: Place, link: Link) -> None:
-        place.state = State.CLOSING
+        place.state = CLOSING
         link.connection.close()
 
     def _offer(self, place: Place) -> None:
-        place.state, place.counted = State.OFFERED, False
+        place.state, place.counted = OFFERED, False
         self._tell("offer", place=place.number)
 
     def _release(self, place: Place) -> None:

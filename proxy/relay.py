@@ -1,6 +1,6 @@
 """A response on its way to a client: an origin's as it comes, or a stored one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import aclosing
 
 from proxy.client import ClientRequest
@@ -9,17 +9,20 @@ from proxy.exchange import Exchange
 from proxy.message import ResponseHead
 
 
-async def relay(client: ClientRequest, head: ResponseHead, exchange: Exchange) -> None:
+def relay(client: ClientRequest, head: ResponseHead, exchange: Exchange) -> Awaitable[None]:
     """Send the origin's response, whose head has come and is given as the client is to see it.
 
     A response that is all there goes out in one write. Raises ProxyError where the origin's content does not end as it
     should, with the client's response broken off then; ConnectionError if the client leaves.
     """
-    first = exchange.arrived()
-    client.begin(head, exchange.length)
-    if exchange.whole:
-        await client.end(first)
-        return
+    connection = exchange.connection
+    response, first = connection.response, connection.arrived()
+    client.begin(head, response.length)
+    return client.end(first) if response.complete else _go_on(client, first, exchange)
+
+
+async def _go_on(client: ClientRequest, first: bytes, exchange: Exchange) -> None:
+    """Send the head with what is there, and the rest as it comes."""
     await (client.write(first) if first else client.flush())
     async with aclosing(exchange.pieces()) as pieces:
         await stream(client, pieces)

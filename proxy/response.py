@@ -1,4 +1,4 @@
-"""The response to one request as an origin sends it: what llhttp calls back, and what a reader awaits.
+"""The responses on a connection to an origin, one after the other: what llhttp calls back, and what a reader awaits.
 
 llhttp (through httptools) splits the stream; what it lets through and a proxy must not (see `_frame`) is refused here.
 """
@@ -10,7 +10,7 @@ import httptools
 
 from proxy.errors import OriginBrokeOff, OriginError, OriginMalformed
 from proxy.grammar import number
-from proxy.message import Field, Fields, ResponseHead, has_body
+from proxy.message import Field, Fields, ResponseHead, has_body, persists
 from proxy.upgrade import chosen
 
 VERSIONS: Final = {"1.0": (1, 0), "1.1": (1, 1)}
@@ -29,18 +29,34 @@ class WentStale(OriginBrokeOff):
 
 
 class Response:
-    """The response to one request as it arrives: its head, then the pieces of its body."""
+    """The response to the latest request on a connection as it arrives: its head, then the pieces of its body.
+
+    There is one for each connection, because it and its parser refer to each other: made for each request, they would
+    be left to the garbage collector.
+    """
 
     __slots__ = (
-        "_fields", "_max_fields", "_method", "_offers", "_overhead", "_reason", "_waiter", "buffered", "complete", "error", "head",
-        "length", "parser", "persistent", "pieces", "switched", "until_close", "untouched", "version",
+        "_between", "_fields", "_lenient", "_max_fields", "_method", "_offers", "_overhead", "_parser", "_reason", "_waiter",
+        "buffered", "complete", "error", "head", "length", "persistent", "pieces", "switched", "until_close", "untouched",
+        "version",
     )  # fmt: skip
 
-    def __init__(self, method: str, max_fields: int, *, lenient: bool, offers: tuple[bytes, ...] = ()) -> None:
-        """The offers are the protocols that the request asks to switch to."""
+    def __init__(self, max_fields: int, *, lenient: bool) -> None:
+        self._max_fields = max_fields
+        self._lenient = lenient
+        self._parser = self._new_parser()
+        self._between = True  # whether the parser has seen the end of a response, and will take another
+        self.pieces: list[bytes] = []
+        self.begin("")
+        self.persistent = self.complete = True  # before the first, all is as after one
+
+    def begin(self, method: str, offers: tuple[bytes, ...] = ()) -> None:
+        """Get ready for the response to the next request. The offers are the protocols that it asks to switch to."""
+        if not self._between:
+            self._parser = self._new_parser()
+        self._between = False
         self._method = method
         self._offers = offers
-        self._max_fields = max_fields
         self._overhead = 0  # bytes of fields or framing since the last that was of use
         self._reason = b""
         self._fields: list[Field] = []
@@ -51,19 +67,22 @@ class Response:
         self.length: int | None = None  # of the body, where it is known in advance
         self.until_close = False  # whether the end of the stream is the end of the body
         self.persistent = False  # whether the origin will take another request on this connection
-        self.pieces: list[bytes] = []
+        self.pieces.clear()
         self.buffered = 0  # bytes in pieces
         self.complete = False  # the whole response has arrived
         self.switched = False  # what follows is another protocol: the pieces are the beginning of that
         self.error: OriginError | None = None
-        self.parser = httptools.HttpResponseParser(self)
-        if lenient:
-            self.parser.set_dangerous_leniencies(
+
+    def _new_parser(self) -> httptools.HttpResponseParser:
+        parser = httptools.HttpResponseParser(self)
+        if self._lenient:
+            parser.set_dangerous_leniencies(
                 lenient_headers=True,
                 lenient_optional_lf_after_cr=True,
                 lenient_optional_cr_before_lf=True,
                 lenient_spaces_after_chunk_size=True,
             )
+        return parser
 
     # What the parser calls.
 
@@ -81,7 +100,7 @@ class Response:
     def on_headers_complete(self) -> None:
         if self.complete:
             return
-        status = self.parser.get_status_code()
+        status = self._parser.get_status_code()
         self.switched = status == SWITCHING_PROTOCOLS and self._switches()
         if status < FIRST_FINAL and not self.switched:
             self._interim(status)
@@ -89,9 +108,7 @@ class Response:
         head = ResponseHead(status, self._reason, Fields(self._fields))
         if self._overhead > self._max_fields:  # else there is no need to count
             self._measure(head)
-        text = b"".join([self._reason, *[value for _, value in self._fields]])
-        if len(text.translate(None, _CONTROLS)) != len(text):
-            raise OriginMalformed("The origin's response has a control character in its head.")
+        self._refuse_controls()
         self._frame(head)
         self.head, self._overhead = head, 0
 
@@ -106,16 +123,23 @@ class Response:
     def on_message_complete(self) -> None:
         if self.head is not None:
             self.complete = True
+            self._between = self._parser.should_keep_alive()
 
     def _switches(self) -> bool:
         """Whether a 101 is one that was asked for."""
-        return self.parser.should_upgrade() and bool(chosen(Fields(self._fields), self._offers))
+        return self._parser.should_upgrade() and bool(chosen(Fields(self._fields), self._offers))
 
     def _interim(self, status: int) -> None:
         """Drop a 1xx: `Expect` is answered by the proxy."""
         if status == SWITCHING_PROTOCOLS or status < 100:
             raise OriginMalformed("The origin's response has a status code that cannot be here.")
         self._reason, self._fields, self._overhead = b"", [], 0
+
+    def _refuse_controls(self) -> None:
+        """In a reason; llhttp itself refuses them in values, where it is not lenient."""
+        text = b"".join([self._reason, *[value for _, value in self._fields]]) if self._lenient else self._reason
+        if len(text.translate(None, _CONTROLS)) != len(text):
+            raise OriginMalformed("The origin's response has a control character in its head.")
 
     def _measure(self, head: ResponseHead) -> None:
         size = len(head.reason) + sum(len(name) + len(value) + 4 for name, value in head.fields)
@@ -124,7 +148,7 @@ class Response:
 
     def _frame(self, head: ResponseHead) -> None:
         """Find out where the body ends (RFC 9112 section 6.3), and refuse what two readers could read in two ways."""
-        version = self.parser.get_http_version()
+        version = self._parser.get_http_version()
         codings = head.fields.members(b"transfer-encoding")
         if codings and (codings != [b"chunked"] or version == "1.0"):
             raise OriginMalformed("The origin's response has a Transfer-Encoding other than chunked.")
@@ -137,7 +161,7 @@ class Response:
             self.length = number(length)  # digits, once, and without Transfer-Encoding: llhttp has seen to it
         else:
             self.until_close = not codings
-        self.persistent = not (self.until_close or self.switched) and _keeps_alive(head, version)
+        self.persistent = not (self.until_close or self.switched) and persists(head.fields, self.version)
 
     # What the connection calls.
 
@@ -146,7 +170,7 @@ class Response:
         self.untouched = False
         self._overhead += len(data)
         try:
-            self.parser.feed_data(data)
+            self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self.pieces.append(data[upgrade.args[0] :])
         except httptools.HttpParserError as exc:
@@ -192,12 +216,6 @@ class Response:
         """A future that is done as soon as more has come, or an end. One reader at a time."""
         self._waiter = asyncio.get_running_loop().create_future()
         return self._waiter
-
-
-def _keeps_alive(head: ResponseHead, version: str) -> bool:
-    """Whether the connection lasts beyond this response (RFC 9112 section 9.3)."""
-    options = head.fields.members(b"connection")
-    return b"close" not in options and (version == "1.1" or b"keep-alive" in options)
 
 
 def _head_too_large() -> OriginMalformed:

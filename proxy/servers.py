@@ -109,16 +109,16 @@ class Servers:
         self._all = [
             Server(url, settings, tls, max_fields, self._health(origin, url, settings)) for url in settings.url
         ]
+        self._only = self._all[0] if len(self._all) == 1 else None  # most origins have one
 
     def __iter__(self) -> Iterator[Server]:
         return iter(self._all)
 
     def next(self) -> Server | None:
         """The one with the fewest exchanges, in rotation, of those that are not left alone."""
-        candidates = self._candidates()
-        if len(candidates) > 1:
-            return min(candidates, key=_busy)
-        return candidates[0] if candidates else None
+        if self._only is not None:
+            return None if self._only.health.left_alone else self._only
+        return min(self._candidates(), key=_busy, default=None)
 
     def in_turn(self) -> Iterator[Server]:
         """One after the other that can be tried, until the caller has what it wants; each once."""

@@ -20,7 +20,7 @@ from proxy.deadline import Deadline
 from proxy.errors import Busy, ProxyError, RequestTimeout
 from proxy.forwarded import Peer
 from proxy.inflow import HIGH_WATER, NOTHING, Inflow
-from proxy.message import Fields, Reply, RequestHead
+from proxy.message import Fields, Reply, RequestHead, persists
 from proxy.parser import RequestParser
 
 MOST_WAITING: Final = 16  # requests of one connection that wait for their turn, above which nothing more is read
@@ -186,7 +186,7 @@ class ClientConnection(asyncio.Protocol):
     # Requests, one after the other.
 
     def _take(self, head: RequestHead, inflow: Inflow) -> None:
-        keep_alive = _persists(head) and not self._parser.in_last
+        keep_alive = persists(head.fields, head.version) and not self._parser.in_last
         self._enqueue(ClientRequest(head, inflow, self, keep_alive=keep_alive))
 
     def _enqueue(self, request: ClientRequest | ProxyError) -> None:
@@ -311,12 +311,3 @@ class ClientConnection(asyncio.Protocol):
             self._see_out(left)
         else:
             self._transport.abort()
-
-
-def _persists(head: RequestHead) -> bool:
-    """Whether the client wants to send more requests (RFC 9112 section 9.3)."""
-    options = head.fields.all(b"connection")
-    if not options:
-        return head.version >= (1, 1)
-    options = list(head.fields.members(b"connection"))
-    return b"close" not in options and (head.version >= (1, 1) or b"keep-alive" in options)

@@ -51,6 +51,12 @@ async def ends() -> AsyncIterator[tuple[Connection, OriginEnd]]:
 Ends = tuple[Connection, OriginEnd]
 
 
+def answer_to_get() -> Response:
+    response = Response(4096, lenient=False)
+    response.begin("GET")
+    return response
+
+
 async def body(connection: Connection) -> bytes:
     whole = b""
     while piece := await connection.piece(5):
@@ -64,7 +70,7 @@ async def body(connection: Connection) -> bytes:
     cuts=st.sets(st.integers(1, 200), max_size=20),
 )
 def test_where_the_stream_is_cut_makes_no_difference(raw: bytes, surplus: bytes, cuts: set[int]) -> None:
-    response = Response("GET", 4096, lenient=False)
+    response = answer_to_get()
     stream = raw + surplus
     edges = [0, *sorted(cut for cut in cuts if cut < len(stream)), len(stream)]
     for start, stop in pairwise(edges):
@@ -78,7 +84,7 @@ def test_where_the_stream_is_cut_makes_no_difference(raw: bytes, surplus: bytes,
 
 @given(junk=st.binary(min_size=1, max_size=60), raw=st.sampled_from([SIZED, CHUNKED]), at=st.integers(0, 90))
 def test_junk_in_a_stream_raises_nothing_but_our_own_errors(junk: bytes, raw: bytes, at: int) -> None:
-    response = Response("GET", 4096, lenient=False)
+    response = answer_to_get()
     response.feed(raw[:at] + junk + raw[at:])
     response.end_of_stream(clean=True)
     assert response.complete or isinstance(response.error, OriginError)
@@ -99,7 +105,7 @@ def test_junk_in_a_stream_raises_nothing_but_our_own_errors(junk: bytes, raw: by
     ],
 )
 def test_what_the_end_of_the_stream_means(sent: bytes, error: type[OriginError] | None, *, clean: bool) -> None:
-    response = Response("GET", 4096, lenient=False)
+    response = answer_to_get()
     response.feed(sent) if sent else None
     response.end_of_stream(clean=clean)
     response.end_of_stream(clean=True)  # what comes later changes nothing
@@ -109,7 +115,7 @@ def test_what_the_end_of_the_stream_means(sent: bytes, error: type[OriginError] 
 
 
 def test_a_body_until_close_that_we_closed_is_not_whole() -> None:
-    response = Response("GET", 4096, lenient=False)
+    response = answer_to_get()
     response.feed(b"HTTP/1.1 200 OK\r\n\r\nbody")
     response.abandon()
     response.end_of_stream(clean=True)
@@ -141,9 +147,20 @@ async def test_an_unfinished_request_cannot_be_followed_by_another(ends: Ends) -
     assert not connection.reusable
 
 
-def test_there_is_no_response_to_nothing() -> None:
-    with pytest.raises(RuntimeError):
-        _ = Connection(4096).response
+async def test_a_connection_can_be_used_from_the_first(ends: Ends) -> None:
+    connection, _ = ends
+    assert connection.reusable
+
+
+async def test_a_response_to_head_leaves_nothing_for_the_next(ends: Ends) -> None:
+    connection, origin = ends
+    for method, content in (("HEAD", b""), ("GET", b"body"), ("HEAD", b"")):
+        connection.begin(method)
+        connection.sent_whole()
+        origin.transport.write(SIZED if content else SIZED.removesuffix(b"body"))
+        await connection.head(5)
+        assert await body(connection) == content
+        assert connection.reusable
 
 
 async def test_a_connection_that_is_closed_has_gone_stale(ends: Ends) -> None:
