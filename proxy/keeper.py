@@ -42,9 +42,10 @@ class Keeper:
         return accepted
 
     def resume(self, exchange: Exchange, operation: Operation, terms: Terms) -> None:
-        """Take over a started exchange for an operation that is stored as queued, and this keeper's."""
+        """Start an exchange for an operation that is stored as queued, and this keeper's."""
         exchange.hand_over()
         custody = Custody(exchange, operation, terms, self._ledger)
+        exchange.start()  # held by now: with a connection at hand it would not wait for leave
         self._spawn(self._having(custody, custody.resume()))
 
     def withdraw(self, operation: Operation) -> None:

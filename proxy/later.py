@@ -92,7 +92,6 @@ class Later:
         """Send the stored request of a queued operation that is this process's now, when its turn comes."""
         arrival = Arrival(NOBODY, request.authority, Client(request.scheme, request.host, request.address))
         exchange = self.exchange(request.head, self._stored(operation, request), operation.created)
-        exchange.start()
         self._context.keeper.resume(exchange, operation, self.terms(exchange, operation, arrival))
 
     def _resends(self, method: str) -> bool:

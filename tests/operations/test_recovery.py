@@ -323,3 +323,15 @@ async def test_a_kept_request_is_gone_when_its_operation_is_settled(
     assert operation is not None
     assert await house.store.request(operation.id) is None
     assert operation.is_settled
+
+
+async def test_it_is_stored_as_running_before_it_is_sent_on_a_connection_that_lies_idle(
+    start: Start, origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    origin.script(read_all(), answer(200, body=b"done"))
+    house = await start()
+    assert (await house.ask("GET", b"/")).body == b"done"
+    path = await left_behind(tmp_path, "POST", b"x", **QUEUED)
+    await house.service.recovery.take_over()
+    assert (await house.outcome(path)).body == b"done"
+    assert (house.store.calls["start"], len(origin.connections)) == (1, 1)
