@@ -174,6 +174,10 @@ class ClientRequest:
         """Whether all of the request is here."""
         return self._inflow.ended
 
+    def discard(self) -> None:
+        """Drop what nobody has taken of the content: the connection reads no more while too much of it lies here."""
+        self._inflow.take()
+
     async def flush(self) -> None:
         """Send the head now, because content is not there yet."""
         await self._send(b"")
