@@ -107,13 +107,19 @@ class RequestParser:
         """The size is what the client sent, where that is not the data itself."""
         self._seen += len(data) if size is None else size
         self._measures = self._seen > self._most or (self._measures and self._in_head)
+        behind: bytes | None = None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._behind_upgrade(data[upgrade.args[0] :])
+            behind = data[upgrade.args[0] :]
         except httptools.HttpParserError as exc:
-            raise self._error(exc) from exc
-        if self._seen > self._most:
+            if not self._ended:
+                raise self._error(exc) from exc
+        if self._ended:
+            return  # whatever stands behind the last request
+        if behind is not None:
+            self._behind_upgrade(behind)
+        elif self._seen > self._most:
             raise self._too_large()
 
     def _feed_by_lines(self, data: bytes) -> None:
@@ -136,10 +142,14 @@ class RequestParser:
         if not self._skipped:
             self._held = bytearray(rest)
             return
-        content_alone = SimpleNamespace(on_body=self.on_body, on_message_complete=self._last_complete)
+        content_alone = SimpleNamespace(on_body=self._last_body, on_message_complete=self._last_complete)
         self._parser = httptools.HttpRequestParser(content_alone)
         head, self._skipped = b"POST / HTTP/1.1\r\n%b\r\n" % self._skipped, b""
         self._feed(head + rest)
+
+    def _last_body(self, piece: bytes) -> None:
+        if not self._ended:  # else it is content of what stands behind the last request
+            self.on_body(piece)
 
     def _last_complete(self) -> None:
         self.on_message_complete()
