@@ -174,6 +174,10 @@ class ClientRequest:
         """Whether all of the request is here."""
         return self._inflow.ended
 
+    def discard(self) -> None:
+        """Drop what nobody has taken of the content: the connection reads no more while too much of it lies here."""
+        self._inflow.take()
+
     async def flush(self) -> None:
         """Send the head now, because content is not there yet."""
         await self._sent(b"")
@@ -197,7 +201,7 @@ class ClientRequest:
     async def switch(self, head: ResponseHead) -> tuple[asyncio.Transport, bytes]:
         """Send a 101, and give the connection to the other protocol, with what has come of that already."""
         self.status, self._length, self.keep_alive = head.status, None, False
-        self._pending = head.to_wire()
+        self._pending = head.with_fields(head.fields.without(CONTENT_LENGTH)).to_wire()  # RFC 9110 section 8.6
         await self.flush()
         return self.link.take_over()
 

@@ -143,7 +143,12 @@ class Connection(asyncio.Protocol):
         """Whether the exchange is over on both sides, nothing is left unread, and the origin will take another one."""
         response = self.response
         over = self._sent_whole and response.complete and not response.pieces
-        return over and response.persistent and not self.closed
+        return over and response.persistent and not self.closed and not self._unsent
+
+    @property
+    def _unsent(self) -> int:
+        """Bytes of the request that the system has not taken yet: an early answer may overtake them."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def close(self) -> None:
         """Drop the connection, unsent bytes too: an unfinished request must not look whole.
@@ -165,13 +170,13 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._aborted = not self._left
             self._transport.abort()
-        if self._taken_over:
+        if self._taken_over and self._transport is not None and self._transport.get_protocol() is not self:
             self._taken_over = False
             self.connection_lost(None)  # which the other protocol was told instead
 
     def _take_leave(self) -> None:
         transport = self._transport
-        if transport is None or transport.get_write_buffer_size():
+        if transport is None or self._unsent:
             self.abort()
             return
         self._farewell = self._loop.call_later(FAREWELL, self.abort)

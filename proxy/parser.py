@@ -103,16 +103,23 @@ class RequestParser:
         self._ended = True
         return bytes(self._held or b"")
 
-    def _feed(self, data: bytes) -> None:
-        self._seen += len(data)
-        self._measures = self._seen > self._most
+    def _feed(self, data: bytes, size: int | None = None) -> None:
+        """The size is what the client sent, where that is not the data itself."""
+        self._seen += len(data) if size is None else size
+        self._measures = self._seen > self._most or (self._measures and self._in_head)
+        behind: bytes | None = None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._behind_upgrade(data[upgrade.args[0] :])
+            behind = data[upgrade.args[0] :]
         except httptools.HttpParserError as exc:
-            raise self._error(exc) from exc
-        if self._seen > self._most:
+            if not self._ended:
+                raise self._error(exc) from exc
+        if self._ended:
+            return  # whatever stands behind the last request
+        if behind is not None:
+            self._behind_upgrade(behind)
+        elif self._seen > self._most:
             raise self._too_large()
 
     def _feed_by_lines(self, data: bytes) -> None:
@@ -124,7 +131,7 @@ class RequestParser:
         while start < len(data) and self.content.ended and self._held is None:
             end = data.find(b"\n", start) + 1 or len(data)
             line = data[start:end]
-            self._feed(line if self._has_line or line.isascii() else _with_stand_ins(line))
+            self._feed(line if self._has_line or line.isascii() else _with_stand_ins(line), len(line))
             self._has_line = self._in_head and (self._has_line or line.endswith(b"\n"))
             start = end
         if start < len(data):
@@ -135,10 +142,14 @@ class RequestParser:
         if not self._skipped:
             self._held = bytearray(rest)
             return
-        content_alone = SimpleNamespace(on_body=self.on_body, on_message_complete=self._last_complete)
+        content_alone = SimpleNamespace(on_body=self._last_body, on_message_complete=self._last_complete)
         self._parser = httptools.HttpRequestParser(content_alone)
         head, self._skipped = b"POST / HTTP/1.1\r\n%b\r\n" % self._skipped, b""
         self._feed(head + rest)
+
+    def _last_body(self, piece: bytes) -> None:
+        if not self._ended:  # else it is content of what stands behind the last request
+            self.on_body(piece)
 
     def _last_complete(self) -> None:
         self.on_message_complete()
@@ -199,13 +210,13 @@ class RequestParser:
         """Which of the parts is too large: RFC 9112 section 3 wants a status of its own for the request line."""
         if not self.content.ended:
             return BadRequest("The request's content has too much chunk framing, or too long a trailer section.")
-        if len(self._target) > self._most // 2:
+        if len(_raw(self._target)) > self._most // 2:
             return TargetTooLong("The request line is longer than is taken here.")
         return FieldsTooLarge("The request line and header section are larger than is taken here.")
 
     def _size(self) -> int:
         """The bytes of a head, about."""
-        return len(self._target) + sum(len(name) + len(value) + 4 for name, value in self._fields)
+        return len(_raw(self._target)) + sum(len(name) + len(value) + 4 for name, value in self._fields)
 
 
 def _raw(target: bytes) -> bytes:

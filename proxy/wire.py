@@ -109,7 +109,7 @@ class ClientConnection(asyncio.Protocol):
             self._drained = None
 
     def abort(self, *, reset: bool = False) -> None:
-        if reset:
+        if reset and not self._transport.is_closing():  # else there is no socket any more
             sock = self._transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
@@ -226,7 +226,9 @@ class ClientConnection(asyncio.Protocol):
             error = ProxyError("An error in the proxy itself, which its log tells more about.")
             error.__cause__ = exc
             await self._refuse(request, error)
-        if not request.arrived:
+        if request.arrived:
+            request.discard()
+        else:
             await self._linger()
         return request.keep_alive
 

@@ -9,7 +9,7 @@ from proxy.tally import Tally
 from tests.conformance.refusals import assert_problem, assert_refused, refusal
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.raw_client import Field, Pattern, RawClient, request
-from tests.scripted_origin import ScriptedOrigin, answer, read_body, wait_for
+from tests.scripted_origin import ScriptedOrigin, answer, read_all, read_body, tell, wait_for
 
 MAX_FIELDS = 32 * 1024  # the default
 
@@ -39,6 +39,18 @@ async def test_rfc6585_5_a_header_section_over_the_limit_is_431(
     await assert_refused(client, origin, head[size * (pieces - 1) :], 431)
 
 
+async def test_rfc6585_5_a_header_section_over_the_limit_is_431_behind_content_too(
+    client: RawClient, origin: ScriptedOrigin
+) -> None:
+    origin.script(read_body(1), tell(begun := asyncio.Event()), read_all(), answer(200))
+    await client.send(request("POST", b"/", [(b"Content-Length", b"100")]) + b"x" * 50)
+    await asyncio.wait_for(begun.wait(), 5)
+    await client.send(b"x" * 50 + request("GET", b"/", lines(1, MAX_FIELDS + 100))[:-2])
+    assert (await client.response()).status == 200
+    await client.send(b"\r\n")
+    assert_problem(await client.response(), 431, "fields-too-large")
+
+
 async def test_a_header_section_below_the_limit_is_passed_on(client: RawClient, origin: ScriptedOrigin) -> None:
     fields = lines(62, 512)
     assert (await client.exchange("GET", b"/", fields)).status == 200
@@ -62,8 +74,11 @@ async def test_rfc9112_3_a_request_line_over_the_limit_is_414(
     await assert_refused(client, origin, head[size * (pieces - 1) :], 414)
 
 
-async def test_rfc9112_3_a_request_line_of_8000_octets_is_passed_on(client: RawClient, origin: ScriptedOrigin) -> None:
-    target = b"/" + b"a" * 7990
+@pytest.mark.parametrize("octet", [b"a", b"\xff"], ids=["ASCII", "beyond ASCII"])
+async def test_rfc9112_3_a_request_line_of_8000_octets_is_passed_on(
+    client: RawClient, origin: ScriptedOrigin, octet: bytes
+) -> None:
+    target = b"/" + octet * 7990
     assert (await client.exchange("GET", target)).status == 200
     assert origin.requests[0].target == target
 

@@ -87,3 +87,35 @@ async def test_rfc9110_7_8_the_origin_may_ask_for_an_upgrade_and_is_not_heard(
     origin.script(answer(426, [(b"Upgrade", b"TLS/1.0"), (b"Connection", b"Upgrade")], b"no"))
     response = await client.exchange("GET", b"/")
     assert (response.status, response.body, response.fields_named(b"upgrade")) == (426, b"no", [])
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        pytest.param(request("POST", b"/", (), request("GET", b"/smuggled")), id="a request with content"),
+        pytest.param(b"BAD\r\n\r\n", id="no request"),
+        pytest.param(request("GET", b"/", [(b"Connection", b"upgrade"), (b"Upgrade", b"x")]), id="another offer"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("framing", "content"),
+    [
+        pytest.param((b"Content-Length", b"4"), b"body", id="length"),
+        pytest.param((b"Transfer-Encoding", b"chunked"), b"4\r\nbody\r\n0\r\n\r\n", id="chunks"),
+    ],
+)
+async def test_nothing_behind_the_content_of_a_request_for_an_upgrade_reaches_an_origin(
+    client: RawClient, origin: ScriptedOrigin, framing: Field, content: bytes, behind: bytes
+) -> None:
+    head = request("POST", b"/", [(b"Connection", b"upgrade"), (b"Upgrade", b"x"), framing])
+    await client.send(head + content + behind)
+    response = await client.response()
+    assert (response.status, response.fields_named(b"connection")) == (200, [b"close"])
+    assert await client.eof()
+    assert [each.body for each in origin.requests] == [b"body"]
+
+
+async def test_rfc9112_7_1_bad_chunks_of_a_request_for_an_upgrade_are_400(client: RawClient) -> None:
+    fields = [(b"Connection", b"upgrade"), (b"Upgrade", b"x"), (b"Transfer-Encoding", b"chunked")]
+    await client.send(request("POST", b"/", fields) + b"zz\r\nbody\r\n0\r\n\r\n")
+    await refusal(client)

@@ -35,6 +35,20 @@ async def test_in_the_middle_of_the_body(client: RawClient, origin: ScriptedOrig
     await origin.connection_closed()
 
 
+@leaving
+async def test_in_the_middle_of_a_body_that_lasts_until_close(
+    client: RawClient, origin: ScriptedOrigin, quiet_log: Log, leave: Leave
+) -> None:
+    chunk = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
+    origin.script(send(chunk), wait_for(asyncio.Event()))
+    await client.send(b"GET / HTTP/1.0\r\n\r\n")
+    assert await (await client.begin()).read() == b"first"
+    leave(client)
+    await origin.connection_closed()
+    assert (await access_line(quiet_log))["error"] == "client-left"
+    assert {entry["log_level"] for entry in quiet_log} == {"info"}
+
+
 async def test_while_much_of_the_body_is_on_its_way(client: RawClient, origin: ScriptedOrigin) -> None:
     origin.script(answer(body=Pattern(64 * 1024 * 1024)))
     await client.send(request("GET", b"/"))

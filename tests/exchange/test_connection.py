@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.connection import HIGH_WATER, Connection
+from proxy.connection import HIGH_WATER, MOMENT, Connection
 from proxy.errors import OriginBrokeOff, OriginError, OriginMalformed, OriginTimeout
 from proxy.response import Response, WentStale
 
@@ -259,3 +259,29 @@ async def test_an_origin_that_goes_on_sending_after_our_farewell_is_broken_off(
     assert not connection.lost.done()
     origin.transport.write(SIZED)
     await asyncio.wait_for(connection.lost, 5)
+
+
+async def test_a_connection_is_not_used_again_while_its_request_is_not_all_out(ends: Ends) -> None:
+    connection, origin = ends
+    origin.transport.pause_reading()
+    connection.begin("POST")
+    connection.write(b"x" * 8 * 1024 * 1024)
+    connection.sent_whole()
+    origin.transport.write(SIZED)
+    await connection.head(5)
+    assert await body(connection) == b"body"
+    assert not connection.reusable
+
+
+async def test_a_connection_that_another_protocol_was_to_have_and_never_took_is_lost_once(ends: Ends) -> None:
+    connection, origin = ends
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    connection.begin("GET", (b"echo",))
+    origin.transport.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n")
+    await connection.head(5)
+    connection.take_over()
+    connection.close()
+    await asyncio.wait_for(connection.lost, 5)
+    await asyncio.sleep(2 * MOMENT)  # in which it would be told again
+    assert failures == []

@@ -63,9 +63,8 @@ async def test_rfc9110_7_8_the_origin_gets_the_offer_and_the_client_the_choice(
 async def test_rfc9110_15_2_2_a_101_has_upgrade_and_what_is_end_to_end(
     client_via: ClientVia, origin: ScriptedOrigin
 ) -> None:
-    origin.script(
-        send(SWITCH.replace(b"upgrade", b"upgrade, x-hop").replace(b"X-Kept", b"X-Hop: 1\r\nX-Kept")), close()
-    )
+    more = b"X-Hop: 1\r\nContent-Length: 5\r\nX-Kept"
+    origin.script(send(SWITCH.replace(b"upgrade", b"upgrade, x-hop").replace(b"X-Kept", more)), close())
     response = await (await client_via(UPGRADE)).exchange("GET", b"/", OFFER)
     assert response.fields_named(b"upgrade") == [b"echo/1"]
     assert response.fields_named(b"connection") == [b"upgrade"]
