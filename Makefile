@@ -18,13 +18,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 help:
 	@echo 'make run [PORT=8080]      a slow backend, the proxy before it, and curl lines to paste'
-	@echo 'make serve CONFIG=FILE    the proxy itself (default: $(CONFIG))'
+	@echo 'make serve CONFIG=FILE    the proxy itself (default: $(CONFIG), which is made for the container and wants ORIGIN_URL)'
 	@echo 'make test                 format, lint, types, and every test with branch coverage'
 	@echo 'make lint                 the first three of these'
 	@echo 'make soak [MINUTES=30]    kill it in every way for as long, and count what that costs; also ROUNDS=200, WORKERS=2, ONLY="deaths queues"'
 	@echo 'make soak-scale           10,000 operations and 1,000 long polls at once; also OPERATIONS=, POLLS='
-	@echo 'make bench [QUICK=1]      beside nginx, HAProxy and a naive proxy; also ONLY="small latency"'
-	@echo 'make bench-smoke          instructions of a request and of an operation, beside those checked in; UPDATE=1 notes them'
+	@echo 'make bench [QUICK=1]      beside nginx, HAProxy and a naive proxy, with wrk: 11 minutes, and docs/performance.md is written anew; QUICK=1 and ONLY="small latency" only print'
+	@echo 'make bench-smoke          instructions of a request and of an operation, beside those checked in, by valgrind; UPDATE=1 notes them'
 	@echo 'make lock                 pin the newest releases that pyproject.toml allows'
 	@echo 'make clean                remove what the others made'
 	@echo 'PYTHON=python3.13 before the first of them chooses the interpreter.'
@@ -66,7 +66,7 @@ soak: $(VENV)/dev.stamp
 soak-scale: $(VENV)/dev.stamp
 	@$(BIN)/python -m tests.faults.scale --operations $(OPERATIONS) --polls $(POLLS)
 
-# On the loopback interface, in temporary folders. It installs nothing, and says what it lacks.
+# On the loopback interface, in temporary folders. It installs no programs of the system, and says which it lacks.
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) --only "$(ONLY)"
 
