@@ -105,8 +105,9 @@ class RequestParser:
 
     def _feed(self, data: bytes, size: int | None = None) -> None:
         """The size is what the client sent, where that is not the data itself."""
+        goes_on = self._in_head and (self._measures or not self._seen)  # not seen: what came along with content
         self._seen += len(data) if size is None else size
-        self._measures = self._seen > self._most or (self._measures and self._in_head)
+        self._measures = goes_on or self._seen > self._most
         behind: bytes | None = None
         try:
             self._parser.feed_data(data)

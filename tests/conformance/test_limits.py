@@ -39,15 +39,18 @@ async def test_rfc6585_5_a_header_section_over_the_limit_is_431(
     await assert_refused(client, origin, head[size * (pieces - 1) :], 431)
 
 
+@pytest.mark.parametrize("along", [MAX_FIELDS + 100, 1000], ids=["all", "little"])
 async def test_rfc6585_5_a_header_section_over_the_limit_is_431_behind_content_too(
-    client: RawClient, origin: ScriptedOrigin
+    client: RawClient, origin: ScriptedOrigin, along: int
 ) -> None:
+    """However much of it comes along with the content."""
     origin.script(read_body(1), tell(begun := asyncio.Event()), read_all(), answer(200))
     await client.send(request("POST", b"/", [(b"Content-Length", b"100")]) + b"x" * 50)
     await asyncio.wait_for(begun.wait(), 5)
-    await client.send(b"x" * 50 + request("GET", b"/", lines(1, MAX_FIELDS + 100))[:-2])
+    head = request("GET", b"/", lines(1, MAX_FIELDS + 100))
+    await client.send(b"x" * 50 + head[:along])
     assert (await client.response()).status == 200
-    await client.send(b"\r\n")
+    await client.send(head[along:])
     assert_problem(await client.response(), 431, "fields-too-large")
 
 
