@@ -78,7 +78,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._answer.done():
-            self._answer.set_exception(CannotMeasure(f"the connection ended without an answer ({exc or 'closed by the other side'})"))
+            self._answer.set_exception(
+                CannotMeasure(f"the connection ended without an answer ({exc or 'closed by the other side'})")
+            )
 
 
 @asynccontextmanager

@@ -174,6 +174,16 @@ class ClientRequest:
         """Whether all of the request is here."""
         return self._inflow.ended
 
+    @property
+    def buffered(self) -> int:
+        """How many bytes of its content wait for whoever takes them."""
+        return self._inflow.buffered
+
+    @property
+    def lasts_until_close(self) -> bool:
+        """Whether the end of the connection is the end of the response that has begun."""
+        return self._until_close and self.started
+
     def discard(self) -> None:
         """Drop what nobody has taken of the content: the connection reads no more while too much of it lies here."""
         self._inflow.take()

@@ -186,7 +186,7 @@ class Handler:
 
 
 def _checked(head: RequestHead) -> Target:
-    """What the request is sent to. Raises BadRequest, MethodNotImplemented for what aiohttp's parser lets through."""
+    """What the request is sent to. Raises BadRequest, MethodNotImplemented for what the parser lets through."""
     if head.version not in VERSIONS:
         raise BadRequest("The request is not HTTP/1.1 or HTTP/1.0.")
     if head.method == "CONNECT":

@@ -24,6 +24,7 @@ from proxy.message import Fields, Reply, RequestHead, persists
 from proxy.parser import RequestParser
 
 MOST_WAITING: Final = 16  # requests of one connection that wait for their turn, above which nothing more is read
+AT_ONCE: Final = 16 * 1024  # bytes that are parsed before it is seen whether there is room for more
 LONGEST_LINGERING: Final = 5.0  # seconds for a client that still sends after it has its answer
 LEFT: Final = "the client has left"
 NONE_AT_ALL: Final = RequestHead("", b"/", Fields())  # of what never became a request
@@ -75,6 +76,8 @@ class ClientConnection(asyncio.Protocol):
         self._idle_since = 0.0
         self._admitted = False
         self._reading_paused = False
+        self._unfed = b""  # what has come and found no room
+        self._current: ClientRequest | None = None  # whose answer is under way
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[None] = self._loop.create_future()  # and whoever answered has ended, too
 
@@ -121,7 +124,7 @@ class ClientConnection(asyncio.Protocol):
         """
         self._deadline.cancel()
         self._lost.set_result(None)
-        return self._transport, self._parser.release()
+        return self._transport, self._parser.release() + self._unfed
 
     # What the server uses.
 
@@ -147,15 +150,19 @@ class ClientConnection(asyncio.Protocol):
             self._enqueue(Busy("Too many connections are open."))
 
     def data_received(self, data: bytes) -> None:
-        try:
-            self._parser.feed(data)
-        except ProxyError as error:
-            self._enqueue(error)
-        if self._parser.in_head and not self._hurried and self._waits:
-            self._hurry()
-        if self._parser.buffered > HIGH_WATER or len(self._waiting) > MOST_WAITING:
+        if self._unfed or len(data) > AT_ONCE:
+            self._unfed += data
+            self._feed_on()
+        else:
+            self._feed(data)
+        if self._unfed or self._is_full:
             self._reading_paused = True
             self._transport.pause_reading()
+
+    def eof_received(self) -> None:
+        """The client has left. What ends with the connection must not look whole where it is cut."""
+        if self._current is not None and self._current.lasts_until_close:
+            self.abort(reset=True)
 
     def pause_writing(self) -> None:
         self.writing_paused = True
@@ -185,6 +192,28 @@ class ClientConnection(asyncio.Protocol):
 
     # Requests, one after the other.
 
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed(data)
+        except ProxyError as error:
+            self._enqueue(error)
+        if self._parser.in_head and not self._hurried and self._waits:
+            self._hurry()
+
+    def _feed_on(self) -> None:
+        """Take of what has come as much as there is room for: a segment may hold ten thousand requests."""
+        while self._unfed and not self._is_full:
+            data, self._unfed = self._unfed[:AT_ONCE], self._unfed[AT_ONCE:]
+            self._feed(data)
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether so much waits here for its turn that nothing more is taken."""
+        if not self._waiting:
+            return self._parser.buffered > HIGH_WATER
+        waiting = sum(request.buffered for request in self._waiting if isinstance(request, ClientRequest))
+        return len(self._waiting) > MOST_WAITING or waiting > HIGH_WATER
+
     def _take(self, head: RequestHead, inflow: Inflow) -> None:
         keep_alive = persists(head.fields, head.version) and not self._parser.in_last
         self._enqueue(ClientRequest(head, inflow, self, keep_alive=keep_alive))
@@ -205,13 +234,13 @@ class ClientConnection(asyncio.Protocol):
             self._close()
 
     async def _next(self) -> ClientRequest | ProxyError:
+        self._current = None
         if not self._waiting:
             self._arrival = self._loop.create_future()
             await self._arrival
         self._arrival = None
         request = self._waiting.popleft()
-        if self._reading_paused:
-            self._regulate()
+        self._regulate()
         return request
 
     async def _answer(self, request: ClientRequest | ProxyError) -> bool:
@@ -220,6 +249,7 @@ class ClientConnection(asyncio.Protocol):
             await self._refuse(ClientRequest(NONE_AT_ALL, NOTHING, self, keep_alive=False), request)
             await self._linger()
             return False
+        self._current = request
         try:
             await self._front.handler(request)
         except Exception as exc:  # noqa: BLE001  # it must not take the whole connection along without a word
@@ -245,17 +275,26 @@ class ClientConnection(asyncio.Protocol):
         """Let a client that still sends have its answer: to close at once would be a reset (RFC 9112 section 9.6)."""
         if self._transport.is_closing() or self.draining:
             return
-        self._parser.release()
+        self._drop_the_rest()
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._transport.resume_reading()
         await asyncio.wait({self._lost}, timeout=LONGEST_LINGERING)
 
+    def _drop_the_rest(self) -> None:
+        """Let go of what has come, and of what comes: nobody will take it."""
+        self._parser.release()
+        self._waiting.clear()
+        self._unfed = b""
+        self._parser.content.take()
+
     def _regulate(self) -> None:
         """Read on once what has come is taken."""
-        if self._reading_paused and self._parser.buffered <= HIGH_WATER and len(self._waiting) <= MOST_WAITING:
-            self._reading_paused = False
-            self._transport.resume_reading()
+        if self._reading_paused:
+            self._feed_on()
+            if not (self._unfed or self._is_full):
+                self._reading_paused = False
+                self._transport.resume_reading()
 
     # Its time.
 

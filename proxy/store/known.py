@@ -6,14 +6,13 @@ one look at the file says whether everything that is known still holds. What was
 client is about to ask.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from proxy.operation import Operation
 
-LATELY: Final = (
-    0.25  # seconds: a tombstone that is forgotten, or removed by a process that left no mark, shows no longer
-)
+LATELY: Final = 0.25  # seconds that a removal shows late which left no mark
 MOST: Final = 1024  # results that are known for so long at once
 LARGEST: Final = 4096  # bytes of the body of one of them
 
@@ -28,6 +27,7 @@ class Known:
         self._clock = clock
         self._seen = mark()
         self._changes = 0
+        self._changing: Counter[str] = Counter()  # what we are changing: others may see that before we know
         self._unsettled: dict[str, Operation] = {}
         self._settled: dict[str, Operation] = {}  # since `_turned`
         self._before: dict[str, Operation] = {}  # and in the quarter of a second before that
@@ -45,8 +45,19 @@ class Known:
 
     def found(self, operation: Operation, since: Moment) -> None:
         """The database had it like this, some time since that moment, under this keeper."""
-        if not operation.is_settled and self.moment() == since:
+        if not operation.is_settled and operation.id not in self._changing and self.moment() == since:
             self._unsettled[operation.id] = operation
+
+    def begin_change(self, id: str) -> None:
+        """We are about to change it: until that is over, only the database knows how it stands."""
+        self.forget(id)
+        self._changing[id] += 1
+
+    def end_change(self, id: str) -> None:
+        """The change was made, or was not."""
+        self._changing[id] -= 1
+        if not self._changing[id]:
+            del self._changing[id]
 
     def changed(self, operation: Operation, since: Moment) -> None:
         """It was changed to this by us, some time since that moment."""

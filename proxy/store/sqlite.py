@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeVar
 
 from proxy.errors import Busy, StoreUnavailable, TooManyOperations
 from proxy.operation import BodyRef, KeptRequest, Operation
@@ -24,13 +24,16 @@ from proxy.store.changes import Dropped
 from proxy.store.database import connect, prepare
 from proxy.store.keepers import Keepers, exclusive, mark_in
 from proxy.store.known import Known
-from proxy.store.lane import Lane
+from proxy.store.lane import Change, Lane
 from proxy.store.protocol import UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.threads import Threads
 from proxy.store.tokens import is_token, require_token
 from proxy.store.watch import Watch
 
+T = TypeVar("T")
+
 STRAY_AFTER: Final = 900.0  # seconds: between a request's content and its operation lie a few milliseconds
+A_MOMENT: Final = 0.05  # seconds in which a change is committed, unless the disk is in trouble
 MOVED: Final = "The store's database is no longer in its place. What runs goes on; restart to take operations again."
 
 
@@ -82,6 +85,7 @@ class SqliteStore:
         self._inode: int | None = self._file.stat().st_ino  # None: it is no longer in its place
         self._keeper = keeper
         self._known = known
+        self._under_way: dict[str, asyncio.Future[None]] = {}  # the latest change of each operation
         self._max_size = max_size
         self._writes = writes
         self._reads = reads
@@ -103,23 +107,25 @@ class SqliteStore:
         try:
             self._require_file()
             then = self._changed_to(operation)
-            await self._writes.run(partial(changes.insert, operation, request, quotas, self._max_size), then)
+            await self._change(operation, partial(changes.insert, operation, request, quotas, self._max_size), then)
         except (StoreUnavailable, Busy, TooManyOperations):
             self._requests.drop([operation.id] if request and request.content else [])
             raise
 
     async def get(self, id: str) -> Operation | None:
+        if (change := self._under_way.get(id)) is not None:
+            await asyncio.wait({change}, timeout=A_MOMENT)
         return self._known.get(id) or await self._find(id)
 
     async def request(self, id: str) -> KeptRequest | None:
         return await self._reads.run(partial(queries.request, id)) if is_token(id) else None
 
     async def start(self, operation: Operation) -> bool:
-        return await self._writes.run(partial(changes.start, operation), self._changed_to(operation))
+        return await self._change(operation, partial(changes.start, operation), self._changed_to(operation))
 
     async def take_over(self, orphan: Operation, operation: Operation) -> bool:
         then = self._changed_to(operation)
-        taken_over = await self._writes.run(partial(changes.take_over, orphan, operation), then)
+        taken_over = await self._change(operation, partial(changes.take_over, orphan, operation), then)
         if taken_over:
             await self._tell(orphan.keeper)
         return taken_over
@@ -131,7 +137,7 @@ class SqliteStore:
             self._ended(dropped)
             changed_to(dropped is not None)
 
-        dropped = await self._writes.run(partial(changes.settle, operation), then)
+        dropped = await self._change(operation, partial(changes.settle, operation), then)
         if dropped is not None:
             await self._tell(operation.keeper)
         return dropped is not None
@@ -214,6 +220,18 @@ class SqliteStore:
         if operation is not None and operation.keeper == self._keeper:
             self._known.found(operation, since)
         return operation
+
+    async def _change(self, operation: Operation, change: Change[T], then: Callable[[T], object]) -> T:
+        """Make a change of an operation, during which only the database knows how that stands."""
+        over = self._under_way[operation.id] = asyncio.get_running_loop().create_future()
+        self._known.begin_change(operation.id)
+        try:
+            return await self._writes.run(change, then)
+        finally:
+            self._known.end_change(operation.id)
+            over.set_result(None)
+            if self._under_way.get(operation.id) is over:
+                del self._under_way[operation.id]
 
     def _changed_to(self, operation: Operation) -> Callable[[object], None]:
         """What is to follow a change, by its outcome: only False means that there was none."""

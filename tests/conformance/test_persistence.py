@@ -6,6 +6,7 @@ import pytest
 
 from tests.conformance.refusals import refusal
 from tests.conftest import Proxy, StartProxy
+from tests.operations.house import eventually
 from tests.raw_client import Field, RawClient, request
 from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, read_body, send, stall, wait_for
 
@@ -184,6 +185,42 @@ async def test_for_http_1_0_content_that_broke_off_ends_in_a_reset(client: RawCl
     await client.send(b"GET / HTTP/1.0\r\n\r\n")
     response = await client.response()
     assert (response.status, response.complete) == (200, False)
+
+
+async def test_for_http_1_0_content_that_the_clients_half_close_cuts_ends_in_a_reset(
+    client: RawClient, origin: ScriptedOrigin
+) -> None:
+    origin.script(send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n"), stall())
+    await client.send(b"GET / HTTP/1.0\r\n\r\n")
+    begun = await client.begin()
+    assert await begun.read() == b"one"
+    client.half_close()
+    assert (await begun.finish()).complete is False
+
+
+async def test_of_ten_thousand_pipelined_requests_few_are_taken_in_at_once(
+    proxy: Proxy, client: RawClient, origin: ScriptedOrigin
+) -> None:
+    origin.script(stall())
+    await client.send(GET * 10_000)
+    await origin.request_received()
+    [connection] = proxy.service._front.connections
+    assert len(connection._waiting) < 1000
+    assert connection._unfed
+
+
+async def test_content_of_requests_that_wait_is_counted_together(
+    proxy: Proxy, client: RawClient, origin: ScriptedOrigin
+) -> None:
+    origin.script(stall())
+    async with asyncio.TaskGroup() as tasks:
+        await client.send(GET)
+        await origin.request_received()
+        sending = tasks.create_task(client.send(request("POST", b"/", (), b"x" * 200_000) * 16))
+        [connection] = proxy.service._front.connections
+        await eventually(lambda: connection._reading_paused)
+        assert len(connection._waiting) <= 3
+        sending.cancel()
 
 
 # While it stops, or another takes its place: a client may be sending its next request at that moment.

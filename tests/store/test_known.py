@@ -102,3 +102,26 @@ def test_of_the_unsettled_only_those_stay_known_that_still_are(around: Surroundi
     around.known.retain({other.id})
     assert around.known.get(RUNNING.id) is None
     assert around.known.get(other.id) == other
+
+
+def test_while_a_change_is_under_way_only_the_database_knows(around: Surroundings) -> None:
+    """Others may see what was committed before the event loop that had it done hears of it."""
+    around.change(RUNNING)
+    around.known.begin_change(RUNNING.id)
+    assert around.known.get(RUNNING.id) is None
+    around.find(RUNNING)
+    assert around.known.get(RUNNING.id) is None, "that was read before the commit, perhaps"
+    around.change(FAILED)
+    around.known.end_change(RUNNING.id)
+    assert around.known.get(RUNNING.id) == FAILED
+
+
+def test_of_two_changes_under_way_both_have_to_end(around: Surroundings) -> None:
+    for _ in range(2):
+        around.known.begin_change(RUNNING.id)
+    around.known.end_change(RUNNING.id)
+    around.find(RUNNING)
+    assert around.known.get(RUNNING.id) is None
+    around.known.end_change(RUNNING.id)
+    around.find(RUNNING)
+    assert around.known.get(RUNNING.id) == RUNNING
