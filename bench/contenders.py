@@ -15,7 +15,8 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from bench.machine import program
-from bench.running import Server, running, unused_ports
+from bench.running import Server, running
+from tests.faults.service import unused_ports
 
 ANSWER: Final = b'{"message":"hello, world"}\n'  # of the origin, where its size does not matter
 KEPT: Final = 1_000_000_000  # requests for one connection: any number

@@ -29,7 +29,8 @@ import uvloop
 from bench.client import Connection, connected
 from bench.contenders import Place, nginx_origin, ours, serving
 from bench.machine import how_to_install, missing
-from bench.running import CannotMeasure, Server, running, unused_ports
+from bench.running import CannotMeasure, Server, running
+from tests.faults.service import unused_ports
 
 FILE: Final = Path(__file__).with_name("smoke.json")
 MARGIN: Final = 0.10

@@ -13,7 +13,8 @@ from bench.client import connected
 from bench.contenders import Place, nginx_origin, ours, serving
 from bench.machine import on
 from bench.rounds import Bench, Figures, Rounds, in_turn
-from bench.running import Server, started, unused_ports
+from bench.running import Server, started
+from tests.faults.service import unused_ports
 
 COMMAND: Final = str(Path(sys.executable).with_name("respond-async"))
 

@@ -27,8 +27,9 @@ from bench.machine import Cores, all_cores, how_to_install
 from bench.plots import Bar, bars, compared
 from bench.results import FILE, Results
 from bench.rounds import QUICK, Bench, Rounds, Spread, differences, in_turn, joined, percentile, ratios, spread
-from bench.running import CannotMeasure, running, started, unused_ports
+from bench.running import CannotMeasure, running, started
 from bench.wrk import Load, parsed
+from tests.faults.service import unused_ports
 
 SMALL: Rounds = {
     "nginx": {"requests/s": [100.0, 200.0, 300.0]},
