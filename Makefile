@@ -82,7 +82,7 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(UV) pip compile pyproject.toml
 
 lock: $(UV)
 	$(COMPILE) --group build --output-file requirements.lock
-	$(COMPILE) --group build --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) --extra otel --group build --group dev --constraints requirements.lock --output-file requirements-dev.lock
 
 $(VENV)/lock/bin/uv: $(BIN)/pip
 	sh .ci/make-venv $(VENV)/lock
