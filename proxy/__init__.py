@@ -14,7 +14,9 @@ content, request and connection, and all connections), `response`, `connection`,
 (what lives long).
 
 And the service of several processes: `reactor` and `channel` (what the supervisor runs on), `worker` (a process that
-serves), `crew` (the workers, forked and replaced), `census` (their figures), `notify` (systemd), `supervisor`; `cli` and `demo`.
+serves), `crew` (the workers, forked and replaced), `census` (their figures), `notify` (systemd), `supervisor`; `demo`.
+
+And the command line: `fetch` (a client that follows a 202), `commands` and `cli` (what can be said).
 """
 
 __version__ = "0.1.0"
