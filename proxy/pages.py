@@ -26,10 +26,10 @@ dt { opacity: .75; }
 dd { margin: 0; overflow-wrap: anywhere; }
 """
 
-# HEAD, because the result is for the page after this one. What is not held is asked again when Retry-After says so.
+# HEAD, because the result is for the page after this one. Where the poll is not held, Retry-After says when to ask again.
 _SCRIPT: Final = """
 const pause = (seconds) => new Promise((resume) => setTimeout(resume, 1000 * seconds));
-const ask = () => fetch(location, { method: "HEAD", headers: { Prefer: "wait=10" }, cache: "no-store" });
+const ask = () => fetch(location, { method: "HEAD", headers: { Prefer: "wait=5" }, cache: "no-store" });
 
 async function untilSomethingIsNew() {
     for (;;) {
@@ -37,7 +37,7 @@ async function untilSomethingIsNew() {
         try {
             const answer = await ask();
             if (answer.status !== 202 || answer.headers.has("AsyncResult")) return true;
-            await pause(Math.max(0, answer.headers.get("Retry-After") - (Date.now() - began) / 1000));
+            if (Date.now() - began < 4000) await pause(answer.headers.get("Retry-After"));
             return false;
         } catch {
             await pause(2);
@@ -120,8 +120,8 @@ def _page(title: str, content: str, *, head: str = "", foot: str = "") -> bytes:
 
 def _bar(progress: Progress) -> str:
     if progress.size is None or progress.done is None:
-        return "<progress></progress>\n"
-    return f'<progress value="{progress.done}" max="{progress.size}"></progress>\n'
+        return '<progress aria-label="Progress"></progress>\n'
+    return f'<progress aria-label="Progress" value="{progress.done}" max="{progress.size}"></progress>\n'
 
 
 def _facts(*facts: tuple[str, str]) -> str:
