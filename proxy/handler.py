@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from proxy.accept import prefers_page
 from proxy.access import AccessLog, request_ids
 from proxy.client import ClientRequest
 from proxy.errors import (
@@ -153,7 +154,8 @@ class Handler:
         if isinstance(error, MethodNotAllowed):
             more.append((b"Allow", error.allow.encode()))
         try:
-            await client.respond(problem(error, passage.path, self._monitor.proxy_name, *more))
+            as_page = prefers_page(client.head.fields)
+            await client.respond(problem(error, passage.path, self._monitor.proxy_name, *more, as_page=as_page))
         except ConnectionError:
             client.abort()
 
