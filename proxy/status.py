@@ -6,12 +6,13 @@ from typing import Final, assert_never
 
 from proxy import monitor
 from proxy.accept import prefers_page
+from proxy.account import Account
 from proxy.client import ClientRequest
 from proxy.errors import ExpiredOperation, MethodNotAllowed, RangeNotSatisfiable, StoreUnavailable, UnknownOperation
 from proxy.forwarded import Client
 from proxy.ledger import Ledger
 from proxy.message import CONTENT_LENGTH, Fields, Reply, RequestHead, ResponseHead, has_body
-from proxy.operation import Operation, State
+from proxy.operation import SHORT_ID, Operation, State
 from proxy.prefer import parse
 from proxy.problem import NO_STORE, problem
 from proxy.ranges import Part, Unsatisfiable, Whole, satisfy
@@ -43,9 +44,10 @@ class StatusUrls:
         path = target.partition(b"?")[0]
         return path[len(self._prefix) :].decode("latin-1") if path.startswith(self._prefix) else None
 
-    def shortened(self, path: str) -> str:
-        """The path of a status URL as it may be logged: it is a capability."""
-        return path[: len(self._path) + 8]
+    @property
+    def shown(self) -> int:
+        """How many characters of a status URL's path may be logged: it is a capability."""
+        return len(self._path) + SHORT_ID
 
 
 class StatusMonitor:
@@ -66,8 +68,9 @@ class StatusMonitor:
             if not poll.expired():
                 poll.reschedule(0)
 
-    async def answer(self, request: ClientRequest, id: str, client: Client) -> None:
+    async def answer(self, account: Account, id: str, client: Client) -> None:
         """Respond. Raises UnknownOperation, ExpiredOperation, MethodNotAllowed, RangeNotSatisfiable, StoreUnavailable."""
+        request = account.client
         method = request.head.method
         if method == "OPTIONS":
             await request.respond(
@@ -76,7 +79,9 @@ class StatusMonitor:
         elif method == "DELETE":
             await request.respond(await self._delete(request, id, client))
         elif method in ("GET", "HEAD"):
-            await self._show(request, await self._awaited(request, await self._find(request, id)), client)
+            operation = await self._awaited(request, await self._find(request, id))
+            account.shows(operation)
+            await self._show(request, operation, client)
         else:
             raise MethodNotAllowed(METHODS)
 
