@@ -1,6 +1,7 @@
 """The command line. Exit codes: 0 fine, 1 bad configuration, 2 wrong usage, 3 cannot start."""
 
 import gc
+import json
 import os
 import sys
 import tempfile
@@ -36,18 +37,45 @@ def serve(file: Path) -> None:
     _run(file)
 
 
-@main.command(short_help="Report everything that is wrong with a configuration.")
+@main.command(short_help="Report everything that is wrong or odd in a configuration.")
 @click.argument("file", type=click.Path(path_type=Path))
-def check(file: Path) -> None:
-    """Check a configuration FILE, and report everything that is wrong with it."""
-    from proxy.config import ConfigError, load
+@click.option("--strict", is_flag=True, help="What is odd is wrong.")
+def check(file: Path, *, strict: bool) -> None:
+    r"""Check a configuration FILE: report everything that is wrong with it, and warn of what is hardly meant.
+
+    \b
+    Before a reload:
+        respond-async check /etc/respond-async/proxy.yaml
+    Where nothing odd is to pass:
+        respond-async check --strict config/proxy.yaml
+
+    Each line of standard error is a problem, as `FILE:LINE: KEY: what`; warnings have `warning:` before what is odd.
+    """
+    from proxy.config import ConfigError, load_with_source
+    from proxy.config.oddities import warnings
 
     try:
-        load(file, os.environ)
+        odd = warnings(load_with_source(file, os.environ))
     except ConfigError as exc:
-        click.echo(str(exc), err=True)
-        sys.exit(BAD_CONFIGURATION)
+        _end(BAD_CONFIGURATION, str(exc))
+    if strict and odd:
+        _end(BAD_CONFIGURATION, str(ConfigError(odd)))
+    for problem in odd:
+        click.echo(problem._replace(what=f"warning: {problem.what}"), err=True)
     click.echo(f"{file}: fine")
+
+
+@main.command(short_help="The configuration's JSON Schema.")
+def schema() -> None:
+    r"""Write the JSON Schema of the configuration file, from which editors complete and check.
+
+    \b
+    Beside the configuration, for `# yaml-language-server: $schema=schema.json` in its first line:
+        respond-async schema > schema.json
+    """
+    from proxy.config import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
 
 
 @main.command(short_help="Try it: a slow backend, and what to ask it.")

@@ -15,6 +15,7 @@ from proxy.config import Config
 from proxy.listeners import CannotListen
 from proxy.supervisor import CannotStart
 from tests.conftest import settings_for
+from tests.process.child import ROOT
 
 
 @pytest.fixture
@@ -76,6 +77,22 @@ def test_check_reads_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch
     assert run("check", file).exit_code == 1
     monkeypatch.setenv("LEGACY_URL", "http://127.0.0.1:9")
     assert run("check", file).exit_code == 0
+
+
+def test_what_is_odd_is_told_and_is_wrong_where_one_is_strict(file: Path) -> None:
+    settings = settings_for("http://127.0.0.1:9", respond_async={"keep": "5s"}) | {"drain_timeout": "1h"}
+    file.write_text(yaml.safe_dump(settings | {"store": {"url": "sqlite:data"}}))
+    odd = f"{file}:11: routes[0].respond_async.keep: warning: is shorter than `max_wait` (1m)"
+    fine = run("check", file)
+    assert (fine.exit_code, fine.stdout) == (0, f"{file}: fine\n")
+    assert fine.stderr.startswith(odd)
+    strict = run("check", "--strict", file)
+    assert (strict.exit_code, strict.stdout) == (1, "")
+    assert strict.stderr.startswith(odd.replace("warning: ", ""))
+
+
+def test_the_schema_is_the_one_that_is_shipped() -> None:
+    assert run("schema").stdout == (ROOT / "config/schema.json").read_text()
 
 
 def test_the_demo_serves_its_own_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
