@@ -6,11 +6,12 @@ from typing import Literal
 
 from proxy.store.bodies import LONGEST_INLINE, inline_content, inlined
 from proxy.store.memory import open_memory
-from proxy.store.protocol import UNLIMITED, Quotas, Sink, Store, Usage
+from proxy.store.protocol import UNKNOWN, UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.sqlite import open_sqlite
 
 __all__ = [
     "LONGEST_INLINE",
+    "UNKNOWN",
     "UNLIMITED",
     "Quotas",
     "Sink",
