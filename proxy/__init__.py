@@ -3,7 +3,8 @@
 The map, in reading order. Values and decisions first, without I/O: `message` (heads and fields), `grammar` (what field
 values are made of), `errors` (all that goes wrong), `config`, `prefer` (what the client asked for), `target` (what a
 request is sent to), `forwarded` (who the client is), `location` (references in responses), `fields` (what forwarding
-changes), `upgrade` (other protocols), `routes` (which route), `plan` (now, or perhaps later), `operation` (what was promised), `ranges`, `accept`,
+changes), `upgrade` (other protocols), `routes` (which route), `plan` (now, or perhaps later), `operation` (what was promised), `picture` and `outlook` (how
+long exchanges took, and will take), `estimate` (what can be told of an operation), `ranges`, `accept`,
 `pages`, `problem` and `monitor` (errors and operations on the wire, for programs and for people).
 
 Then the machinery: `clock`, `spool` (the content of requests), `inflow`, `client`, `parser`, `wire` and `front` (a client's
