@@ -29,7 +29,7 @@ RINGS = {
     "client side": ["inflow", "client", "parser", "wire", "front", "relay", "tunnel"],
     "keepers": ["ledger", "pace", "custody", "keeper", "reaper"],
     "requests": ["status", "context", "later", "forward", "recovery", "handler"],
-    "process": ["acceptor", "listeners", "admin", "server"],
+    "process": ["acceptor", "listeners", "operators", "admin", "server"],
     "service": [
         "reactor", "channel", "worker", "crew", "census", "services", "handover", "notify", "supervisor", "demo", "cli", "__main__",
     ],
