@@ -21,8 +21,9 @@ IDS_AT_ONCE: Final = 256
 
 LINE: Final = (
     '{"timestamp": "%s", "level": "info", "event": "request", "status": %d, "method": "%s", "path": %s, "seconds": %.4f,'
-    ' "bytes": %d, "received": %d, "route": "%s", "peer": %s, "plan": "%s", "end": "%s"%s}'
+    ' "bytes": %d, "received": %d, "route": "%s", "peer": "%s", "plan": "%s", "end": "%s"%s}'
 )
+PLAIN: Final = ', "id": %s, "waiting": %.4f, "origin": %.4f'  # of most requests that went to an origin
 
 
 class AccessLog:
@@ -55,23 +56,19 @@ def _line(account: Account, timestamp: str) -> str:
         client.sent,
         client.received,
         account.route,
-        quoted(client.link.peer.address),
+        client.link.peer.address,
         account.plan,
         account.end,
-        _more(account),
+        _rest(account),
     )
 
 
-def _more(account: Account) -> str:
+def _rest(account: Account) -> str:
     """What not every request has."""
-    more = f', "id": {quoted(account.id)}' if account.request_id else ""
-    if account.waiting is not None:
-        more += f', "waiting": {account.waiting:.4f}'
-    if account.origin is not None:
-        more += f', "origin": {account.origin:.4f}'
-    if account.operation is not None or account.why is not None or account.wrong is not None:
-        more += f", {as_json({name: fact for name, fact in account.remarks().items() if fact is not None})[1:-1]}"
-    return more
+    if account.is_plain and account.waiting is not None and account.origin is not None:
+        return PLAIN % (quoted(account.id), account.waiting, account.origin)
+    rest = as_json(account.rest())[1:-1]
+    return rest and f", {rest}"
 
 
 def request_ids() -> Iterator[bytes]:
