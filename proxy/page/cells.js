@@ -22,18 +22,20 @@ export const badge = (of) => (cell) => {
   };
 };
 
-/** Method and target, and below them why it is as it is; both are strangers' words. */
+/** Method and target, and below them why it is as it is, and the cause behind that; all strangers' words. */
 export const request = (of) => (cell) => {
   const method = element("b");
   const target = element("bdi", { class: "target" });
   const why = element("p", { class: "why" });
-  cell.append(element("p", { class: "asked" }, method, " ", target), why);
+  const cause = element("p", { class: "cause" });
+  cell.append(element("p", { class: "asked" }, method, " ", target), why, cause);
   return (item) => {
     const shown = of(item);
     setText(method, shown.method);
     setText(target, visible(shown.target));
     setAttribute(target, "title", shown.target.length > 60 ? visible(shown.target) : null);
     setText(why, visible(shown.why ?? ""));
+    setText(cause, visible(shown.cause ?? ""));
   };
 };
 

@@ -6,6 +6,7 @@
  */
 
 const PAUSES = [500, 1000, 2000, 5000]; // milliseconds before each attempt to connect again; the last one repeats
+const MOST_SAID = 300; // characters of a refusal
 const SILENCE = 35_000; // the service tells of its routes every ten seconds
 
 export class Feed {
@@ -74,7 +75,7 @@ export class Feed {
 
   /** Finds out why it is refused, which the browser does not tell of a stream of events. */
   async #inquire() {
-    const reason = await refusal(`operations?${this.query}`);
+    const reason = await refusal(`events?${this.query}`);
     if (reason !== null && this.state === "reconnecting") this.#become("reconnecting", reason);
   }
 
@@ -87,11 +88,15 @@ export class Feed {
   }
 }
 
+/** What it says instead of telling what happens; null if it does, or says nothing. */
 async function refusal(url) {
+  const asking = new AbortController();
   try {
-    const response = await fetch(url);
-    return response.ok ? null : `It answers ${response.status}. ${(await response.text()).slice(0, 300)}`;
+    const response = await fetch(url, { signal: asking.signal });
+    return response.ok ? null : `It answers ${response.status}. ${(await response.text()).slice(0, MOST_SAID)}`;
   } catch {
-    return null; // nobody is there, which the state says
+    return null;
+  } finally {
+    asking.abort();
   }
 }

@@ -28,8 +28,9 @@ export class Filters {
     this.show();
   }
 
+  /** Whether the list is not that of all operations under way. */
   get isSet() {
-    return ["route", "older_than", "younger_than"].some((key) => this.place.get(key));
+    return ["route", "state", "older_than", "younger_than"].some((key) => this.place.get(key));
   }
 
   #follow(form) {

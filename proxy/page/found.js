@@ -1,7 +1,6 @@
 /** What is known of an id: the operation whose id begins so, and the requests that have it. */
 
 import { byId, element, setText } from "./elements.js";
-import { meaningOf } from "./flags.js";
 import { requests } from "./requests.js";
 import { age, clock, duration, size, visible } from "./words.js";
 
@@ -12,11 +11,11 @@ export class Found {
   constructor(place, cancel) {
     this.place = place;
     this.cancel = cancel;
-    this.facts = element("dl", { class: "facts-list" });
+    this.facts = new Facts();
     this.none = element("p", { class: "empty" });
     this.cancelling = element("button", { type: "button", class: "cancel" }, "Cancel this operation");
     this.cancelling.addEventListener("click", () => cancel(this.operation));
-    byId("found-list").append(this.none, this.facts, this.cancelling);
+    byId("found-list").append(this.none, this.facts.list, this.cancelling);
     this.requests = requests(byId("found-list"), place, element("span"));
     byId("found-close").addEventListener("click", () => place.go({ q: "" }));
   }
@@ -33,15 +32,43 @@ export class Found {
     if (isAsked) byId("found-title").focus();
   }
 
+  /** What was found may have changed since; settled operations do not. */
+  refresh() {
+    if (this.operation && this.operation.settled === null) this.show(false);
+  }
+
   #show(id, { operation, trouble }, requests) {
     this.operation = operation;
     setText(byId("found-title"), `Found for “${visible(id)}”`);
-    this.facts.replaceChildren(...(operation ? facts(operation) : []));
-    this.facts.hidden = operation === null;
+    this.facts.show(operation ? facts(operation) : {});
     this.cancelling.hidden = operation === null || operation.settled !== null;
     this.requests.show(requests);
     this.none.hidden = operation !== null || requests.length > 0;
     setText(this.none, trouble ?? `Nothing is known of it. Operations are kept until they expire, and of other requests the last few hundred that were handed over or went wrong.`);
+  }
+}
+
+/** Names and values, changed in place. */
+class Facts {
+  constructor() {
+    this.list = element("dl", { class: "facts-list" });
+    this.values = new Map();
+  }
+
+  show(facts) {
+    for (const [name, value] of Object.entries(facts)) {
+      const known = this.values.get(name) ?? this.#add(name);
+      known.parentNode.hidden = value === null || value === undefined;
+      setText(known, visible(String(value ?? "")));
+    }
+    this.list.hidden = Object.keys(facts).length === 0;
+  }
+
+  #add(name) {
+    const value = element("dd");
+    this.values.set(name, value);
+    this.list.append(element("div", { class: name === "Why" ? "whole" : null }, element("dt", {}, name), value));
+    return value;
   }
 }
 
@@ -67,9 +94,9 @@ async function asked(url) {
 
 function facts(operation) {
   const { state, status, error, settled } = operation;
-  const known = {
-    Operation: operation.id,
+  return {
     Why: operation.why,
+    Operation: operation.id,
     State: status === null ? state : `${state}, ${status}`,
     Error: error && `${error.code}${error.detail ? `: ${error.detail}` : ""}`,
     Request: `${operation.method} ${operation.target}`,
@@ -84,7 +111,4 @@ function facts(operation) {
     Received: operation.progress ?? (operation.bytes === null ? null : size(operation.bytes)),
     "Times sent": operation.attempts,
   };
-  return Object.entries(known)
-    .filter(([, value]) => value !== null && value !== undefined)
-    .map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, visible(String(value)))));
 }

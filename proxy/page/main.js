@@ -19,6 +19,7 @@ import { isOf, requests } from "./requests.js";
 import { Routes } from "./routes.js";
 import { Service } from "./service.js";
 import { explain } from "./tips.js";
+import { visible } from "./words.js";
 
 const SECOND = 1000; // milliseconds
 
@@ -65,9 +66,16 @@ class Page {
   /** The address is another. */
   #turn() {
     this.filters.show();
-    this.found.show(true);
+    this.#search();
     if (this.place.query !== this.feed.query) this.feed.follow(this.place.query);
     if (this.view) this.#showRequests(this.view);
+  }
+
+  /** Leads to what is looked for, if that is something else than before. */
+  #search() {
+    const looked = this.place.get("q");
+    if (looked !== this.looked) this.found.show(this.looked !== undefined);
+    this.looked = looked;
   }
 
   #show(view) {
@@ -79,7 +87,7 @@ class Page {
     this.lastSettled.show(view.settled);
     this.#showRequests(view);
     this.origins.show(serversOf(view.origins));
-    if (!byId("found").hidden) this.found.show(false);
+    this.found.refresh();
   }
 
   #showOperations({ operations, counts, next }) {
@@ -89,14 +97,14 @@ class Page {
     this.settledHere.show(over ? operations : []);
     byId("settled").hidden = over;
     setText(byId("operations-title"), titleOf(state));
-    setText(byId("operations-range"), range(operations.length, state, counts, this.filters.isSet));
+    setText(byId("operations-range"), range(operations.length, state, counts));
     this.#showNone(operations.length === 0);
     this.#showPager(next);
   }
 
   #showNone(isNone) {
     this.noOperation.hidden = !isNone;
-    if (isNone) this.noOperation.replaceChildren(...(this.filters.isSet ? unmatched() : teaching()));
+    if (isNone) this.noOperation.replaceChildren(...(this.filters.isSet ? unmatched() : teaching(this.path)));
   }
 
   #showPager(next) {
@@ -115,6 +123,7 @@ class Page {
 
   #showRoutes(routes) {
     this.filters.offer(routes.routes.map(({ name }) => name));
+    this.path = routes.routes.find(({ asynchronous }) => asynchronous)?.path ?? "/reports";
     this.routes.show(routes);
   }
 
@@ -149,9 +158,9 @@ const nothing = (text) => element("p", { class: "empty" }, text);
 
 const unmatched = () => [nothing("No operation is like that now.")];
 
-const teaching = () => [
-  element("p", {}, "No operation is running. Send one, to where the proxy listens and with the path of a route that has ", element("code", {}, "respond_async"), ":"),
-  element("pre", {}, element("code", {}, "curl -i -H 'Prefer: respond-async, wait=0' http://127.0.0.1:8080/reports")),
+const teaching = (path = "/reports") => [
+  element("p", {}, "No operation is running. Send one, to an address where the proxy listens and on a route that has ", element("code", {}, "respond_async"), ":"),
+  element("pre", {}, element("code", {}, `curl -i -H 'Prefer: respond-async, wait=0' http://127.0.0.1:8080${visible(path)}`)),
 ];
 
 new Page().begin();

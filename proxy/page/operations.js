@@ -66,11 +66,11 @@ export function settled(where, place, empty) {
   });
 }
 
-/** "1 to 50 of 10,000": how much of it is shown. */
-export function range(shown, state, counts, isFiltered) {
-  const all = { unsettled: counts.queued + counts.running }[state] ?? counts[state];
+/** "25 of 10,000": how much is shown of all in this state, where that is known. */
+export function range(shown, state, counts) {
+  const all = { unsettled: counts.queued + counts.running, ...counts }[state];
   if (shown === 0) return "";
-  return isFiltered || all === undefined ? `${count(shown)} shown` : `${count(shown)} of ${count(Math.max(all, shown))}`;
+  return all === undefined || all < shown ? `${count(shown)} shown` : `${count(shown)} of ${count(all)}`;
 }
 
 function outcome({ state, status }) {

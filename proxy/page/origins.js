@@ -13,7 +13,7 @@ export function origins(where, empty) {
     columns: [
       { title: "Health", name: "state", make: badge(health) },
       { title: "Origin", name: "route", make: text(({ origin }) => visible(origin)) },
-      { title: "Server", name: "request", make: text(({ server }) => visible(String(server))) },
+      { title: "Server", name: "server", make: text(({ server }) => visible(String(server))) },
       { title: "Connections", name: "number", make: text(({ connections }) => count(connections)) },
       { title: "Idle", name: "number", make: text(({ idle }) => count(idle)) },
       { title: "Waiting", name: "number", make: text(({ waiting }) => count(waiting)) },

@@ -4,7 +4,7 @@
 
 const KEYS = ["route", "state", "older_than", "younger_than", "cursor", "status", "q"];
 const OF_OPERATIONS = ["route", "state", "older_than", "younger_than", "cursor"];
-const ROWS = 50;
+const ROWS = 25;
 
 export class Place {
   /** `onChange(place)` is called whenever it has become another, also by the browser's Back. */

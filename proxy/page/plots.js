@@ -12,11 +12,11 @@ const HEIGHT = 48;
 const TOP = 2; // so that the highest line is not cut
 
 export class Plot {
-  /** `say(number)` puts a figure into words; `least` is the smallest top of the scale. */
-  constructor({ title, series, say, least = 0 }) {
-    Object.assign(this, { series, say, least });
-    this.value = element("output");
-    this.top = element("span", { class: "top" });
+  /** `say(number)` puts a figure into words; `most` is the top of the scale where that is fixed. */
+  constructor({ title, series, say, most = null }) {
+    Object.assign(this, { series, say, most });
+    this.values = series.map((_, index) => element("span", { class: `value value-${index}` }));
+    this.top = element("small", { class: "quiet" });
     this.lines = series.map((_, index) => graphic("path", { class: `line line-${index}` }));
     this.cursor = graphic("path", { class: "cursor" });
     this.graphic = graphic(
@@ -25,8 +25,9 @@ export class Plot {
       ...this.lines,
       this.cursor,
     );
-    const heading = element("figcaption", {}, element("span", {}, title), this.value);
-    this.figure = element("figure", {}, heading, element("div", { class: "plot" }, this.top, this.graphic));
+    const heading = element("figcaption", {}, element("span", {}, title, " ", this.top), element("span", {}, ...this.values));
+    const wide = series.length > 1 ? "wide" : null;
+    this.figure = element("figure", { class: wide }, heading, element("div", { class: "plot" }, this.graphic));
     this.title = title;
   }
 
@@ -34,23 +35,26 @@ export class Plot {
   draw(points, step) {
     const end = points.at(-1)?.t ?? 0;
     const figures = points.flatMap((point) => this.series.map(({ of }) => of(point))).filter(isThere);
-    const most = Math.max(this.least, ...figures);
+    const most = this.most ?? Math.max(0, ...figures);
     this.x = (point) => WIDTH * (1 - (end - point.t) / HOUR);
     const y = (number) => HEIGHT - (HEIGHT - TOP) * (most > 0 ? number / most : 0);
     this.series.forEach(({ of }, index) => setAttribute(this.lines[index], "d", path(points, of, this.x, y, step)));
-    setText(this.top, figures.length > 0 ? this.say(most) : "");
+    setText(this.top, this.most === null && most > 0 ? `up to ${this.say(most)}` : "");
   }
 
   /** The figures at a point, in the heading, and a line there unless it is the last one. */
   read(point, isLast) {
-    setText(this.value, point === undefined ? "" : this.words(point));
+    this.series.forEach((series, index) => setText(this.values[index], point === undefined ? "" : this.#figure(series, point)));
     setAttribute(this.cursor, "d", point === undefined || isLast ? null : `M${this.x(point).toFixed(1)} 0V${HEIGHT}`);
   }
 
-  /** "50 % 1.2 s, 95 % 4.0 s": the figures of a point. */
+  /** "p50 1.2 s, p95 4.0 s": the figures of a point. */
   words(point) {
-    const said = this.series.map(({ name, of }) => `${name ? `${name} ` : ""}${this.say(of(point))}`);
-    return said.join(", ");
+    return this.series.map((series) => this.#figure(series, point)).join(", ");
+  }
+
+  #figure({ name, of }, point) {
+    return name ? `${name} ${this.say(of(point))}` : this.say(of(point));
   }
 }
 

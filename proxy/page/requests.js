@@ -6,19 +6,21 @@ import { element, setAttribute, setText } from "./elements.js";
 import { Table } from "./table.js";
 import { duration, visible } from "./words.js";
 
+const CLIENT_LEFT = 499; // nobody was sent it
+
 /** A table of them. */
 export function requests(where, place, empty) {
   return new Table(where, {
     label: "Requests",
-    key: ({ id, time }) => `${id} ${time}`,
+    key: JSON.stringify, // clients choose their ids, so several may have the same
     empty,
     columns: [
-      { title: "Status", name: "state", make: badge(({ status }) => ({ kind: kindOf(status), words: String(status) })) },
-      { title: "Ended", name: "flag", make: flag },
+      { title: "Status", name: "state", make: badge(statusOf) },
+      { title: "Flag", name: "flag", make: flag },
       { title: "Time", name: "number", make: moment(({ time }) => time) },
       { title: "Route", name: "route", make: text(({ route }) => visible(route)) },
-      { title: "Request", name: "request", make: request(({ method, path, why }) => ({ method, target: path, why })) },
-      { title: "Took", name: "number", make: text(({ seconds }) => duration(seconds)) },
+      { title: "Request", name: "request", make: request(asked) },
+      { title: "Took", name: "number", make: took },
       { title: "Operation", name: "operation", make: finding(place, ({ operation }) => operation, "Operation") },
       { title: "Request id", name: "request-id", make: finding(place, ({ id }) => id, "Request") },
     ],
@@ -30,9 +32,14 @@ export function isOf(filter, status) {
   return filter === "" || filter === String(status) || filter === `${String(status)[0]}xx`;
 }
 
-function kindOf(status) {
-  if (status === 202) return "running";
-  return status < 400 ? "completed" : "failed";
+function statusOf({ status }) {
+  if (status === CLIENT_LEFT) return { kind: "dismissed", words: "499", tip: "The client left before it was sent anything. 499 is only noted here." };
+  if (status === 202) return { kind: "running", words: "202" };
+  return { kind: status < 400 ? "completed" : "failed", words: String(status) };
+}
+
+function asked({ method, path, why, error, cause }) {
+  return { method, target: path, why, cause: error && (cause ? `${error}: ${cause}` : error) };
 }
 
 function flag(cell) {
@@ -42,5 +49,15 @@ function flag(cell) {
     button.hidden = !end;
     setText(button, end ?? "");
     setAttribute(button, "data-tip", end ? meaningOf(end) : null);
+  };
+}
+
+function took(cell) {
+  const node = element("span");
+  cell.append(node);
+  return ({ seconds, waiting, origin }) => {
+    setText(node, duration(seconds));
+    const parts = [waiting !== undefined && `${duration(waiting)} of it waiting for a turn`, origin !== undefined && `${duration(origin)} at the origin`];
+    setAttribute(node, "data-tip", parts.filter(Boolean).join(", ") || null);
   };
 }

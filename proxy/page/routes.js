@@ -24,7 +24,7 @@ const PLOTS = [
     ],
     say: duration,
   },
-  { title: "Answered in time", series: [{ name: "", of: (point) => point.in_time }], say: percent, least: 1 },
+  { title: "Answered in time", series: [{ name: "", of: (point) => point.in_time }], say: percent, most: 1 },
   { title: "Failures", series: [{ name: "", of: failuresOf }], say: figure },
 ];
 
@@ -65,7 +65,7 @@ class Card {
   constructor(name) {
     this.leads = element("p", { class: "quiet" });
     this.when = element("time", { class: "quiet" });
-    this.codes = element("p", { class: "codes" });
+    this.codes = element("span", { class: "codes" });
     this.plots = PLOTS.map((plot) => new Plot(plot));
     this.slider = element(
       "div",
@@ -73,7 +73,7 @@ class Card {
       ...this.plots.map((plot) => plot.figure),
     );
     const heading = element("h3", {}, element("bdi", {}, visible(name)));
-    this.node = element("article", { class: "route-card" }, element("div", { class: "head" }, heading, this.leads, this.when), this.slider, this.codes);
+    this.node = element("article", { class: "route-card" }, element("div", { class: "head" }, heading, this.leads, this.codes, this.when), this.slider);
     this.node.dataset.route = name;
     this.chosen = null;
     this.slider.addEventListener("keydown", (event) => this.#step(event));

@@ -14,7 +14,7 @@ export function explain() {
   document.addEventListener("pointerover", (event) => follow(event.target));
   document.addEventListener("focusin", (event) => follow(event.target));
   document.addEventListener("focusout", hide);
-  document.addEventListener("scroll", hide, { capture: true, passive: true });
+  document.addEventListener("scroll", settle, { capture: true, passive: true });
   document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
 }
 
@@ -32,6 +32,13 @@ function show(tip, next) {
   setText(tip, owner.dataset.tip);
   owner.setAttribute("aria-describedby", tip.id);
   tip.showPopover();
+  settle();
+}
+
+/** Puts it beside its owner, which may have been scrolled. */
+function settle() {
+  if (owner === null) return;
+  const tip = byId("tip");
   const around = owner.getBoundingClientRect();
   const below = around.bottom + GAP + tip.offsetHeight < innerHeight;
   tip.style.top = `${below ? around.bottom + GAP : around.top - GAP - tip.offsetHeight}px`;
