@@ -1,6 +1,7 @@
 /** Cancelling an operation: asked in the page, done by the service, and said. */
 
 import { announce } from "./announce.js";
+import { asked } from "./asked.js";
 import { byId, setText } from "./elements.js";
 import { visible } from "./words.js";
 
@@ -32,15 +33,12 @@ export class Cancelling {
 }
 
 async function cancel(id) {
-  try {
-    const response = await fetch(`operations/${encodeURIComponent(id)}`, { method: "DELETE" });
-    announce(saying(id, response.status));
-  } catch {
-    announce(`Operation ${id} could not be cancelled: the service does not answer.`);
-  }
+  const response = await asked(`operations/${encodeURIComponent(id)}`, { method: "DELETE" });
+  announce(saying(id, response?.status));
 }
 
 function saying(id, status) {
+  if (status === undefined) return `Operation ${id} could not be cancelled: the service does not answer.`;
   if (status === 200) return `Operation ${id} is cancelled.`;
   if (status === 404) return `Operation ${id} is gone already.`;
   return `Operation ${id} could not be cancelled: the service answered ${status}.`;

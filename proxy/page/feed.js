@@ -31,6 +31,7 @@ export class Feed {
   }
 
   resume() {
+    if (this.state !== "paused") return;
     this.#become("connecting");
     this.#connect();
   }

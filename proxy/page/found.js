@@ -1,5 +1,6 @@
 /** What is known of an id: the operation whose id begins so, and the requests that have it. */
 
+import { asked } from "./asked.js";
 import { byId, element, setText } from "./elements.js";
 import { requests } from "./requests.js";
 import { age, clock, duration, size, visible } from "./words.js";
@@ -82,14 +83,6 @@ async function operationOf(id) {
 async function requestsOf(id) {
   const response = await asked(`requests?${new URLSearchParams({ id })}`);
   return response?.ok ? (await response.json()).requests : [];
-}
-
-async function asked(url) {
-  try {
-    return await fetch(url);
-  } catch {
-    return null; // the page says that it is not connected
-  }
 }
 
 function facts(operation) {

@@ -15,7 +15,7 @@ import { Found } from "./found.js";
 import { isSettled, range, settled, titleOf, underWay } from "./operations.js";
 import { origins, serversOf } from "./origins.js";
 import { Place } from "./place.js";
-import { isOf, requests } from "./requests.js";
+import { Recent } from "./requests.js";
 import { Routes } from "./routes.js";
 import { Service } from "./service.js";
 import { explain } from "./tips.js";
@@ -25,6 +25,7 @@ const SECOND = 1000; // milliseconds
 
 class Page {
   constructor() {
+    this.isPaused = false;
     this.place = new Place(() => this.#turn());
     this.service = new Service();
     this.filters = new Filters(this.place);
@@ -46,6 +47,7 @@ class Page {
     byId("older").addEventListener("click", () => this.place.go({ cursor: this.next }));
     byId("newest").addEventListener("click", () => this.place.go({ cursor: "" }));
     document.addEventListener("click", (event) => this.#find(event));
+    document.addEventListener("visibilitychange", () => this.#rest());
     setInterval(() => this.#tick(), SECOND);
     this.#turn();
   }
@@ -53,12 +55,14 @@ class Page {
   /** The tables, each with what there is to say where it has nothing to show. */
   #lay(ask) {
     const { place } = this;
-    this.noOperation = element("div", { class: "empty" });
-    this.underWay = underWay(byId("operations-table"), place, ask, this.noOperation);
+    this.unmatched = nothing("No operation is like that now.");
+    this.example = element("code");
+    this.teaching = teaching(this.example);
+    byId("operations-table").append(this.unmatched, this.teaching);
+    this.underWay = underWay(byId("operations-table"), place, ask, element("span"));
     this.settledHere = settled(byId("operations-table"), place, element("span"));
     this.lastSettled = settled(byId("settled-table"), place, nothing("No operation has been settled yet. Results are kept for as long as their route’s keep says."));
-    this.noRequest = nothing("");
-    this.requests = requests(byId("requests-table"), place, this.noRequest);
+    this.requests = new Recent(byId("requests-table"), place);
     this.routes = new Routes(byId("routes-list"), nothing("The first figures come within ten seconds."));
     this.origins = origins(byId("origins-table"), nothing("No origin is known yet."));
   }
@@ -68,7 +72,7 @@ class Page {
     this.filters.show();
     this.#search();
     if (this.place.query !== this.feed.query) this.feed.follow(this.place.query);
-    if (this.view) this.#showRequests(this.view);
+    if (this.view) this.requests.show(this.view.requests);
   }
 
   /** Leads to what is looked for, if that is something else than before. */
@@ -85,7 +89,7 @@ class Page {
     this.service.showCounts(view.operations.counts);
     this.#showOperations(view.operations);
     this.lastSettled.show(view.settled);
-    this.#showRequests(view);
+    this.requests.show(view.requests);
     this.origins.show(serversOf(view.origins));
     this.found.refresh();
   }
@@ -98,13 +102,9 @@ class Page {
     byId("settled").hidden = over;
     setText(byId("operations-title"), titleOf(state));
     setText(byId("operations-range"), range(operations.length, state, counts));
-    this.#showNone(operations.length === 0);
+    this.unmatched.hidden = operations.length > 0 || !this.filters.isSet;
+    this.teaching.hidden = operations.length > 0 || this.filters.isSet;
     this.#showPager(next);
-  }
-
-  #showNone(isNone) {
-    this.noOperation.hidden = !isNone;
-    if (isNone) this.noOperation.replaceChildren(...(this.filters.isSet ? unmatched() : teaching(this.path)));
   }
 
   #showPager(next) {
@@ -114,16 +114,9 @@ class Page {
     byId("pager").hidden = byId("newest").hidden && byId("older").hidden;
   }
 
-  #showRequests({ requests }) {
-    const filter = this.place.get("status");
-    const shown = requests.filter(({ status }) => isOf(filter, status));
-    setText(this.noRequest, filter ? "None of the last requests here was answered so." : "No request has been handed over or refused yet.");
-    this.requests.show(shown);
-  }
-
   #showRoutes(routes) {
     this.filters.offer(routes.routes.map(({ name }) => name));
-    this.path = routes.routes.find(({ asynchronous }) => asynchronous)?.path ?? "/reports";
+    setText(this.example, example(routes.routes.find(({ asynchronous }) => asynchronous)?.path ?? "/"));
     this.routes.show(routes);
   }
 
@@ -139,9 +132,14 @@ class Page {
   }
 
   #pause() {
-    const pauses = this.feed.state !== "paused";
-    setAttribute(byId("pause"), "aria-pressed", pauses);
-    if (pauses) this.feed.pause();
+    this.isPaused = !this.isPaused;
+    setAttribute(byId("pause"), "aria-pressed", String(this.isPaused));
+    this.#rest();
+  }
+
+  /** Nobody is told of what nobody looks at: browsers have few connections for a service, and it has few for them. */
+  #rest() {
+    if (this.isPaused || document.hidden) this.feed.pause();
     else this.feed.resume();
   }
 
@@ -156,11 +154,12 @@ class Page {
 
 const nothing = (text) => element("p", { class: "empty" }, text);
 
-const unmatched = () => [nothing("No operation is like that now.")];
+const example = (path) => `curl -i -H 'Prefer: respond-async, wait=0' http://127.0.0.1:8080${visible(path)}`;
 
-const teaching = (path = "/reports") => [
-  element("p", {}, "No operation is running. Send one, to an address where the proxy listens and on a route that has ", element("code", {}, "respond_async"), ":"),
-  element("pre", {}, element("code", {}, `curl -i -H 'Prefer: respond-async, wait=0' http://127.0.0.1:8080${visible(path)}`)),
-];
+function teaching(code) {
+  setText(code, example("/"));
+  const where = "No operation is running. Send one, to an address where the proxy listens and on a route that has ";
+  return element("div", { class: "empty" }, element("p", {}, where, element("code", {}, "respond_async"), ":"), element("pre", {}, code));
+}
 
 new Page().begin();

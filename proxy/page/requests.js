@@ -1,11 +1,14 @@
 /** Requests that were handed over or went wrong, each with the reason in a sentence. */
 
+import { asked } from "./asked.js";
 import { badge, finding, moment, request, text } from "./cells.js";
 import { meaningOf } from "./flags.js";
 import { element, setAttribute, setText } from "./elements.js";
 import { Table } from "./table.js";
 import { duration, visible } from "./words.js";
 
+const NOTHING = "Nothing to explain yet. What the proxy answers itself, with 202 or an error, stands here with the reason.";
+const MOST = 50;
 const CLIENT_LEFT = 499; // nobody was sent it
 
 /** A table of them. */
@@ -19,7 +22,7 @@ export function requests(where, place, empty) {
       { title: "Flag", name: "flag", make: flag },
       { title: "Time", name: "number", make: moment(({ time }) => time) },
       { title: "Route", name: "route", make: text(({ route }) => visible(route)) },
-      { title: "Request", name: "request", make: request(asked) },
+      { title: "Request", name: "request", make: request(wording) },
       { title: "Took", name: "number", make: took },
       { title: "Operation", name: "operation", make: finding(place, ({ operation }) => operation, "Operation") },
       { title: "Request id", name: "request-id", make: finding(place, ({ id }) => id, "Request") },
@@ -27,9 +30,27 @@ export function requests(where, place, empty) {
   });
 }
 
-/** Whether a status is among those that the filter names: "", "202" or "5xx". */
-export function isOf(filter, status) {
-  return filter === "" || filter === String(status) || filter === `${String(status)[0]}xx`;
+/** The recent ones, all or those of the status that the address names. */
+export class Recent {
+  constructor(where, place) {
+    this.place = place;
+    this.none = element("p", { class: "empty" });
+    this.table = requests(where, place, this.none);
+  }
+
+  /** `newest` are some of all; of one status, there may be others. */
+  async show(newest) {
+    const status = this.place.get("status");
+    const shown = status === "" ? newest : await withStatus(status);
+    if (shown === null || status !== this.place.get("status")) return;
+    setText(this.none, status === "" ? NOTHING : "None of the last requests was answered so.");
+    this.table.show(shown);
+  }
+}
+
+async function withStatus(status) {
+  const response = await asked(`requests?${new URLSearchParams({ status })}`);
+  return response?.ok ? (await response.json()).requests.slice(0, MOST) : null;
 }
 
 function statusOf({ status }) {
@@ -38,7 +59,7 @@ function statusOf({ status }) {
   return { kind: status < 400 ? "completed" : "failed", words: String(status) };
 }
 
-function asked({ method, path, why, error, cause }) {
+function wording({ method, path, why, error, cause }) {
   return { method, target: path, why, cause: error && (cause ? `${error}: ${cause}` : error) };
 }
 
