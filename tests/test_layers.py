@@ -18,7 +18,7 @@ RINGS = {
     "values": ["errors", "message", "grammar"],
     "configuration": ["config"],
     "decisions": [
-        "prefer", "target", "forwarded", "location", "fields", "accept", "upgrade", "routes", "plan", "operation", "reasons", "ranges", "pages", "problem", "monitor",
+        "prefer", "target", "forwarded", "location", "fields", "accept", "upgrade", "routes", "plan", "operation", "picture", "outlook", "estimate", "reasons", "ranges", "pages", "problem", "monitor",
         "places",
     ],
     "clock": ["clock"],
@@ -30,7 +30,7 @@ RINGS = {
     "accounts": ["account", "access", "recent", "books"],
     "keepers": ["ledger", "pace", "custody", "keeper", "reaper"],
     "requests": ["status", "context", "later", "forward", "recovery", "handler"],
-    "process": ["acceptor", "listeners", "admin", "server"],
+    "process": ["acceptor", "listeners", "operators", "admin", "server"],
     "service": [
         "reactor", "channel", "worker", "crew", "census", "services", "handover", "notify", "supervisor", "demo",
     ],
