@@ -8,16 +8,13 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import click
 
 from proxy import __version__
-from proxy.commands import fetch
-
-DEFAULT_CONFIG: Final = Path("config/proxy.yaml")
-BAD_CONFIGURATION: Final = 1
-CANNOT_START: Final = 3
+from proxy.commands import explain, fetch
+from proxy.commands.options import BAD_CONFIGURATION, CANNOT_START, DEFAULT_CONFIG, FILE
 
 # What serves is imported by the commands that serve: the others answer at once without it.
 
@@ -29,16 +26,14 @@ def main() -> None:
 
 
 @main.command(short_help="Run the proxy.")
-@click.option(
-    "--config", "file", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True, help="A YAML file."
-)
+@click.option("--config", "file", type=FILE, default=DEFAULT_CONFIG, show_default=True, help="A YAML file.")
 def serve(file: Path) -> None:
     """Run the proxy. SIGTERM and Ctrl-C drain it, a second one stops it at once; SIGHUP reads the configuration again."""
     _run(file)
 
 
 @main.command(short_help="Report everything that is wrong or odd in a configuration.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--strict", is_flag=True, help="What is odd is wrong.")
 def check(file: Path, *, strict: bool) -> None:
     r"""Check a configuration FILE: report everything that is wrong with it, and warn of what is hardly meant.
@@ -97,7 +92,8 @@ def demo(port: int) -> None:
         _run(file, ready=partial(click.echo, tour(port)))
 
 
-main.add_command(fetch)
+for command in (explain, fetch):
+    main.add_command(command)
 
 
 def _run(file: Path, ready: Callable[[], None] = lambda: None) -> None:

@@ -34,7 +34,7 @@ RINGS = {
     "service": [
         "reactor", "channel", "worker", "crew", "census", "services", "handover", "notify", "supervisor", "demo",
     ],
-    "commands": ["fetch", "commands", "cli", "__main__"],
+    "commands": ["fetch", "explain", "commands", "cli", "__main__"],
 }  # fmt: skip
 
 PURE = {*RINGS["values"], *RINGS["configuration"], *RINGS["decisions"]}

@@ -3,6 +3,7 @@
 What a command needs is imported when it runs, so that help and completion answer at once.
 """
 
+from proxy.commands.explain import explain
 from proxy.commands.fetch import fetch
 
-__all__ = ["fetch"]
+__all__ = ["explain", "fetch"]

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy.commands.options import FIELD, FILE
+
 if TYPE_CHECKING:
     from proxy.fetch import Order
-
-FIELD = "NAME: VALUE"
-FILE = click.Path(path_type=Path)
 
 
 @click.command(short_help="Ask, follow the 202, and bring the result home.")
