@@ -5,5 +5,6 @@ What a command needs is imported when it runs, so that help and completion answe
 
 from proxy.commands.explain import explain
 from proxy.commands.fetch import fetch
+from proxy.commands.operations import operations
 
-__all__ = ["explain", "fetch"]
+__all__ = ["explain", "fetch", "operations"]

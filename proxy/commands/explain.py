@@ -1,13 +1,12 @@
 """`respond-async explain`."""
 
 import os
-import sys
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from proxy.commands.options import BAD_CONFIGURATION, DEFAULT_CONFIG, FIELD, FILE
+from proxy.commands.options import BAD_CONFIGURATION, DEFAULT_CONFIG, FIELD, FILE, end
 
 if TYPE_CHECKING:
     from proxy.message import Field
@@ -47,8 +46,7 @@ def explain(**options: Any) -> None:  # noqa: ANN401  # what click makes of the 
         peer = str(ip_address(options["peer"]))
         imagined = imagine(options["request"], fields, loaded.config, peer, length)
     except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(BAD_CONFIGURATION)
+        end(BAD_CONFIGURATION, str(error))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     tell = as_json if options["wants_json"] else as_text

@@ -1,7 +1,8 @@
 """What several commands take, and their exit codes."""
 
+import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
@@ -11,3 +12,9 @@ FILE: Final = click.Path(path_type=Path)
 
 BAD_CONFIGURATION: Final = 1
 CANNOT_START: Final = 3
+
+
+def end(code: int, message: str) -> NoReturn:
+    """Say why it ends, and end."""
+    click.echo(message, err=True)
+    sys.exit(code)

@@ -73,7 +73,7 @@ def _admin_in_the_open(config: Config) -> Iterator[Oddity]:
     if admin is None or admin.unix_path is not None:
         return
     if admin.host in {"", "0.0.0.0", "::"} or _is_global(admin.host):  # noqa: S104  # it is warned of
-        what = "is open to the world, unencrypted; listen on the loopback or in a network of your own"
+        what = "is open to the world, and its token is sent unencrypted; listen on the loopback or in a network of your own"
         yield Oddity(("admin",), what)
 
 

@@ -31,8 +31,8 @@ def odd(text: str, folder: Path, environ: dict[str, str] | None = None) -> list[
             ORIGINS + "  two: {url: ['http://[::1]:9', 'http://127.0.0.1:8000']}\nroutes:\n  - {name: a, match: {path: /a}, origin: one}\n  - {name: b, origin: two}\n",
             "3: origins.two.url: has http://127.0.0.1:8000 in common with `one`", id="one server, two origins",
         ),
-        pytest.param("admin: :8081\n" + ORIGINS + ROUTES, "1: admin: is open to the world", id="admin everywhere"),
-        pytest.param("admin: 8.8.8.8:8081\n" + ORIGINS + ROUTES, "1: admin: is open to the world", id="admin public"),
+        pytest.param("admin_token: a-token-of-sixteen\nadmin: :8081\n" + ORIGINS + ROUTES, "2: admin: is open to the world", id="admin everywhere"),
+        pytest.param("admin_token: a-token-of-sixteen\nadmin: 8.8.8.8:8081\n" + ORIGINS + ROUTES, "2: admin: is open to the world", id="admin public"),
         pytest.param("trusted_proxies: [0.0.0.0/0]\n" + ORIGINS + ROUTES, "1: trusted_proxies[0]: believes what strangers say", id="trust"),
         pytest.param("trusted_proxies: [10.0.0.0/8, '::/0']\n" + ORIGINS + ROUTES, "1: trusted_proxies[1]: believes", id="trust in IPv6"),
         pytest.param("trusted_proxies: [10.1.0.0/16, 10.0.0.0/8]\n" + ORIGINS + ROUTES, "1: trusted_proxies[0]: is part of 10.0.0.0/8", id="network in another"),
@@ -73,6 +73,10 @@ def test_what_is_odd(text: str, said: str, tmp_path: Path) -> None:
         pytest.param(ORIGINS + ROUTES, id="defaults"),
         pytest.param("admin: off\n" + ORIGINS + ROUTES, id="no admin"),
         pytest.param("admin: unix:/run/admin.sock\n" + ORIGINS + ROUTES, id="admin on a socket"),
+        pytest.param(
+            "admin: 10.0.0.5:8081\nadmin_token: a-token-of-sixteen\n" + ORIGINS + ROUTES,
+            id="admin in a network of one's own",
+        ),
         pytest.param("admin: localhost:8081\n" + ORIGINS + ROUTES, id="admin by name"),
         pytest.param(
             "trusted_proxies: [10.0.0.0/8, 'fc00::/7', 192.0.2.1]\n" + ORIGINS + ROUTES, id="networks of one's own"
