@@ -122,8 +122,10 @@ CREATE INDEX settled_at ON operations (settled_at) WHERE stage = 'settled';
 ALTER TABLE totals ADD COLUMN failed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE totals ADD COLUMN dismissed INTEGER NOT NULL DEFAULT 0;
 UPDATE totals SET
-    failed = (SELECT count(*) FROM operations WHERE outcome = 'failed'),
-    dismissed = (SELECT count(*) FROM operations WHERE outcome = 'dismissed');
+    failed = (SELECT count(*) FROM operations
+        WHERE stage = 'settled' AND outcome <> 'completed' AND outcome = 'failed'),
+    dismissed = (SELECT count(*) FROM operations
+        WHERE stage = 'settled' AND outcome <> 'completed' AND outcome = 'dismissed');
 CREATE TRIGGER ended AFTER UPDATE ON operations WHEN NEW.outcome IS NOT OLD.outcome BEGIN
     UPDATE totals SET
         failed = failed + (NEW.outcome IS 'failed') - (OLD.outcome IS 'failed'),
