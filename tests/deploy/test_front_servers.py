@@ -73,7 +73,7 @@ async def test_a_result_comes_later_and_byte_for_byte(visitor: Visitor, origin: 
     assert (request.field(b"x-forwarded-for") or b"").decode() == f"{ADDRESS}, 127.0.0.1"
     assert believes_nothing_forged(request)
     # All timeouts around the recipe are a second; it is the recipe that makes the front server wait longer.
-    asyncio.get_running_loop().call_later(1.5, gate.set)
+    asyncio.get_running_loop().call_later(1.2, gate.set)
     done = await visitor.ask(url, "Prefer: wait=15")
     assert (done.status, done.field("AsyncResult"), done.body == BIG) == (200, "200", True)
     assert [done.field("Content-Type"), *done.all("Set-Cookie"), done.field("X-Raw")] == [

@@ -1,6 +1,7 @@
 """Somebody who comes from elsewhere, as far as one machine allows it, and asks a front server through curl."""
 
 import asyncio
+from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -46,9 +47,9 @@ class Visitor:
             command += ["--header", field]
         if body is not None:
             command += ["--data-binary", "@-", "--header", "Content-Type: application/octet-stream"]
-        pipe = asyncio.subprocess.PIPE
-        curl = await asyncio.create_subprocess_exec(*command, url, stdin=pipe, stdout=pipe, stderr=pipe)
-        content, trouble = await curl.communicate(body or b"")
+        stdin = DEVNULL if body is None else PIPE
+        curl = await asyncio.create_subprocess_exec(*command, url, stdin=stdin, stdout=PIPE, stderr=PIPE)
+        content, trouble = await curl.communicate(body)
         assert curl.returncode == 0, trouble.decode()
         return _read(head.read_bytes().decode("latin-1"), content)
 
