@@ -29,6 +29,7 @@ from proxy.config.scalars import (
     Prefix,
     Refused,
     Regex,
+    Secret,
     Size,
     Token,
     UrlPath,
@@ -327,8 +328,14 @@ class Config(Section):
     """Where clients connect: an address, or a list of them."""
     tls: ServerTls | None = None
     """HTTP/1.1 over TLS on all of `listen`. Unset, plain HTTP."""
+    admin_token: Secret | None = None
+    """What operators have to show, as `Authorization: Bearer`, or as a password by any user: at least 16 characters, ASCII
+    and without spaces. Best from the environment, as `${ADMIN_TOKEN}`. Probes need not show it.
+    """
     admin: AddressOrOff = Field(default=address("127.0.0.1:8081"), validate_default=True)
-    """Where health and metrics are. `off`: nowhere. It has no access control of its own."""
+    """Where operators ask: health, metrics, operations. `off`: nowhere. Elsewhere than on a loopback address or a Unix
+    socket it needs `admin_token`.
+    """
     public_url: PublicUrl | None = None
     """Scheme, host and port that status URLs begin with, such as `https://api.example.com`. Unset, they begin with what
     the client used.
@@ -368,6 +375,15 @@ class Config(Section):
     def _is_not_for_clients(cls, admin: Address | None, info: ValidationInfo) -> Address | None:
         if admin and (admin.port or admin.unix_path) and admin in info.data.get("listen", ()):
             raise Refused("must not be one of the addresses of `listen`")
+        return admin
+
+    @field_validator("admin")
+    @classmethod
+    def _is_for_operators(cls, admin: Address | None, info: ValidationInfo) -> Address | None:
+        if admin and not admin.is_local and info.data.get("admin_token", admin) is None:
+            raise Refused(
+                "can be reached from other machines: set `admin_token` too, or use an address such as 127.0.0.1:8081"
+            )
         return admin
 
     @field_validator("workers")

@@ -13,6 +13,8 @@ from typing import Final
 import pytest
 import yaml
 
+from reference.outside import PAGES as OUTSIDE
+from reference.outside import with_links_of_the_site
 from tests.documents.blocks import ROOT
 
 FETCHED: Final = re.compile(
@@ -47,7 +49,29 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
 
 def test_every_page_is_in_the_menu() -> None:
     menu = re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
-    assert sorted(menu) == sorted(str(page.relative_to(ROOT / "docs")) for page in ROOT.glob("docs/**/*.md"))
+    of_the_site = [str(page.relative_to(ROOT / "docs")) for page in ROOT.glob("docs/**/*.md")]
+    assert sorted(menu) == sorted([*of_the_site, *OUTSIDE.values()])
+
+
+@pytest.mark.parametrize(
+    ("page", "link", "of_the_site"),
+    [
+        pytest.param("http.md", "[a](operations.md#x)", "[a](operations.md#x)", id="to another page"),
+        pytest.param("http.md", "[a](https://example.com/b.md)", "[a](https://example.com/b.md)", id="to elsewhere"),
+        pytest.param("http.md", "[a](../deploy/README.md#x)", "[a](deploy.md#x)", id="to a page from outside"),
+        pytest.param("how-to/why.md", "[a](../../deploy/README.md)", "[a](../deploy.md)", id="from a folder"),
+        pytest.param("deploy.md", "[a](../docs/operations.md)", "[a](operations.md)", id="from outside"),
+        pytest.param(
+            "deploy.md",
+            "[a](front/README.md)",
+            "[a] (`deploy/front/README.md`)",
+            id="to a file of which it has no page",
+        ),
+        pytest.param("http.md", "[`bench/a.py`](../bench/a.py)", "`bench/a.py`", id="named already"),
+    ],
+)
+def test_links_lead_to_where_the_site_has_what_they_mean(page: str, link: str, of_the_site: str) -> None:
+    assert with_links_of_the_site(link, page) == of_the_site.replace("[a] (", "a (")
 
 
 def test_make_docs_builds_into_a_folder_that_git_ignores() -> None:
