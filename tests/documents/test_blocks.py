@@ -7,6 +7,7 @@ what a command prints.
 import configparser
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,17 +18,29 @@ import pytest
 import yaml
 
 from proxy.config import load
+from reference.places import anchor
 from tests.documents.blocks import PAGES, ROOT, Block, blocks, indented
 from tests.documents.shell import PROMPT, steps
 from tests.documents.test_commands import ENVIRON
 
 OPERATIONS: Final = (ROOT / "docs/operations.md").read_text()
-EVENTS: Final = {
-    event: set(re.findall(r"`(\w+)`", fields))
-    for event, fields in re.findall(
-        r"^\| `([a-z ]+)` \| (?:debug|info|warning|error) \| (.*?) \|", OPERATIONS, re.MULTILINE
-    )
-}
+ROW: Final = re.compile(r"^\| `([a-z ]+)` \| (?:debug|info|warning|error) \| (.*?) \|", re.MULTILINE)
+METRIC: Final = re.compile(r"\brespond_async_\w+?(?=(?:_bucket|_sum|_count|_total)?\b)")
+
+
+def fields(cell: str) -> set[str]:
+    """The fields of an event, by its cell in the table; or by the tables of the section that the cell leads to."""
+    if found := re.fullmatch(r"\[.*\]\(#(.+)\)", cell):
+        section = next(
+            text
+            for text in re.split(r"^#+ ", OPERATIONS, flags=re.MULTILINE)
+            if anchor(text.partition("\n")[0]) == found[1]
+        )
+        cell = "".join(re.findall(r"^\| (`.*?) \|", section, re.MULTILINE))
+    return set(re.findall(r"`(\w+)`", cell))
+
+
+EVENTS: Final = {event: fields(cell) for event, cell in ROW.findall(OPERATIONS)}
 ALWAYS: Final = {"event", "level", "timestamp"}
 
 START: Final = re.compile(r"(HTTP/1\.[01] \d{3} [^\n]+|[A-Z]+ \S+ HTTP/1\.[01])")
@@ -87,6 +100,16 @@ def nothing_to_run(text: str, _: Path) -> None:
     assert PROMPT not in text, "commands stand in a block of `console`"
 
 
+def query(text: str, folder: Path) -> None:
+    """Prometheus' own reading of it; and it asks for metrics that there are."""
+    assert set(METRIC.findall(text)) <= set(METRIC.findall(OPERATIONS))
+    if not (promtool := shutil.which("promtool")):
+        pytest.skip("promtool, which reads queries, is not installed")
+    rules = {"groups": [{"name": "shown", "rules": [{"record": "shown", "expr": text}]}]}
+    (folder / "rules.yaml").write_text(yaml.safe_dump(rules))
+    subprocess.run([promtool, "check", "rules", "rules.yaml"], cwd=folder, timeout=20, check=True)
+
+
 def unit(text: str, _: Path) -> None:
     configparser.ConfigParser(strict=False, interpolation=None).read_string(text)
 
@@ -96,6 +119,7 @@ TREATMENT: Final[dict[str, Callable[[str, Path], None]]] = {
     "http": message,
     "ini": unit,
     "json": json_text,
+    "promql": query,
     "python": program,
     "text": nothing_to_run,
     "yaml": configuration,
