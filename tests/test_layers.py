@@ -30,7 +30,7 @@ RINGS = {
     "accounts": ["account", "access", "recent", "books"],
     "keepers": ["ledger", "pace", "custody", "keeper", "reaper"],
     "requests": ["status", "context", "later", "forward", "recovery", "handler"],
-    "process": ["acceptor", "listeners", "admin", "server"],
+    "process": ["acceptor", "listeners", "operators", "admin", "server"],
     "service": [
         "reactor", "channel", "worker", "crew", "census", "services", "handover", "notify", "supervisor", "demo", "cli", "__main__",
     ],

@@ -28,6 +28,7 @@ from proxy.config.scalars import (
     Prefix,
     Refused,
     Regex,
+    Secret,
     Size,
     Token,
     UrlPath,
@@ -271,8 +272,10 @@ class Config(Section):
     """`127.0.0.1:8080`, `"[::1]:8080"`, `:8080` for all interfaces, `unix:/run/x.sock`; one, or a list."""
     tls: ServerTls | None = None
     """HTTP/1.1 over TLS on all of `listen`."""
+    admin_token: Secret | None = None
+    """What operators have to show: as `Authorization: Bearer`, or as a password by any user. Probes need not."""
     admin: AddressOrOff = Field(default=address("127.0.0.1:8081"), validate_default=True)
-    """Where health and metrics are; `off`: nowhere."""
+    """Where operators ask: health, metrics, operations; elsewhere than on this machine it needs `admin_token`. `off`: nowhere."""
     public_url: PublicUrl | None = None
     """Scheme and host of status URLs, where they are not those that the client used."""
     status_path: Folder = "/.async/"
@@ -306,6 +309,15 @@ class Config(Section):
     def _is_not_for_clients(cls, admin: Address | None, info: ValidationInfo) -> Address | None:
         if admin and (admin.port or admin.unix_path) and admin in info.data.get("listen", ()):
             raise Refused("must not be one of the addresses of `listen`")
+        return admin
+
+    @field_validator("admin")
+    @classmethod
+    def _is_for_operators(cls, admin: Address | None, info: ValidationInfo) -> Address | None:
+        if admin and not admin.is_local and info.data.get("admin_token", admin) is None:
+            raise Refused(
+                "can be reached from other machines: set `admin_token` too, or use an address such as 127.0.0.1:8081"
+            )
         return admin
 
     @field_validator("workers")
