@@ -5,7 +5,6 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -23,9 +22,9 @@ NOT_OURS: Final = "Failed to load resource"  # what Chromium says of each respon
 OpenPage = Callable[..., Awaitable[Page]]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the browser of a module can be driven."""
+    """Where the one browser of all tests can be driven."""
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("there is no chromium on this machine")
@@ -75,14 +74,9 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
 
 
 @pytest.fixture
-def admin() -> str:
-    return "127.0.0.1:0"
-
-
-@pytest.fixture
-async def watched(start_proxy: StartProxy, origin: ScriptedOrigin, admin: str) -> Proxy:
+async def watched(start_proxy: StartProxy, origin: ScriptedOrigin) -> Proxy:
     """The product with operators."""
-    return await start_proxy(settings_for(origin.url), admin=admin)
+    return await start_proxy(settings_for(origin.url), admin="127.0.0.1:0")
 
 
 @pytest.fixture
@@ -91,9 +85,3 @@ async def page(watched: Proxy, open_page: OpenPage) -> Page:
     page = await open_page(watched.admin_port)
     await page.wait_for_selector("#connection[data-state=live]")
     return page
-
-
-@pytest.fixture(scope="session")
-def folder() -> Path:
-    """Where the files of the page are."""
-    return Path(__file__).parents[2] / "proxy" / "page"

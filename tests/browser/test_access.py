@@ -162,14 +162,18 @@ async def test_the_last_hour_of_a_route_can_be_read_with_the_arrow_keys(page: Pa
         {"step": 10, "routes": [route]},
     )
     hour = page.get_by_role("slider", name="The last hour of route reports")
-    said = "Requests 359/s; Operations 0.5/s; Duration p50 250 ms, p95 –, p99 3.0 s; Answered in time 98.5 %; Failures 0"
+    said = (
+        "Requests 359/s; Operations 0.5/s; Duration p50 250 ms, p95 -, p99 3.0 s; Answered in time 98.5 %; Failures 0"
+    )
     await expect(hour).to_have_attribute("aria-valuetext", re.compile(re.escape(said)))
     await expect(hour).to_contain_text("359/s")
     await hour.press("Home")
     await hour.press("ArrowRight")
     await expect(hour).to_have_attribute("aria-valuetext", re.compile("Requests 1/s.*Failures 2. 2 busy"))
     await expect(page.locator(".route-card")).to_contain_text("2 busy")
-    assert await page.locator("path.line").evaluate_all("lines => lines.every((line) => line.getAttribute('d'))") is False
+    assert (
+        await page.locator("path.line").evaluate_all("lines => lines.every((line) => line.getAttribute('d'))") is False
+    )
     await hour.hover(position={"x": 10, "y": 40})
     await expect(page.locator(".route-card time")).to_contain_text("at ")
     await hour.blur()
@@ -181,7 +185,7 @@ WORDS = {
     "size(1023)": "1023 B",
     "size(1536)": "1.5 KiB",
     "size(1024 ** 2 - 1)": "1.0 MiB",
-    "size(null)": "–",
+    "size(null)": "-",
     "duration(0.0421)": "42 ms",
     "duration(3.26)": "3.3 s",
     "duration(75)": "1 min 15 s",

@@ -3,16 +3,16 @@
 import re
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Error, Locator, Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.raw_client import Field
-from tests.scripted_origin import ScriptedOrigin, answer, read_all, stall
+from tests.scripted_origin import ScriptedOrigin, read_all, stall
 
 AT_ONCE: Field = (b"Prefer", b"respond-async, wait=0")
-TOKEN = "a token that nobody knows"
-HOSTILE_NAME = "it's&amp|<b>".translate({ord("<"): None, ord(">"): None})
+TOKEN = "a-token-that-nobody-knows"
+HOSTILE_NAME = "it's&amp|`!"  # all that a token may be made of
 HOSTILE = b"/<img/src=x/onerror=document.title='hurt'>"
 
 
@@ -41,7 +41,7 @@ async def test_the_page_says_why_a_request_got_202_503_or_504(
     await expect(late).to_contain_text("No response head within 0.15 s (timeout of route everything).")
     await expect(late).to_contain_text("origin-timeout")
     await expect(handed_over).to_contain_text("The origin had not answered after 0 s (the client's wait)")
-    await expect(crowded).to_contain_text(re.compile(r"max_connections 1\b.*queue_timeout"))
+    await expect(crowded).to_contain_text("All 1 connections to origin legacy were in use for 0.1 s (queue_timeout).")
 
     flag = late.get_by_role("button")
     await flag.focus()
@@ -62,9 +62,7 @@ async def test_every_flag_of_the_log_has_words(page: Page) -> None:
     assert unexplained == []
 
 
-async def test_an_id_leads_to_its_operation_and_its_request(
-    page: Page, watched: Proxy, origin: ScriptedOrigin
-) -> None:
+async def test_an_id_leads_to_its_operation_and_its_request(page: Page, watched: Proxy, origin: ScriptedOrigin) -> None:
     origin.script(read_all(), stall())
     client = await watched.client()
     accepted = await client.exchange("POST", b"/reports", [AT_ONCE, (b"X-Request-Id", b"order-17")], b"")
@@ -106,19 +104,18 @@ async def test_a_filter_is_in_the_address_and_can_be_shared(
     client = await proxy.client()
     for target in (b"/fast/1", b"/other/1"):
         await client.exchange("POST", target, [AT_ONCE], b"")
-    await client.exchange("GET", b"/nowhere", [(b"Upgrade", b"x"), (b"Content-Length", b"x")])
 
     page = await open_page(proxy.admin_port)
     rows = page.locator("#operations-table tbody tr")
     await expect(rows).to_have_count(2)
-    await page.get_by_label("Route").select_option("fast")
+    await page.get_by_role("combobox", name="Route").select_option("fast")
     await expect(rows).to_have_count(1)
     await page.get_by_label("Younger than").select_option("1h")
     assert page.url.endswith("?route=fast&younger_than=1h")
 
     other = await open_page(proxy.admin_port, "?route=fast&younger_than=1h")
     await expect(other.locator("#operations-table tbody tr")).to_contain_text(["/fast/1"])
-    await expect(other.get_by_label("Route")).to_have_value("fast")
+    await expect(other.get_by_role("combobox", name="Route")).to_have_value("fast")
     await other.get_by_label("Older than").select_option("1h")
     await expect(other.locator("#operations-table")).to_contain_text("No operation is like that now.")
     await other.go_back()
@@ -150,13 +147,12 @@ async def test_what_strangers_wrote_is_text(
     assert await page.locator("main img, main script").count() == 0
 
 
-@pytest.mark.parametrize("admin", ["127.0.0.1:0"])
 async def test_nobody_without_the_token_sees_anything(
-    start_proxy: StartProxy, open_page: OpenPage, origin: ScriptedOrigin, admin: str
+    start_proxy: StartProxy, open_page: OpenPage, origin: ScriptedOrigin
 ) -> None:
-    proxy = await start_proxy(settings_for(origin.url), admin=admin, admin_token=TOKEN)
-    stranger = await open_page(proxy.admin_port)
-    await expect(stranger.locator("h1")).to_have_count(0)
+    proxy = await start_proxy(settings_for(origin.url), admin="127.0.0.1:0", admin_token=TOKEN)
+    with pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS"):
+        await open_page(proxy.admin_port)
     known = await open_page(proxy.admin_port, http_credentials={"username": "anybody", "password": TOKEN})
     await expect(known.locator("#connection")).to_have_text("live")
     await expect(known.locator("#service")).to_contain_text("ready")
