@@ -43,6 +43,7 @@ class RequestSummary:
 
     method: str
     uri: str  # absolute, as the client saw it, for relative references to resolve against; surrogates where not UTF-8
+    id: str = ""  # X-Request-Id; empty of one that an earlier version has stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,11 @@ class Operation:
     def short_id(self) -> str:
         """Enough of the id to find the operation in a log, too little to ask for it."""
         return self.id[:SHORT_ID]
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken; 0 before it is settled."""
+        return (self.settled_at or self.created) - self.created
 
     @property
     def is_running(self) -> bool:

@@ -28,6 +28,7 @@ def encode(operation: Operation) -> str:
         "attempts": operation.attempts,
         "overdue": operation.overdue,
         "request": [operation.request.method, operation.request.uri],
+        "request_id": operation.request.id,
         "created": operation.created,
         "keep": operation.keep,
         "longest_wait": operation.longest_wait,
@@ -77,6 +78,7 @@ def decode_request(row: RequestRow) -> KeptRequest:
 
 def _operation(id: str, keeper: str, stage: str, record: dict[str, Any], body: bytes | None) -> Operation:
     owner, head, ref, failure = (record[name] for name in ("owner_digest", "head", "body", "failure"))
+    method, uri = record["request"]
     return Operation(
         id=id,
         route=record["route"],
@@ -85,7 +87,7 @@ def _operation(id: str, keeper: str, stage: str, record: dict[str, Any], body: b
         attempts=record.get("attempts", 1),
         overdue=record.get("overdue"),
         keeper=keeper,
-        request=RequestSummary(*record["request"]),
+        request=RequestSummary(method, uri, record.get("request_id", "")),
         created=record["created"],
         keep=record["keep"],
         longest_wait=record["longest_wait"],
