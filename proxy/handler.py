@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from proxy.accept import prefers_page
 from proxy.access import request_ids
 from proxy.account import Account, Inbound
 from proxy.books import Books
@@ -127,7 +128,8 @@ class Handler:
         if isinstance(error, MethodNotAllowed):
             more.append((b"Allow", error.allow.encode()))
         try:
-            await client.respond(problem(error, account.path, self._monitor.proxy_name, *more))
+            as_page = prefers_page(client.head.fields)
+            await client.respond(problem(error, account.path, self._monitor.proxy_name, *more, as_page=as_page))
         except ConnectionError:
             client.abort()
 

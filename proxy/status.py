@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import Final, assert_never
 
 from proxy import monitor
+from proxy.accept import prefers_page
 from proxy.account import Account
 from proxy.client import ClientRequest
 from proxy.errors import ExpiredOperation, MethodNotAllowed, RangeNotSatisfiable, StoreUnavailable, UnknownOperation
@@ -130,12 +131,15 @@ class StatusMonitor:
         match operation.state:
             case State.QUEUED | State.RUNNING:
                 href = self.urls.href(operation.id, client, request.link.local)
-                await request.respond(await self._unsettled(operation, href))
+                status = await self._unsettled(operation, href)
+                as_page = prefers_page(request.head.fields)
+                await request.respond(monitor.for_a_person(status, operation) if as_page else status)
             case State.COMPLETED:
                 await self._replay(request, operation)
             case State.FAILED:
                 path = request.head.target.decode("latin-1")
-                await request.respond(monitor.failed(operation, path, self.proxy_name))
+                as_page = prefers_page(request.head.fields)
+                await request.respond(monitor.failed(operation, path, self.proxy_name, as_page=as_page))
             case State.DISMISSED:
                 raise UnknownOperation("It was deleted a moment ago.")
             case never:
@@ -158,7 +162,8 @@ class StatusMonitor:
                 content_range = (b"Content-Range", b"bytes */%d" % size)
                 error = RangeNotSatisfiable(f"The result has {size} bytes.")
                 path = request.head.target.decode("latin-1")
-                await request.respond(problem(error, path, self.proxy_name, content_range))
+                as_page = prefers_page(request.head.fields)
+                await request.respond(problem(error, path, self.proxy_name, content_range, as_page=as_page))
                 return
             case never:
                 assert_never(never)
