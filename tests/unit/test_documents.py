@@ -16,7 +16,8 @@ from proxy.errors import ProxyError
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = {
-    str(file.relative_to(ROOT)): file.read_text() for file in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+    str(file.relative_to(ROOT)): file.read_text()
+    for file in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("deploy/**/*.md")])
 }
 HTTP: Final = DOCUMENTS["docs/http.md"]
 OPERATIONS: Final = DOCUMENTS["docs/operations.md"]
