@@ -109,6 +109,17 @@ CREATE TRIGGER unkept AFTER DELETE ON requests BEGIN
 END;
 """
 
+# A process of the second version knows nothing of these, and leaves them as they are.
+_LEARNED: Final = """
+ALTER TABLE operations ADD COLUMN expected INTEGER;     -- bytes that the body will have, where that is known
+ALTER TABLE operations ADD COLUMN arriving REAL;        -- since when it comes; seconds since the epoch
+
+CREATE TABLE learned (
+    route TEXT PRIMARY KEY,
+    durations BLOB NOT NULL             -- of its exchanges, as whoever learned that wrote them
+);
+"""
+
 # For lists: those that ended otherwise than most, in the order of their creation, and all settled ones in that of their
 # end. What the columns are made of stands before the body, so that nothing of that is read for them.
 _LISTED: Final = """
@@ -141,6 +152,7 @@ END;
 _STEPS: Final = (
     _FIRST,
     _QUEUED_AND_KEPT,
+    _LEARNED,
     _LISTED,
 )  # each makes the next version of the schema; those that were released stay
 VERSION: Final = len(_STEPS)

@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import partial
 from itertools import count, islice
 
-from proxy.operation import BodyRef, KeptRequest, Operation, State
+from proxy.operation import BodyRef, KeptRequest, Operation, Progress, State
 from proxy.store.bodies import inline_pieces
 from proxy.store.faults import full
-from proxy.store.growth import Grow, Growth
-from proxy.store.listing import SETTLED, Listed, Page, Wanted
-from proxy.store.protocol import UNLIMITED, Quotas, Sink, Store, Usage
+from proxy.store.growth import Growth
+from proxy.store.listing import SETTLED, Page, Wanted
+from proxy.store.protocol import UNKNOWN, UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.tokens import require_token
 from proxy.store.watch import Watch
 
@@ -34,6 +34,8 @@ class MemoryStore:
         self._positions: dict[str, int] = {}  # ids, in the order of creation
         self._requests: dict[str, KeptRequest] = {}  # of unsettled operations
         self._growth: dict[str, int] = {}  # bytes of the bodies that running operations have so far
+        self._coming: dict[str, _MemorySink] = {}  # bodies that are being written
+        self._learned: dict[str, bytes] = {}  # by route
         self._watch = Watch()
         self._tombstones: set[str] = set()  # ids
         self._bytes = 0  # of all that
@@ -51,7 +53,8 @@ class MemoryStore:
             self._bytes += _size(request.content)
 
     async def get(self, id: str) -> Operation | None:
-        return self._operations.get(id)
+        operation = self._operations.get(id)
+        return None if operation is None else self._with_progress(operation)
 
     async def request(self, id: str) -> KeptRequest | None:
         return self._requests.get(id)
@@ -79,12 +82,19 @@ class MemoryStore:
         self._watch.wake(id)
 
     @asynccontextmanager
-    async def sink(self, id: str) -> AsyncIterator[Sink]:
-        sink = _MemorySink(partial(self._grow, require_token(id)))
-        yield sink
+    async def sink(self, id: str, coming: Progress = UNKNOWN) -> AsyncIterator[Sink]:
+        sink = self._coming[id] = _MemorySink(Growth(partial(self._grow, require_token(id)), coming))
+        try:
+            yield sink
+        finally:
+            del self._coming[id]
         sink.complete()
 
-    request_sink = sink
+    @asynccontextmanager
+    async def request_sink(self, id: str) -> AsyncIterator[Sink]:
+        sink = _MemorySink(Growth(partial(self._grow, require_token(id)), UNKNOWN))
+        yield sink
+        sink.complete()
 
     def body(self, operation: Operation, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         if operation.body is None:
@@ -114,23 +124,23 @@ class MemoryStore:
 
     async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
         """It looks at all of them: what is in memory is soon looked through."""
-        found: list[Listed] = []
+        found: list[Operation] = []
         for id, position in reversed(self._positions.items()):
             if before is not None and position >= before:
                 continue
             if len(found) == limit:
-                return Page(found, self._positions[found[-1].operation.id])
+                return Page(found, self._positions[found[-1].id])
             if id not in self._tombstones and wanted.includes(self._operations[id]):
                 found.append(self._listed(id))
         return Page(found, None)
 
-    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Listed]:
+    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Operation]:
         wanted = Wanted(SETTLED, routes)
         found = [one for one in self._operations.values() if wanted.includes(one) and one.id not in self._tombstones]
         latest = sorted(found, key=lambda one: one.settled_at or 0.0, reverse=True)
         return [self._listed(one.id) for one in latest[:limit]]
 
-    async def beginning(self, prefix: str) -> list[Listed]:
+    async def beginning(self, prefix: str) -> list[Operation]:
         ids = (id for id in self._operations if id.startswith(prefix) and id not in self._tombstones)
         return [self._listed(id) for id in islice(ids, 2)]
 
@@ -151,6 +161,15 @@ class MemoryStore:
             self._bury(one)
         return len(forgotten) + len(expired)
 
+    async def learned(self) -> dict[str, bytes]:
+        return dict(self._learned)
+
+    async def learn(self, route: str, before: bytes | None, after: bytes) -> bool:
+        if self._learned.get(route) != before:
+            return False
+        self._learned[route] = after
+        return True
+
     async def usage(self) -> Usage:
         queued, running = len(self._in(State.QUEUED)), len(self._in(State.RUNNING))
         settled = len(self._operations) - queued - running - len(self._tombstones)
@@ -166,7 +185,8 @@ class MemoryStore:
         self._operations[operation.id] = operation
         return True
 
-    async def _grow(self, id: str, size: int) -> bool:
+    async def _grow(self, id: str, progress: Progress) -> bool:
+        size = progress.received
         more = size - self._growth.get(id, 0)
         if self._bytes + more > self._max_size:
             return False
@@ -194,10 +214,13 @@ class MemoryStore:
         if operation.body is not None:
             self._operations[operation.id] = replace(operation, body=replace(operation.body, inline=None))
 
-    def _listed(self, id: str) -> Listed:
-        operation = self._operations[id]
-        body = operation.body and replace(operation.body, inline=None)
-        return Listed(replace(operation, body=body), self._growth.get(id, 0))
+    def _with_progress(self, operation: Operation) -> Operation:
+        coming = self._coming.get(operation.id)
+        return replace(operation, progress=coming.progress) if coming and operation.is_running else operation
+
+    def _listed(self, id: str) -> Operation:
+        operation = self._with_progress(self._operations[id])
+        return replace(operation, body=operation.body and replace(operation.body, inline=None))
 
     def _in(self, state: State) -> list[Operation]:
         return [one for one in self._operations.values() if one.state is state]
@@ -218,10 +241,14 @@ class MemoryStore:
 class _MemorySink:
     """Gathers the pieces."""
 
-    def __init__(self, grow: Grow) -> None:
-        self._growth = Growth(grow)
+    def __init__(self, growth: Growth) -> None:
+        self._growth = growth
         self._content = bytearray()
         self._ref: BodyRef | None = None
+
+    @property
+    def progress(self) -> Progress:
+        return self._growth.progress()
 
     async def write(self, piece: bytes) -> None:
         await self._growth.add(len(piece))

@@ -13,7 +13,7 @@ from proxy.store.protocol import Usage
 from proxy.store.rows import decode, decode_request
 
 _READ_AT_ONCE: Final = 100
-_ROW: Final = "SELECT id, keeper, stage, record, body FROM operations"
+_ROW: Final = "SELECT id, keeper, stage, growth, expected, arriving, record, body FROM operations"
 
 
 def select(id: str, connection: sqlite3.Connection) -> Operation | None:
@@ -102,6 +102,10 @@ def totals(connection: sqlite3.Connection) -> Usage:
     return Usage(
         *connection.execute("SELECT queued, running, settled, bytes, failed, dismissed FROM totals").fetchone()
     )
+
+
+def learned(connection: sqlite3.Connection) -> dict[str, bytes]:
+    return dict(connection.execute("SELECT route, durations FROM learned").fetchall())
 
 
 def _count(connection: sqlite3.Connection, where: str, values: tuple[object, ...]) -> int:

@@ -15,12 +15,12 @@ from proxy.clock import Clock
 from proxy.config import Config
 from proxy.errors import StoreUnavailable
 from proxy.listeners import open_doors
-from proxy.operation import BodyRef, KeptRequest, Operation
+from proxy.operation import BodyRef, KeptRequest, Operation, Progress
 from proxy.operators.whole import Alone
 from proxy.origin import Origins
 from proxy.pool import Places
 from proxy.server import Service
-from proxy.store import UNLIMITED, Listed, Page, Quotas, Sink, Store, Usage, Wanted, open_store
+from proxy.store import UNKNOWN, UNLIMITED, Page, Quotas, Sink, Store, Usage, Wanted, open_store
 from tests.raw_client import Field, RawClient, Response, request
 
 Call = Literal[
@@ -99,9 +99,9 @@ class Flaky:
         return await self._store.settled(id_, timeout)
 
     @asynccontextmanager
-    async def sink(self, id_: str) -> AsyncIterator[Sink]:
+    async def sink(self, id_: str, coming: Progress = UNKNOWN) -> AsyncIterator[Sink]:
         await self._pass("sink")
-        async with self._store.sink(id_) as sink:
+        async with self._store.sink(id_, coming) as sink:
             yield _FlakySink(sink, self._pass)
             await self._pass("complete")
 
@@ -139,10 +139,10 @@ class Flaky:
     async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
         return await self._store.page(wanted, limit, before)
 
-    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Listed]:
+    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Operation]:
         return await self._store.last_settled(routes, limit)
 
-    async def beginning(self, prefix: str) -> list[Listed]:
+    async def beginning(self, prefix: str) -> list[Operation]:
         return await self._store.beginning(prefix)
 
     async def queued_before(self, operation: Operation) -> int:
@@ -153,6 +153,12 @@ class Flaky:
 
     async def expire(self, now: float) -> int:
         return await self._store.expire(now)
+
+    async def learned(self) -> dict[str, bytes]:
+        return await self._store.learned()
+
+    async def learn(self, route: str, before: bytes | None, after: bytes) -> bool:
+        return await self._store.learn(route, before, after)
 
     async def usage(self) -> Usage:
         return await self._store.usage()
