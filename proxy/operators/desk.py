@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from proxy.ledger import Ledger
+from proxy.ledger import Course, Ledger
 from proxy.operation import Operation
 from proxy.operators.filters import Asked
 from proxy.operators.refusal import Refusal
@@ -21,6 +21,7 @@ from proxy.outlook import Outlook
 log = structlog.get_logger()
 
 BEGINNING: Final = re.compile("[A-Za-z0-9_-]{8,64}")
+CANCELLED: Final = Course("An operator dismissed it.")
 LAST: Final = 20  # settled ones that are shown beside those that were asked for
 
 
@@ -104,7 +105,7 @@ class Desk:
         return "dismissed" if await self._dismiss(one.dismissed(self.now())) else None
 
     async def _dismiss(self, dismissed: Operation) -> bool:
-        won = await self._ledger.settle(dismissed)
+        won = await self._ledger.settle(dismissed, CANCELLED)
         if won:
             log.info("operation cancelled by operator", operation=dismissed.short_id, route=dismissed.route)
         return won

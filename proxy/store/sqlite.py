@@ -183,7 +183,7 @@ class SqliteStore:
             yield file is not None
         finally:
             if file is not None:
-                self._threads.post(file.close)
+                file.close()  # at once, for whoever asks next; nothing was written, so it waits for no disk
 
     async def orphans(self) -> list[Operation]:
         keepers = await self._reads.run(queries.keepers)
