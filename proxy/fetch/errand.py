@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from ssl import SSLContext
 from typing import BinaryIO, Final, TextIO, assert_never
@@ -116,15 +115,16 @@ class Errand:
                 case Arrived(status):
                     return monitor.url, response, status
                 case Look(url):
+                    response.release()
                     redirects += 1
                     monitor = Monitor(url)
                 case Wait(monitor, pause):
+                    response.release()
                     self._tell_of(response)
                     pause = next(unasked) if pause is None else max(pause, SHORTEST_PAUSE)
                     await asyncio.sleep(asked + pause - self._clock.monotonic())
                 case never:
                     assert_never(never)
-            response.release()
             if redirects > MOST_REDIRECTS:
                 raise Ended(TOO_MANY_REDIRECTS, f"more than {MOST_REDIRECTS} redirects, and no outcome")
 
@@ -150,7 +150,7 @@ class Errand:
     async def _poll(self, monitor: Monitor) -> tuple[aiohttp.ClientResponse, Step]:
         wait = self._terms.poll
         response = await self._asker.ask(self._order, monitor.url, [("Prefer", f"wait={wait}")], silence=wait + GRACE)
-        content = await response.content.read(LARGEST_DOCUMENT) if monitor.is_document else b""
+        content = await _beginning(response) if monitor.is_document else b""
         return response, next_step(monitor, Answer(response.status, response.headers, content), self._clock.now())
 
     def _tell_of(self, response: aiohttp.ClientResponse) -> None:
@@ -159,6 +159,8 @@ class Errand:
             self._progress.tell(lambda: progress)
 
     async def _bring_home(self, url: URL, response: aiohttp.ClientResponse, status: int) -> int:
+        if self._takes_stdout(status) and self._stdout.isatty():
+            self._progress.hide()  # it would be drawn into what is written
         with self._output(status) as output:
             download = Download(self._asker, self._order, output, self._progress, self._terms.patience)
             await download.take(url, response, include=self._terms.include)
@@ -170,12 +172,17 @@ class Errand:
         lost = status in GONE and "AsyncResult" not in response.headers
         if lost and self._monitor is not None and url == self._monitor.url:
             return f"The status URL answers {status}: the operation has expired, was deleted, or is another's."
-        return f"The outcome is {_named(status)}."
+        reason = response.reason if status == response.status else None
+        return f"The outcome is {status} {reason or ''}".rstrip() + "."
+
+    def _takes_stdout(self, status: int) -> bool:
+        """A file gets what was asked for, and never an error in its place."""
+        return self._terms.output is None or code_of(status) != FINE
 
     def _output(self, status: int) -> AbstractContextManager[Output]:
-        """A file gets what was asked for, and never an error in its place."""
-        path = self._terms.output
-        return Stream(self._stdout, "standard output") if path is None or code_of(status) != FINE else output_to(path)
+        if self._terms.output is None or self._takes_stdout(status):
+            return Stream(self._stdout, "standard output")
+        return output_to(self._terms.output)
 
     async def _leave(self, *, cancel: bool) -> None:
         """See to the operation, where one goes before its outcome is there."""
@@ -191,17 +198,23 @@ class Errand:
         except TROUBLE as trouble:
             self._progress.say(f"It could not be cancelled: {ended_by(trouble, url)}. It is at {url}")
         else:
+            response.close()
             self._progress.say(_cancelled(response.status, url))
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """As much of its content as a document has."""
+    content = b""
+    try:
+        while len(content) < LARGEST_DOCUMENT and (piece := await response.content.readany()):
+            content += piece
+    except BaseException:
+        response.close()
+        raise
+    return content
 
 
 def _cancelled(status: int, url: URL) -> str:
     if status < 300 or status in GONE:
         return "Cancelled."
     return f"It could not be cancelled: its status URL answers DELETE with {status}. It is at {url}"
-
-
-def _named(status: int) -> str:
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)
