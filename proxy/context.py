@@ -6,6 +6,7 @@ from pathlib import Path
 
 from proxy.clock import Clock
 from proxy.keeper import Keeper
+from proxy.pace import Paces
 from proxy.status import StatusUrls
 from proxy.store import Store
 
@@ -18,6 +19,7 @@ class Context:
     keeper_id: str
     keeper: Keeper
     store: Store
+    paces: Paces
     urls: StatusUrls
     clock: Clock
     new_id: Callable[[], str]  # at least 128 random bits, safe in a path

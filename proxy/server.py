@@ -6,7 +6,7 @@ A stop drains: listeners close, open requests end, then the keeper waits for its
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -17,7 +17,7 @@ from proxy.books import Books
 from proxy.clock import Clock
 from proxy.config import Config
 from proxy.context import Context
-from proxy.errors import ShuttingDown
+from proxy.errors import ShuttingDown, StoreUnavailable
 from proxy.figures import Figures
 from proxy.forward import Forwarder
 from proxy.forwarded import TrustedProxies
@@ -29,6 +29,7 @@ from proxy.listeners import Doors, Listener, open_doors
 from proxy.observe import Metrics
 from proxy.operation import Operation
 from proxy.origin import Origins
+from proxy.pace import Paces
 from proxy.pool import Places
 from proxy.reaper import Reaper
 from proxy.recovery import Recovery
@@ -64,12 +65,14 @@ class Service:
         ledger = Ledger(store, clock, self._settled)
         self._keeper = Keeper(ledger)
         urls = StatusUrls(config.status_path, config.public_url)
-        self._monitor = StatusMonitor(ledger, urls, config.name)
+        self._paces = Paces(store)
+        self._monitor = StatusMonitor(ledger, self._paces, urls, config.name)
         context = Context(
             proxy_name=config.name,
             keeper_id=keeper_id,
             keeper=self._keeper,
             store=store,
+            paces=self._paces,
             urls=urls,
             clock=clock,
             new_id=_new_id,
@@ -79,7 +82,7 @@ class Service:
         forwarders = {route.name: Forwarder(route, origins[route.origin], context) for route in config.routes}
         laters = {name: forwarder.later for name, forwarder in forwarders.items() if forwarder.later is not None}
         self.recovery = Recovery(ledger, keeper_id, laters)
-        self.reaper = Reaper(ledger, self.recovery.take_over)
+        self.reaper = Reaper(ledger, self.recovery.take_over, self._paces.share)
         self.books = Books(self.metrics, clock)
         handler = Handler(Routes(config.routes), forwarders, self._monitor, trusted, self.books)
         peer = partial(trusted.peer, tls=config.tls is not None)
@@ -147,6 +150,8 @@ class Service:
         await self._close_listeners(min(timeout, LAST_HANDSHAKES))
         await self._front.drain(max(deadline - loop.time(), 0), patience)
         await self._keeper.drain(max(deadline - loop.time(), 0))
+        with suppress(StoreUnavailable):  # then the last seconds are not learned
+            await self._paces.share()
 
     async def close(self) -> None:
         """Leave the operators' door too."""
