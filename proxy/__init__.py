@@ -12,11 +12,13 @@ content, request and connection, and all connections), `response`, `connection`,
 `tunnel` (after an upgrade), `store` (what survives),
 `keeper` (who carries on after the 202), `status` (the status URL), `forward` (a request's way, and the race), `reaper`
 (what expires), `observe`, `figures` and `logwriter` (logs and metrics), `account`, `reasons`, `recent`, `access` and `books` (what is told of
-requests), `handler` (every request), `admin`, `listeners`, `server`
+requests), `handler` (every request), `operators` and `admin` (what operators see and do), `listeners`, `server`
 (what lives long).
 
 And the service of several processes: `reactor` and `channel` (what the supervisor runs on), `worker` (a process that
-serves), `crew` (the workers, forked and replaced), `census` (their figures), `notify` (systemd), `supervisor`; `cli` and `demo`.
+serves), `crew` (the workers, forked and replaced), `census` (what they tell together), `notify` (systemd), `supervisor`; `demo`.
+
+And the command line: `fetch` (a client that follows a 202), `commands` and `cli` (what can be said).
 """
 
 __version__ = "0.1.0"

@@ -14,7 +14,9 @@ import pytest
 from proxy.clock import Clock
 from proxy.config import Config
 from proxy.errors import StoreUnavailable
+from proxy.listeners import open_doors
 from proxy.operation import BodyRef, KeptRequest, Operation, Progress
+from proxy.operators.whole import Alone
 from proxy.origin import Origins
 from proxy.pool import Places
 from proxy.server import Service
@@ -268,7 +270,7 @@ async def open_house(config: Config, keeper_id: str) -> AsyncIterator[House]:
         origins = await stack.enter_async_context(Origins.opened(config.origins, config.limits.max_fields, places))
         service = Service(config, flaky, origins, keeper_id, clock)
         stack.push_async_callback(service.drain, 0)
-        service.listen()
+        service.listen(open_doors(config), Alone(service.report, clock))
         yield House(service, flaky, clock, origins, stack)
 
 
