@@ -52,7 +52,7 @@ def test_no_regular_interval_is_as_timely_with_less(comparisons: dict[str, Compa
 @pytest.mark.parametrize("kind", KINDS.keys() - SHORT - {name for name in KINDS if "normal" in name or "exp" in name})
 def test_where_an_end_is_in_sight_none_is_as_near_with_less(comparisons: dict[str, Comparison], kind: str) -> None:
     ours, _, _, as_near = comparisons[kind]
-    assert as_near.course.asks >= 0.95 * ours.asks
+    assert as_near.course.asks >= 0.9 * ours.asks
 
 
 def test_the_document_shows_these_figures(comparisons: dict[str, Comparison], tmp_path: Path) -> None:
