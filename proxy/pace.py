@@ -100,8 +100,8 @@ class Paces:
                 return
             added = pace.fresh.copy()
             known = Picture.decode(stored or b"").joined(added)
-            after = known.encode() if added else stored
-            if after is None or after == stored or await self._store.learn(route, stored, after):
-                pace.learned(after, known, added)
+            after = known.encode()
+            if not added or await self._store.learn(route, stored, after):
+                pace.learned(after if added else stored, known, added)
                 return
             stored = (await self._store.learned()).get(route)

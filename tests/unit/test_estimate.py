@@ -98,7 +98,7 @@ def test_the_routes_own_retry_after_is_the_least(least: float, retry_after: int)
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "1 s"), (4.4, "4 s"), (19.6, "20 s"), (37, "35 s"), (119, "120 s"), (120, "2 min"), (3600, "60 min"),
+    [(0, "1 s"), (4.4, "4 s"), (19.6, "20 s"), (37, "35 s"), (117, "115 s"), (119, "2 min"), (120, "2 min"), (3600, "60 min"),
      (7200, "2 h"), (172_800, "2 d")],
 )  # fmt: skip
 def test_spans(seconds: float, text: str) -> None:
