@@ -56,8 +56,7 @@ async def test_a_queued_operation_is_told_its_place_and_what_follows_from_it(
     start: Start, origin: ScriptedOrigin
 ) -> None:
     gate = asyncio.Event()
-    origin.script(read_all(), wait_for(gate), answer(200))
-    origin.script(read_all(), stall())
+    origin.queue([read_all(), wait_for(gate), answer(200)], [read_all(), stall()])
     house = await start(origins={"legacy": {"url": origin.url, "max_connections": 1}})
     await learn(house, 60)
     await house.accepted()
