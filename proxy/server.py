@@ -186,7 +186,7 @@ class Service:
         if "figures" in question.parts:
             found["figures"] = self.metrics.figures()
         if "requests" in question.parts:
-            found["requests"] = question.chosen([])
+            found["requests"] = question.chosen(self.books.recent.entries())
         if "servers" in question.parts:
             found["servers"] = list(server_states(self._origins))
         return found

@@ -15,7 +15,7 @@ from proxy.operation import Operation
 from proxy.operators.filters import Asked
 from proxy.operators.refusal import Refusal
 from proxy.operators.shown import Json, operation
-from proxy.store import ANY, UNSETTLED, Listed, Wanted
+from proxy.store import Listed
 
 log = structlog.get_logger()
 
@@ -41,12 +41,18 @@ class Desk:
         }
 
     async def last_settled(self, routes: frozenset[str]) -> list[Json]:
-        page = await self._store.page(Wanted(ANY - UNSETTLED, routes), LAST)
-        return self._shown(page.listed)
+        return self._shown(await self._store.last_settled(routes, LAST))
 
     async def counts(self) -> Json:
         usage = await self._store.usage()
-        return {"queued": usage.queued, "running": usage.running, "settled": usage.settled}
+        return {
+            "queued": usage.queued,
+            "running": usage.running,
+            "completed": usage.settled - usage.failed - usage.dismissed,
+            "failed": usage.failed,
+            "dismissed": usage.dismissed,
+            "settled": usage.settled,
+        }
 
     async def show(self, short: str) -> Json:
         return operation(await self._found(short), self.now())
