@@ -6,6 +6,7 @@ An operation keeps the request as the origin gets it, so that it can be sent fro
 from functools import partial
 from math import inf
 
+from proxy.account import Inbound
 from proxy.config import RespondAsync, Route
 from proxy.context import Context
 from proxy.custody import Terms, overdue
@@ -19,6 +20,7 @@ from proxy.operation import KeptRequest, Operation, RequestSummary, State, owner
 from proxy.origin import Origin
 from proxy.pace import Pace
 from proxy.pool import Turn
+from proxy.reasons import Reasons
 from proxy.spool import NO_CONTENT, Content, Stored
 from proxy.store import Quotas
 
@@ -31,6 +33,7 @@ class Later:
     def __init__(
         self, route: Route, settings: RespondAsync, origin: Origin, forwarding: Forwarding, context: Context
     ) -> None:
+        self._reasons = Reasons(route, origin.settings)
         self.settings = settings
         self._route = route
         self._origin = origin
@@ -57,11 +60,12 @@ class Later:
         turn = Turn(None, later=True, since=since, route=name, max_running=settings.max_running)
         return Exchange(self._origin, request, content, Deadlines(turn, settings.timeout, self._route.idle_timeout))
 
-    def operation(self, exchange: Exchange, head: RequestHead, arrival: Arrival, local: bytes) -> Operation:
-        """The operation of an exchange, running if that is sent. `local` is for a client that named no host."""
+    def operation(self, exchange: Exchange, inbound: Inbound) -> Operation:
+        """The operation of an exchange, running if that is sent."""
         waits = exchange.is_waiting
-        by = None if waits else overdue(self._context.clock.monotonic(), self.settings.timeout)
-        return self._operation(head, arrival.client, local, by)
+        return self._operation(
+            inbound, None if waits else overdue(self._context.clock.monotonic(), self.settings.timeout)
+        )
 
     def terms(self, exchange: Exchange, operation: Operation, arrival: Arrival) -> Terms:
         """What is agreed for the operation's exchange."""
@@ -75,12 +79,13 @@ class Later:
             resend=self._resends(operation.request.method),
             quotas=Quotas(settings.max_queued, self._context.max_of_client),
             pace=self._pace,
+            reasons=self._reasons,
         )
 
     def refused(self, refusal: ProxyError) -> ProxyError:
         """The refusal of an operation that would have been queued, with when the queue is expected to be shorter."""
         at_once = min(self._origin.settings.max_connections, self.settings.max_running or inf)
-        return type(refusal)(refusal.detail, retry_after=self._pace.next_end(at_once))
+        return type(refusal)(refusal.detail, why=refusal.why, retry_after=self._pace.next_end(at_once))
 
     # What a dead process left.
 
@@ -105,18 +110,17 @@ class Later:
 
     # Values.
 
-    def _operation(self, head: RequestHead, client: Client, local: bytes, by: float | None) -> Operation:
+    def _operation(self, inbound: Inbound, by: float | None) -> Operation:
         """One that runs, and is overdue by then; without, one that is queued."""
-        context, settings = self._context, self.settings
+        context, settings, head, client = self._context, self.settings, inbound.head, inbound.arrival.client
         id, credential = context.new_id(), head.fields.first(b"authorization")
-        authority, target = (client.host or local).decode("ascii"), head.target.decode("utf-8", "surrogateescape")
         owner = credential if settings.owner == "authorization" else None
         return Operation(
             id=id,
             route=self._route.name,
             origin=self._route.origin,
             keeper=context.keeper_id,
-            request=RequestSummary(head.method, f"{client.scheme}://{authority}{target}"),
+            request=_summary(inbound),
             created=context.clock.now(),
             keep=settings.keep,
             longest_wait=settings.max_wait,
@@ -138,3 +142,10 @@ class Later:
         date = self._context.clock.date()
         fields = self._forwarding.for_client(head, arrival, date, exchange.version)
         return head._replace(fields=with_absolute_references(fields, operation.request.uri))
+
+
+def _summary(inbound: Inbound) -> RequestSummary:
+    head, client = inbound.head, inbound.arrival.client
+    authority = (client.host or inbound.client.link.local).decode("ascii")
+    target = head.target.decode("utf-8", "surrogateescape")
+    return RequestSummary(head.method, f"{client.scheme}://{authority}{target}", inbound.account.id)
