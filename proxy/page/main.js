@@ -123,7 +123,8 @@ class Page {
 
   #showConnection(state, since, reason) {
     this.service.showConnection(state, since, reason);
-    if (state !== "connecting") announce(byId("connection").textContent, { quiet: true });
+    if (state !== this.said && state !== "connecting") announce(byId("connection").textContent, { quiet: true });
+    this.said = state;
   }
 
   #tick() {
