@@ -38,6 +38,8 @@ from proxy.operators.report import Question, Report
 from proxy.operators.survey import Survey
 from proxy.operators.whole import Alone, Whole
 from proxy.origin import Origins
+from proxy.outlook import Outlook
+from proxy.picture import Picture
 from proxy.pool import Places
 from proxy.reaper import Reaper
 from proxy.recovery import Recovery
@@ -194,7 +196,7 @@ class Service:
         return found
 
     def _admin(self, whole: Whole) -> Admin:
-        config, desk = self._config, Desk(self._ledger)
+        config, desk = self._config, Desk(self._ledger, lambda _: Outlook(Picture({})))
         survey = Survey(config, self._store, whole, self.not_ready)
         self._feed = Feed(desk, survey)
         token = config.admin_token.get_secret_value() if config.admin_token is not None else None
