@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import signal
+import socket
 import ssl
 import sys
 from asyncio.subprocess import PIPE
@@ -91,11 +92,21 @@ async def test_a_pipe_is_written_to_and_not_replaced(origin: ScriptedOrigin, tmp
     assert read == [b"through"]
 
 
-@pytest.mark.parametrize("output", ["/dev/full", "/", "/no/such/folder/x"])
+@pytest.mark.parametrize("output", ["/dev/full", "/proc/nothing", "/", "/no/such/folder/x"])
 async def test_what_cannot_be_written_is_23(origin: ScriptedOrigin, output: str) -> None:
     result = await run(origin.url, "-o", output)
     assert result.exit_code == 23
+    assert len(origin.requests) == (1 if output in {"/dev/full", "/proc/nothing"} else 0), (
+        "what can be known before is no use later"
+    )
     assert f"{output} cannot be written: " in result.stderr
+
+
+async def test_a_socket_cannot_be_written(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "socket"))
+        result = await run(origin.url, "-o", str(tmp_path / "socket"))
+    assert (result.exit_code, "cannot be written" in result.stderr) == (23, True)
 
 
 @pytest.mark.parametrize("size", [1 << 20, 2000], ids=["while it comes", "at its end"])
