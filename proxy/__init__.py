@@ -2,7 +2,7 @@
 
 The map, in reading order. Values and decisions first, without I/O: `message` (heads and fields), `grammar` (what field
 values are made of), `errors` (all that goes wrong), `config`, `prefer` (what the client asked for), `target` (what a
-request is sent to), `forwarded` (who the client is), `location` (references in responses), `fields` (what forwarding
+request is sent to), `forwarded` (who the client is), `tracecontext` (which trace it belongs to), `location` (references in responses), `fields` (what forwarding
 changes), `upgrade` (other protocols), `routes` (which route), `plan` (now, or perhaps later), `operation` (what was promised), `ranges`, `problem`
 and `monitor` (errors and operations on the wire).
 

@@ -18,7 +18,7 @@ RINGS = {
     "values": ["errors", "message", "grammar"],
     "configuration": ["config"],
     "decisions": [
-        "prefer", "target", "forwarded", "location", "fields", "upgrade", "routes", "plan", "operation", "ranges", "problem", "monitor",
+        "prefer", "target", "forwarded", "tracecontext", "location", "fields", "upgrade", "routes", "plan", "operation", "ranges", "problem", "monitor",
         "places",
     ],
     "clock": ["clock"],
