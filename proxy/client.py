@@ -126,7 +126,9 @@ class ClientRequest:
         self.link = link
         self.status = 0  # of the response; 0 before it began
         self.sent = 0  # bytes of its content
-        self.received: int | None = None  # bytes of another protocol, where the connection was switched to one
+        self.tunnelled: int | None = (
+            None  # bytes received of another protocol, where the connection was switched to one
+        )
         self.started = False  # whether bytes of it are out
         self.keep_alive = keep_alive
         self._inflow = inflow
@@ -173,6 +175,11 @@ class ClientRequest:
     def arrived(self) -> bool:
         """Whether all of the request is here."""
         return self._inflow.ended
+
+    @property
+    def received(self) -> int:
+        """How many bytes have come after its head."""
+        return self._inflow.received if self.tunnelled is None else self.tunnelled
 
     @property
     def buffered(self) -> int:

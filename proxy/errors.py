@@ -28,9 +28,13 @@ class ProxyError(Exception):
     closes: ClassVar[bool] = False  # whether the client's connection can no longer be relied upon
     error_type: str | None = "proxy_internal_error"  # RFC 9209 section 2.3; an instance may name a finer one
 
-    def __init__(self, detail: str = "", *, error_type: str | None = None, retry_after: int | None = None) -> None:
+    def __init__(
+        self, detail: str = "", *, error_type: str | None = None, retry_after: int | None = None, why: str = ""
+    ) -> None:
+        """`why` is for operators: a sentence with the figures that decided it."""
         super().__init__(detail)
         self.detail = detail
+        self.why = why
         if error_type is not None:
             self.error_type = error_type
         if retry_after is not None:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from itertools import chain, repeat
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
@@ -63,6 +64,10 @@ class Exchange:
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self.handed_over = False
+        # When, on a clock of its own; 0 before it happens.
+        self._asked = perf_counter()  # for a connection
+        self.sent_at = 0.0  # the first byte of the request
+        self.answered_at = 0.0  # by the head of the response
 
     def __enter__(self) -> Self:
         return self
@@ -134,13 +139,21 @@ class Exchange:
         if self._turn_came is not None and not self._turn_came.done():
             self._turn_came.set_result(None)
         try:
-            return await self._attempt(connection)
+            head = await self._attempt(connection)
         except WentStale:
             if not self._may_repeat():
                 raise
-        stale, self._connection = self.connection, None
-        self._connection = await self._origin.another(stale)
-        return await self._attempt(self._connection)
+            head = await self._attempt(await self._another())
+        self.answered_at = perf_counter()
+        return head
+
+    def waited(self, now: float) -> float:
+        """Seconds in which it waited for its turn and a connection, until now if it still does."""
+        return (self.sent_at or now) - self._asked
+
+    def took(self, now: float) -> float | None:
+        """Seconds from its sending to the head of its response, or to now without one; None if it was not sent."""
+        return (self.answered_at or now) - self.sent_at if self.sent_at else None
 
     def arrived(self) -> bytes:
         """What of the response's body is here already."""
@@ -205,6 +218,12 @@ class Exchange:
             await asyncio.sleep(pause)
         return self.connection
 
+    async def _another(self) -> Connection:
+        """A new connection in the place of the one that went stale."""
+        stale, self._connection = self.connection, None
+        self._connection = await self._origin.another(stale)
+        return self._connection
+
     def _drop_connection(self) -> None:
         if self._connection is not None:
             self._origin.give_back(self._connection)
@@ -212,6 +231,7 @@ class Exchange:
 
     def _attempt(self, connection: Connection) -> Awaitable[ResponseHead]:
         """Send the request, as far as it is there. What is returned waits for the head of the response."""
+        self.sent_at = perf_counter()
         connection.begin(self.request.method, self._offers)
         whole = self.content.whole
         if whole is None:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from proxy import monitor
+from proxy.account import RACE, SYNC, UPGRADE, Account
 from proxy.client import ClientRequest
 from proxy.config import Route
 from proxy.context import Context
@@ -25,9 +26,10 @@ from proxy.later import Later
 from proxy.message import Fields, RequestHead, ResponseHead
 from proxy.operation import Operation
 from proxy.origin import Origin
-from proxy.plan import Race, decide
+from proxy.plan import Race, Sync, decide
 from proxy.pool import Turn
 from proxy.prefer import parse
+from proxy.reasons import Reasons
 from proxy.relay import relay
 from proxy.response import SWITCHING_PROTOCOLS
 from proxy.spool import Content, Remainder, Spool
@@ -42,10 +44,13 @@ A_MOMENT: Final = 0.05  # seconds in which a turn comes where there is room
 class Inbound(NamedTuple):
     """A request that may be forwarded."""
 
-    client: ClientRequest
+    account: Account
     head: RequestHead  # with its target in origin-form or `*`
     arrival: Arrival
-    id: bytes  # X-Request-Id, its own or ours, no longer than may be logged
+
+    @property
+    def client(self) -> ClientRequest:
+        return self.account.client
 
 
 class Forwarder:
@@ -55,6 +60,7 @@ class Forwarder:
         self._route = route
         self._origin = origin
         self._context = context
+        self.reasons = Reasons(route, origin.settings)
         self._forwarding = Forwarding(route, origin.settings, context.proxy_name)
         self._deadlines = Deadlines(Turn(origin.settings.queue_timeout), route.timeout, route.idle_timeout)
         settings = route.respond_async
@@ -62,19 +68,25 @@ class Forwarder:
 
     def forward(self, inbound: Inbound) -> Awaitable[None]:
         """Respond to the client. Raises ProxyError where there is nothing to respond with."""
+        account = inbound.account
         if self._route.upgrade and (offers := offered(inbound.head)):
+            account.plan = UPGRADE
             return self._forward_upgrade(inbound, offers)
-        preferences = inbound.head.fields.all(b"prefer")
-        if preferences and self.later is not None:
+        if preferences := inbound.head.fields.all(b"prefer"):
             plan = decide(parse(preferences), self._route, inbound.head)
-            if isinstance(plan, Race):
+            if isinstance(plan, Race) and self.later is not None:
+                account.plan = RACE
                 return self._race(inbound, plan, self.later)
+            if isinstance(plan, Sync) and plan.why:
+                account.note(plan.why)
+        account.plan = SYNC
         return self._forward_now(inbound)
 
     async def _forward_now(self, inbound: Inbound, content: Content | None = None) -> None:
         route = self._route
         content = content or inbound.client.content(route.max_request_body)
         with Exchange(self._origin, self._request(inbound), content, self._deadlines) as exchange:
+            inbound.account.follows(exchange)
             if route.on_disconnect == "cancel":
                 await self._relay(inbound, exchange, await exchange.head())
                 return
@@ -89,10 +101,12 @@ class Forwarder:
         request = request.with_fields(with_upgrade(request.fields, offers))
         content = inbound.client.content(route.max_request_body)
         with Exchange(self._origin, request, content, self._deadlines, offers) as exchange:
+            inbound.account.follows(exchange)
             head = await exchange.head()
             if head.status == SWITCHING_PROTOCOLS:
                 fields = with_upgrade(self._for_client(inbound, exchange, head), chosen(head.fields, offers))
-                await tunnel(inbound.client, head.with_fields(fields), exchange, route.idle_timeout)
+                if not await tunnel(inbound.client, head.with_fields(fields), exchange, route.idle_timeout):
+                    inbound.account.fell_silent()
             else:
                 await self._relay(inbound, exchange, head)
 
@@ -100,17 +114,18 @@ class Forwarder:
         await later.admit(inbound.head, inbound.arrival.client)
         content = await self._received(inbound, later.settings.max_request_body)
         if isinstance(content, Remainder):
-            log.warning("preference ignored", route=self._route.name, reason="the request could not be spooled")
+            self._ignore_preference(inbound, "The request could not be spooled.")
             await self._forward_now(inbound, content)
             return
         with later.exchange(self._request(inbound), content, self._context.clock.now()) as exchange:
+            inbound.account.follows(exchange)
             exchange.start()
             with self._seen_out(exchange, later.settings.timeout):
                 in_time = await exchange.answered_within(race.wait)
                 if not in_time and await self._promised(inbound, exchange, race, later):
                     return
                 if not (in_time or await exchange.answered_within(self._route.timeout)):
-                    raise _out_of_time(exchange)
+                    raise self._out_of_time(exchange, race)
                 await self._relay(inbound, exchange, exchange.answer())
 
     async def _received(self, inbound: Inbound, limit: int) -> Content:
@@ -127,13 +142,13 @@ class Forwarder:
         try:
             await self._context.keeper.adopt(exchange, operation, terms)
             self._log_accepted(inbound, operation)
+            inbound.account.promised(operation, race)
             href = self._context.urls.href(operation.id, inbound.arrival.client, inbound.client.link.local)
             await inbound.client.respond(monitor.accepted(operation, href, race.honoured_wait))
         except (StoreUnavailable, ShuttingDown, Busy, TooManyOperations) as refusal:
             if isinstance(refusal, Busy | TooManyOperations) and not operation.is_running:
                 raise later.refused(refusal) from refusal
-            reason = refusal.detail or refusal.title()
-            log.warning("preference ignored", route=self._route.name, reason=reason, cause=refusal.cause)
+            self._ignore_preference(inbound, refusal.detail or f"{refusal.title()}.", refusal.cause)
             return False
         except (asyncio.CancelledError, ConnectionError):
             if not (terms.finish or inbound.client.started):
@@ -142,8 +157,15 @@ class Forwarder:
         return True
 
     def _log_accepted(self, inbound: Inbound, operation: Operation) -> None:
-        request_id = inbound.id.decode("latin-1")
+        request_id = inbound.account.id
         log.info("operation accepted", operation=operation.short_id, route=self._route.name, id=request_id)
+
+    def _ignore_preference(self, inbound: Inbound, reason: str, cause: str | None = None) -> None:
+        """The client waits for the origin, though it might have had a 202."""
+        account = inbound.account
+        account.ignored = True
+        account.note(self.reasons.ignored(reason))
+        log.warning("preference ignored", route=self._route.name, id=account.id, reason=reason, cause=cause)
 
     def _relay(self, inbound: Inbound, exchange: Exchange, head: ResponseHead) -> Awaitable[None]:
         fields = self._for_client(inbound, exchange, head)
@@ -164,12 +186,12 @@ class Forwarder:
             raise
 
     def _request(self, inbound: Inbound) -> RequestHead:
-        fields = self._forwarding.for_origin(inbound.head, inbound.arrival, inbound.id)
+        fields = self._forwarding.for_origin(inbound.head, inbound.arrival, inbound.account.request_id)
         return RequestHead(inbound.head.method, self._forwarding.target(inbound.head.target), fields)
 
-
-def _out_of_time(exchange: Exchange) -> ProxyError:
-    """What is told a client that no operation could be made for, and whose origin did not answer."""
-    if exchange.is_waiting:
-        return Busy("All connections to the origin are in use.")
-    return OriginTimeout("The origin did not answer in time.")
+    def _out_of_time(self, exchange: Exchange, race: Race) -> ProxyError:
+        """What is told a client that no operation could be made for, and whose origin did not answer."""
+        if exchange.is_waiting:
+            why = self.reasons.never_had_its_turn(race.wait + self._route.timeout)
+            return Busy("All connections to the origin are in use.", why=why)
+        return OriginTimeout("The origin did not answer in time.", why=self.reasons.out_of_time(race))

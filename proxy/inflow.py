@@ -13,7 +13,7 @@ HIGH_WATER: Final = 256 * 1024  # bytes that have come and were not taken, above
 class Inflow:
     """Content on its way in: pieces, and then its end or an error."""
 
-    __slots__ = ("_pieces", "_relieved", "_waiter", "buffered", "ended", "error")
+    __slots__ = ("_pieces", "_relieved", "_waiter", "buffered", "ended", "error", "received")
 
     def __init__(self, relieved: Callable[[], None]) -> None:
         """`relieved` is called when what had come has been taken."""
@@ -22,6 +22,7 @@ class Inflow:
         self._waiter: asyncio.Future[None] | None = None
         self.error: Exception | None = None  # why no more of it will come
         self.buffered = 0  # bytes
+        self.received = 0  # bytes, those that were taken with them
         self.ended = False  # all of it has come
 
     # What the connection does.
@@ -29,6 +30,7 @@ class Inflow:
     def feed(self, piece: bytes) -> None:
         self._pieces.append(piece)
         self.buffered += len(piece)
+        self.received += len(piece)
         self._wake()
 
     def end(self) -> None:

@@ -6,11 +6,13 @@ from json.encoder import encode_basestring_ascii as json_string
 from math import ceil
 from typing import Final
 
+from proxy import pages
 from proxy.message import Field, Fields, Reply, ResponseHead
 from proxy.operation import Operation, State
 from proxy.prefer import applied
 from proxy.problem import NO_STORE, problem
 
+CONTENT_TYPE: Final = frozenset({b"content-type"})
 JSON: Final[Field] = (b"Content-Type", b"application/json")
 VARY: Final[Field] = (b"Vary", b"Prefer")
 ASYNC_RESULT: Final = frozenset({b"asyncresult"})
@@ -37,6 +39,14 @@ def queued(operation: Operation, href: str, now: float, before: int) -> Reply:
     return _status(operation, href, now, (b"X-Progress", b"queued, %d before it" % before))
 
 
+def for_a_person(status: Reply, operation: Operation, done: int | None = None, size: int | None = None) -> Reply:
+    """The status of an operation as a page, with the same fields. `done` of `size` bytes have come, where that is known."""
+    fields = status.head.fields
+    words, refresh = (fields.first(name) or b"" for name in (b"x-progress", b"retry-after"))
+    page = pages.of_operation(operation, pages.Progress(words.decode(), done, size), int(refresh))
+    return Reply(status.head.with_fields(fields.without(CONTENT_TYPE).plus(*pages.FIELDS)), page)
+
+
 def dismissed(operation: Operation, href: str) -> Reply:
     """The answer to DELETE: the operation is cancelled, or its result dropped."""
     return Reply(ResponseHead(200, b"OK", Fields((JSON, NO_STORE))), _document(operation, href, State.DISMISSED))
@@ -51,12 +61,12 @@ def completed(operation: Operation) -> ResponseHead:
     return head._replace(fields=fields.plus((b"AsyncResult", b"%d" % head.status), NO_STORE))
 
 
-def failed(operation: Operation, instance: str, proxy_name: str) -> Reply:
+def failed(operation: Operation, instance: str, proxy_name: str, *, as_page: bool = False) -> Reply:
     """Why there is no response of the origin's."""
     if operation.failure is None:
         raise ValueError("only a failed operation has a failure")
     error = operation.failure.error()
-    return problem(error, instance, proxy_name, (b"AsyncResult", b"%d" % error.status))
+    return problem(error, instance, proxy_name, (b"AsyncResult", b"%d" % error.status), as_page=as_page)
 
 
 def retry_after(operation: Operation, now: float) -> int:

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from json import JSONEncoder
 from typing import Final
@@ -18,6 +18,7 @@ from proxy.meters import Counts, Durations, Gauge
 from proxy.operation import Operation
 
 _JSON: Final = JSONEncoder(default=repr)
+_with_traceback: Final = structlog.processors.format_exc_info
 
 SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
@@ -25,28 +26,36 @@ SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 def configure_logging(settings: LogSettings, writer: LogWriter | DirectWriter) -> None:
     """Hand log lines to the writer: for people on a terminal, as JSON elsewhere."""
     console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
-    as_json = [structlog.processors.format_exc_info, _as_json]
+    rendered = [structlog.dev.ConsoleRenderer(sort_keys=False)] if console else [_with_traceback, _rendered]
     structlog.configure(
-        processors=[_readable, *([structlog.dev.ConsoleRenderer(sort_keys=False)] if console else as_json)],
+        processors=[_readable, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
         logger_factory=lambda *_: writer,
         cache_logger_on_first_use=isinstance(writer, LogWriter),  # the other one's process forks, and may reload
     )
 
 
-def _readable(_: object, level: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
-    """When something happened, how grave it is and what it is; then its facts, but for those that are none.
+def takes_json() -> Callable[[str], None] | None:
+    """Takes lines of JSON that are ready to be written; None if lines are not that, or not made as configured here."""
+    config = structlog.get_config()
+    return config["logger_factory"]().put if config["processors"][-1] is _rendered else None
 
-    One function for what structlog has three processors for: at level info every request has a line.
-    """
+
+def as_json(facts: Mapping[str, object]) -> str:
+    """Facts as lines have them."""
+    return _JSON.encode(facts)
+
+
+def _readable(_: object, level: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+    """When something happened, how grave it is and what it is; then its facts, but for those that are none."""
     now = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
     first: structlog.types.EventDict = {"timestamp": f"{now}Z", "level": level, "event": line.pop("event")}
     first.update([fact for fact in line.items() if fact[1] is not None])
     return first
 
 
-def _as_json(_: object, __: str, line: structlog.types.EventDict) -> str:
-    return _JSON.encode(line)
+def _rendered(_: object, __: str, line: structlog.types.EventDict) -> str:
+    return as_json(line)
 
 
 class Metrics:

@@ -15,6 +15,7 @@ from proxy.errors import ProxyError
 from proxy.message import RequestHead, ResponseHead
 
 LONGEST_TOMBSTONE: Final = 86_400.0  # seconds
+SHORT_ID: Final = 8  # characters
 
 
 class State(Enum):
@@ -149,7 +150,7 @@ class Operation:
     @property
     def short_id(self) -> str:
         """Enough of the id to find the operation in a log, too little to ask for it."""
-        return self.id[:8]
+        return self.id[:SHORT_ID]
 
     @property
     def is_running(self) -> bool:

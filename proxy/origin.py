@@ -25,6 +25,7 @@ class Origin:
         key = " ".join([name, *map(str, settings.url)])  # another URL is another backend
         loop = asyncio.get_running_loop()
         self.settings = settings
+        self._busy = f"All {settings.max_connections} connections to origin {name} were in use"
         self.servers = Servers(name, settings, max_fields)
         self._pool = places.pool(key, settings.max_connections, settings.keepalive_timeout, loop.time)
         self._used: dict[Connection, tuple[Place, Server]] = {}
@@ -112,7 +113,8 @@ class Origin:
         except BaseException as exc:
             self._pool.stop_waiting(number, granted)
             if isinstance(exc, TimeoutError):
-                raise Busy("All connections to the origin are in use.") from exc
+                why = f"{self._busy} for {turn.patience:g} s (queue_timeout)."
+                raise Busy("All connections to the origin are in use.", why=why) from exc
             raise
 
     def _use(self, place: Place, link: Link) -> Connection:

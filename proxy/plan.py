@@ -3,7 +3,7 @@
 Size is not decided here: how much content a request has may be known only after it has been received.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.config import Route
@@ -18,6 +18,8 @@ PARTIAL_OR_CONDITIONAL: Final = frozenset({b"range", b"if-range", b"if-none-matc
 @dataclass(frozen=True, slots=True)
 class Sync:
     """The client waits for the origin, however long it takes."""
+
+    why: str = field(default="", compare=False)  # where it had asked to be answered later
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,12 @@ SYNC: Final = Sync()
 def decide(preferences: Preferences, route: Route, request: RequestHead) -> Plan:
     """The plan for a request with these preferences on this route (RFC 7240 section 4.1)."""
     asynchronous = route.respond_async
-    if asynchronous is None or not preferences.respond_async or not _may_be_answered_later(request):
+    if not preferences.respond_async:
         return SYNC
+    if asynchronous is None:
+        return Sync(f"The preference respond-async was not honoured: route {route.name} has no respond_async.")
+    if hindrance := _hindrance(request):
+        return Sync(f"The preference respond-async was not honoured: {hindrance} is never answered later.")
     if preferences.wait is None:
         return Race(asynchronous.wait, None)
     if preferences.wait > asynchronous.max_wait:
@@ -45,8 +51,13 @@ def decide(preferences: Preferences, route: Route, request: RequestHead) -> Plan
     return Race(float(preferences.wait), preferences.wait)
 
 
-def _may_be_answered_later(request: RequestHead) -> bool:
+def _hindrance(request: RequestHead) -> str | None:
+    """What of the request keeps it from being answered later."""
     names = request.fields.names
-    if request.method in NEVER_ASYNC or b"upgrade" in names:
-        return False
-    return request.method not in {"GET", "HEAD"} or PARTIAL_OR_CONDITIONAL.isdisjoint(names)
+    if request.method in NEVER_ASYNC:
+        return request.method
+    if b"upgrade" in names:
+        return "a request with Upgrade"
+    if request.method in {"GET", "HEAD"} and (found := PARTIAL_OR_CONDITIONAL.intersection(names)):
+        return f"{request.method} with {min(found).decode().title()}"
+    return None

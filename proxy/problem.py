@@ -1,8 +1,9 @@
-"""Errors on the wire: problem documents (RFC 9457, which replaced RFC 7807) and Proxy-Status (RFC 9209)."""
+"""Errors on the wire: problem documents (RFC 9457, which replaced RFC 7807) or pages, and Proxy-Status (RFC 9209)."""
 
 import json
 from typing import Final
 
+from proxy import pages
 from proxy.errors import ProxyError
 from proxy.message import Field, Fields, Reply, ResponseHead
 
@@ -23,10 +24,11 @@ REASONS: Final = {
     503: b"Service Unavailable",
     504: b"Gateway Timeout",
 }
+JSON: Final[Field] = (b"Content-Type", b"application/problem+json")
 NO_STORE: Final[Field] = (b"Cache-Control", b"no-store")
 
 
-def problem(error: ProxyError, instance: str, proxy_name: str, *more: Field) -> Reply:
+def problem(error: ProxyError, instance: str, proxy_name: str, *more: Field, as_page: bool = False) -> Reply:
     """The response that tells a client of an error. `instance` is the path of what it asked for."""
     document = {
         "type": f"urn:problem-type:respond-async:{error.code}",
@@ -36,13 +38,13 @@ def problem(error: ProxyError, instance: str, proxy_name: str, *more: Field) -> 
         "instance": instance,
         "code": error.code,
     }
-    fields: list[Field] = [(b"Content-Type", b"application/problem+json"), NO_STORE]
+    fields: list[Field] = [*(pages.FIELDS if as_page else (JSON,)), NO_STORE]
     if error.error_type is not None:
         fields.append((b"Proxy-Status", _proxy_status(proxy_name, error.error_type)))
     if error.retry_after is not None:
         fields.append((b"Retry-After", b"%d" % error.retry_after))
     head = ResponseHead(error.status, REASONS[error.status], Fields((*fields, *more)))
-    return Reply(head, json.dumps(document).encode())
+    return Reply(head, pages.of_problem(document) if as_page else json.dumps(document).encode())
 
 
 def _proxy_status(proxy_name: str, error_type: str) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from aiohttp import web
 
 from proxy.admin import Admin
+from proxy.books import Books
 from proxy.clock import Clock
 from proxy.config import Config
 from proxy.context import Context
@@ -79,7 +80,8 @@ class Service:
         laters = {name: forwarder.later for name, forwarder in forwarders.items() if forwarder.later is not None}
         self.recovery = Recovery(ledger, keeper_id, laters)
         self.reaper = Reaper(ledger, self.recovery.take_over)
-        handler = Handler(Routes(config.routes), forwarders, self._monitor, trusted, self.metrics)
+        self.books = Books(self.metrics, clock)
+        handler = Handler(Routes(config.routes), forwarders, self._monitor, trusted, self.books)
         peer = partial(trusted.peer, tls=config.tls is not None)
         self._front = Server(
             handler.handle, handler.refusal, peer, config.limits, clock, admitted=admitted or Tally(1).cell(0)

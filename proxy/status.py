@@ -5,12 +5,14 @@ from contextlib import aclosing
 from typing import Final, assert_never
 
 from proxy import monitor
+from proxy.accept import prefers_page
+from proxy.account import Account
 from proxy.client import ClientRequest
 from proxy.errors import ExpiredOperation, MethodNotAllowed, RangeNotSatisfiable, StoreUnavailable, UnknownOperation
 from proxy.forwarded import Client
 from proxy.ledger import Ledger
 from proxy.message import CONTENT_LENGTH, Fields, Reply, RequestHead, ResponseHead, has_body
-from proxy.operation import Operation, State
+from proxy.operation import SHORT_ID, Operation, State
 from proxy.prefer import parse
 from proxy.problem import NO_STORE, problem
 from proxy.ranges import Part, Unsatisfiable, Whole, satisfy
@@ -42,9 +44,10 @@ class StatusUrls:
         path = target.partition(b"?")[0]
         return path[len(self._prefix) :].decode("latin-1") if path.startswith(self._prefix) else None
 
-    def shortened(self, path: str) -> str:
-        """The path of a status URL as it may be logged: it is a capability."""
-        return path[: len(self._path) + 8]
+    @property
+    def shown(self) -> int:
+        """How many characters of a status URL's path may be logged: it is a capability."""
+        return len(self._path) + SHORT_ID
 
 
 class StatusMonitor:
@@ -65,8 +68,9 @@ class StatusMonitor:
             if not poll.expired():
                 poll.reschedule(0)
 
-    async def answer(self, request: ClientRequest, id: str, client: Client) -> None:
+    async def answer(self, account: Account, id: str, client: Client) -> None:
         """Respond. Raises UnknownOperation, ExpiredOperation, MethodNotAllowed, RangeNotSatisfiable, StoreUnavailable."""
+        request = account.client
         method = request.head.method
         if method == "OPTIONS":
             await request.respond(
@@ -75,7 +79,9 @@ class StatusMonitor:
         elif method == "DELETE":
             await request.respond(await self._delete(request, id, client))
         elif method in ("GET", "HEAD"):
-            await self._show(request, await self._awaited(request, await self._find(request, id)), client)
+            operation = await self._awaited(request, await self._find(request, id))
+            account.shows(operation)
+            await self._show(request, operation, client)
         else:
             raise MethodNotAllowed(METHODS)
 
@@ -124,12 +130,15 @@ class StatusMonitor:
         match operation.state:
             case State.QUEUED | State.RUNNING:
                 href = self.urls.href(operation.id, client, request.link.local)
-                await request.respond(await self._unsettled(operation, href))
+                status = await self._unsettled(operation, href)
+                as_page = prefers_page(request.head.fields)
+                await request.respond(monitor.for_a_person(status, operation) if as_page else status)
             case State.COMPLETED:
                 await self._replay(request, operation)
             case State.FAILED:
                 path = request.head.target.decode("latin-1")
-                await request.respond(monitor.failed(operation, path, self.proxy_name))
+                as_page = prefers_page(request.head.fields)
+                await request.respond(monitor.failed(operation, path, self.proxy_name, as_page=as_page))
             case State.DISMISSED:
                 raise UnknownOperation("It was deleted a moment ago.")
             case never:
@@ -152,7 +161,8 @@ class StatusMonitor:
                 content_range = (b"Content-Range", b"bytes */%d" % size)
                 error = RangeNotSatisfiable(f"The result has {size} bytes.")
                 path = request.head.target.decode("latin-1")
-                await request.respond(problem(error, path, self.proxy_name, content_range))
+                as_page = prefers_page(request.head.fields)
+                await request.respond(problem(error, path, self.proxy_name, content_range, as_page=as_page))
                 return
             case never:
                 assert_never(never)

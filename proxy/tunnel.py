@@ -12,8 +12,10 @@ from proxy.exchange import Exchange
 from proxy.message import ResponseHead
 
 
-async def tunnel(client: ClientRequest, head: ResponseHead, exchange: Exchange, idle_timeout: float) -> None:
+async def tunnel(client: ClientRequest, head: ResponseHead, exchange: Exchange, idle_timeout: float) -> bool:
     """Send the origin's 101, which is given as the client is to see it, and be a tunnel from then on, to its end.
+
+    Returns whether it came to that by itself: it did not if it was idle for too long.
 
     Raises OriginBrokeOff if the origin has left before that, and ConnectionError if the client has.
     """
@@ -22,8 +24,9 @@ async def tunnel(client: ClientRequest, head: ResponseHead, exchange: Exchange, 
     between = Tunnel(to_client, to_origin, idle_timeout)
     try:
         await between.run(from_client, from_origin)
+        return not between.idle
     finally:
-        client.received, client.sent = between.from_client, between.from_origin
+        client.tunnelled, client.sent = between.from_client, between.from_origin
 
 
 class Tunnel:
@@ -31,6 +34,7 @@ class Tunnel:
 
     def __init__(self, client: asyncio.Transport, origin: asyncio.Transport, idle_timeout: float) -> None:
         """Both connections are open, and their peers have taken what they were sent."""
+        self.idle = False  # whether it was broken off for it
         self._idle_timeout = idle_timeout
         self._client = _End(client, self._stir)
         self._origin = _End(origin, self._stir)
@@ -74,6 +78,7 @@ class Tunnel:
         if left > 0:
             self._timer = self._loop.call_later(left, self._look)
         else:
+            self.idle = True
             self._abort()
 
     def _abort(self) -> None:

@@ -5,11 +5,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import count, islice
 
 from proxy.operation import BodyRef, KeptRequest, Operation, State
 from proxy.store.bodies import inline_pieces
 from proxy.store.faults import full
 from proxy.store.growth import Grow, Growth
+from proxy.store.listing import Listed, Page, Wanted
 from proxy.store.protocol import UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.tokens import require_token
 from proxy.store.watch import Watch
@@ -28,6 +30,8 @@ class MemoryStore:
         self._max_size = max_size
         self._keeper = keeper
         self._operations: dict[str, Operation] = {}
+        self._numbers = count(1)
+        self._positions: dict[str, int] = {}  # ids, in the order of creation
         self._requests: dict[str, KeptRequest] = {}  # of unsettled operations
         self._growth: dict[str, int] = {}  # bytes of the bodies that running operations have so far
         self._watch = Watch()
@@ -41,6 +45,7 @@ class MemoryStore:
             raise full()
         quotas.require_room(operation, self._queued_on, self._unsettled_of)
         self._operations[require_token(operation.id)] = operation
+        self._positions[operation.id] = next(self._numbers)
         if request is not None:
             self._requests[operation.id] = request
             self._bytes += _size(request.content)
@@ -107,6 +112,22 @@ class MemoryStore:
     async def overdue(self, now: float) -> list[Operation]:
         return [one for one in self._operations.values() if one.overdue is not None and one.overdue <= now]
 
+    async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
+        """It looks at all of them: what is in memory is soon looked through."""
+        found: list[Listed] = []
+        for id, position in reversed(self._positions.items()):
+            if before is not None and position >= before:
+                continue
+            if len(found) == limit:
+                return Page(found, self._positions[found[-1].operation.id])
+            if id not in self._tombstones and wanted.includes(self._operations[id]):
+                found.append(self._listed(id))
+        return Page(found, None)
+
+    async def beginning(self, prefix: str) -> list[Listed]:
+        ids = (id for id in self._operations if id.startswith(prefix) and id not in self._tombstones)
+        return [self._listed(id) for id in islice(ids, 2)]
+
     async def queued_before(self, operation: Operation) -> int:
         queued = (one for one in self._in(State.QUEUED) if one.origin == operation.origin)
         line = sorted(queued, key=lambda one: one.created)  # of equals the first to be inserted stays first
@@ -152,7 +173,7 @@ class MemoryStore:
         self._bytes -= _stored(operation) + self._growth.pop(operation.id, 0)
         self._drop_request(operation.id)
         self._tombstones.discard(operation.id)
-        del self._operations[operation.id]
+        del self._operations[operation.id], self._positions[operation.id]
 
     def _drop_request(self, id: str) -> None:
         request = self._requests.pop(id, None)
@@ -165,6 +186,11 @@ class MemoryStore:
         self._tombstones.add(operation.id)
         if operation.body is not None:
             self._operations[operation.id] = replace(operation, body=replace(operation.body, inline=None))
+
+    def _listed(self, id: str) -> Listed:
+        operation = self._operations[id]
+        body = operation.body and replace(operation.body, inline=None)
+        return Listed(replace(operation, body=body), self._growth.get(id, 0))
 
     def _in(self, state: State) -> list[Operation]:
         return [one for one in self._operations.values() if one.state is state]

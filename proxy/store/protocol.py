@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, Protocol
 
 from proxy.errors import Busy, TooManyOperations
 from proxy.operation import BodyRef, KeptRequest, Operation, State
+from proxy.store.listing import Listed, Page, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,18 @@ class Store(Protocol):
 
     async def overdue(self, now: float) -> list[Operation]:
         """The running operations, whoever their keeper is, whose time was up by `now`, in seconds of CLOCK_MONOTONIC."""
+        ...
+
+    async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
+        """At most `limit` of the wanted operations, the newest first, from a position on; without one, from the newest.
+
+        It looks at a bounded number of operations: where few are wanted it may find fewer than the limit, even none, and
+        still name the position from which on to look further.
+        """
+        ...
+
+    async def beginning(self, prefix: str) -> list[Listed]:
+        """Those operations, two at most, whose id begins so. Tombstones are not among them."""
         ...
 
     async def queued_before(self, operation: Operation) -> int:

@@ -25,6 +25,7 @@ from proxy.store.database import connect, prepare
 from proxy.store.keepers import Keepers, exclusive, mark_in
 from proxy.store.known import Known
 from proxy.store.lane import Change, Lane
+from proxy.store.listing import Listed, Page, Wanted
 from proxy.store.protocol import UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.threads import Threads
 from proxy.store.tokens import is_token, require_token
@@ -33,6 +34,7 @@ from proxy.store.watch import Watch
 T = TypeVar("T")
 
 STRAY_AFTER: Final = 900.0  # seconds: between a request's content and its operation lie a few milliseconds
+PORTIONS: Final = 20  # of a list, looked at for one page of it
 A_MOMENT: Final = 0.05  # seconds in which a change is committed, unless the disk is in trouble
 MOVED: Final = "The store's database is no longer in its place. What runs goes on; restart to take operations again."
 
@@ -190,6 +192,19 @@ class SqliteStore:
 
     async def overdue(self, now: float) -> list[Operation]:
         return await self._all(partial(queries.overdue, now))
+
+    async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
+        found: list[Listed] = []
+        for _ in range(PORTIONS):
+            room = limit - len(found)
+            listed, before = await self._reads.run(partial(queries.page, wanted, room, before))
+            found += listed
+            if before is None or len(found) == limit:
+                break
+        return Page(found, before)
+
+    async def beginning(self, prefix: str) -> list[Listed]:
+        return await self._reads.run(partial(queries.beginning, prefix))
 
     async def queued_before(self, operation: Operation) -> int:
         return await self._reads.run(partial(queries.queued_before, operation))

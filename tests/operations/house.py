@@ -18,7 +18,7 @@ from proxy.operation import BodyRef, KeptRequest, Operation
 from proxy.origin import Origins
 from proxy.pool import Places
 from proxy.server import Service
-from proxy.store import UNLIMITED, Quotas, Sink, Store, Usage, open_store
+from proxy.store import UNLIMITED, Listed, Page, Quotas, Sink, Store, Usage, Wanted, open_store
 from tests.raw_client import Field, RawClient, Response, request
 
 Call = Literal[
@@ -133,6 +133,12 @@ class Flaky:
 
     async def overdue(self, now: float) -> list[Operation]:
         return await self._store.overdue(now)
+
+    async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
+        return await self._store.page(wanted, limit, before)
+
+    async def beginning(self, prefix: str) -> list[Listed]:
+        return await self._store.beginning(prefix)
 
     async def queued_before(self, operation: Operation) -> int:
         return await self._store.queued_before(operation)

@@ -1,52 +1,79 @@
 """The access line, and the ids of requests."""
 
+import json
+from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import pytest
 import structlog
 
 from proxy.access import IDS_AT_ONCE, AccessLog, request_ids
+from proxy.account import Account
+from proxy.config import LogSettings
+from proxy.errors import OriginUnreachable
+from proxy.logwriter import LogWriter
+from proxy.observe import configure_logging
+from tests.unit.accounts import account_of
 
 Lines = list[structlog.types.EventDict]
 
 
-def write(access: AccessLog, received: int | None = None, **error: str | None) -> None:
-    access.line(
-        status=200,
-        method="GET",
-        path="/a",
-        seconds=0.00123456,
-        sent=5,
-        received=received,
-        route="r",
-        peer="192.0.2.1",
-        request_id="id",
-        error=error,
-    )
+@pytest.fixture
+def json_lines() -> Iterator[list[bytes]]:
+    """What is written where JSON is logged."""
+    before, written = structlog.get_config(), list[bytes]()
+    writer = LogWriter(written.append)
+    configure_logging(LogSettings(level="info", format="json"), writer)
+    yield written
+    writer.close()
+    structlog.configure(**before)
+
+
+def line_of(account: Account, written: list[bytes]) -> dict[str, Any]:
+    AccessLog().write(account)
+    structlog.get_config()["logger_factory"]().close()
+    (line,) = b"".join(written).splitlines()
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def failed() -> Account:
+    """One with everything that a line can have, and characters that JSON has to escape."""
+    account = account_of(b'/a "quoted" \xff path?secret=1', id=b'i"d\\')
+    error = OriginUnreachable("Refused.", error_type="connection_refused")
+    error.__cause__ = OSError('it said "no"')
+    account.failed(error)
+    account.over()
+    return account
 
 
 def test_a_request_is_one_line(quiet_log: Lines) -> None:
-    write(AccessLog())
-    facts = {
-        "status": 200,
-        "method": "GET",
-        "path": "/a",
-        "seconds": 0.0012,
-        "bytes": 5,
-        "received": None,
-        "route": "r",
-    }
-    assert quiet_log == [{"event": "request", "log_level": "info", **facts, "peer": "192.0.2.1", "id": "id"}]
+    account = account_of(b"/a?query=1", id=b"id")
+    account.over()
+    AccessLog().write(account)
+    facts = {"status": 200, "method": "GET", "path": "/a", "bytes": 5, "received": 0, "route": "(none)"}
+    rest = {"peer": "192.0.2.1", "id": "id", "plan": "here", "end": "--", "seconds": round(account.seconds, 4)}
+    assert quiet_log == [{"event": "request", "log_level": "info", **facts, **rest}]
 
 
-def test_of_a_tunnel_both_directions_are_told(quiet_log: Lines) -> None:
-    write(AccessLog(), received=7)
-    assert (quiet_log[0]["bytes"], quiet_log[0]["received"]) == (5, 7)
+@pytest.mark.parametrize("account", [pytest.param(account_of(b"/"), id="plain"), pytest.param(failed(), id="failed")])
+def test_lines_of_json_say_what_others_say(account: Account, json_lines: list[bytes]) -> None:
+    account.over()
+    line = line_of(account, json_lines)
+    assert list(line)[:3] == ["timestamp", "level", "event"]
+    assert {name: fact for name, fact in line.items() if name not in ("timestamp", "level", "event")} == account.facts()
 
 
-def test_what_went_wrong_is_told_with_it(quiet_log: Lines) -> None:
-    write(AccessLog(), error="client-left")
-    assert quiet_log[0]["error"] == "client-left"
+def test_the_time_of_a_line_is_written_as_in_all_others(json_lines: list[bytes]) -> None:
+    structlog.get_logger().info("another")
+    account = account_of(b"/")
+    account.over()
+    AccessLog().write(account)
+    structlog.get_config()["logger_factory"]().close()
+    lines = [json.loads(line) for line in b"".join(json_lines).splitlines()]
+    assert [len(line["timestamp"]) for line in lines] == [len("2026-11-24T19:00:00.000000Z")] * 2
+    assert [line["timestamp"][-1] for line in lines] == ["Z", "Z"]
 
 
 @pytest.mark.parametrize(("level", "enabled"), [("debug", True), ("info", True), ("warning", False)])

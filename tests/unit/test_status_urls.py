@@ -60,6 +60,4 @@ def test_what_it_names_it_knows() -> None:
 
 
 def test_a_log_shows_too_little_to_ask_with() -> None:
-    shown = URLS.shortened(f"/.async/{ID}")
-    assert f"/.async/{ID}".startswith(shown)
-    assert len(shown) <= len("/.async/") + 8
+    assert URLS.shown == len("/.async/") + 8 < len(f"/.async/{ID}") - 10

@@ -1,0 +1,223 @@
+"""The account of a request: what is known of it on its way, and told of it when it is over.
+
+Whoever has a part in answering notes here what it alone knows; the log, the metrics and the recent requests read it. A
+plain request costs a few assignments, and sentences are made for the others alone.
+"""
+
+from time import perf_counter
+from typing import Any, Final, NamedTuple
+
+from proxy import reasons
+from proxy.client import ClientRequest
+from proxy.errors import (
+    Busy,
+    FieldsTooLarge,
+    OriginTimeout,
+    ProxyError,
+    RequestTimeout,
+    RequestTooLarge,
+    ResponseTooLarge,
+    Side,
+    TargetTooLong,
+    TooManyOperations,
+)
+from proxy.exchange import Exchange
+from proxy.operation import SHORT_ID, Operation
+from proxy.plan import Race
+from proxy.response import SWITCHING_PROTOCOLS
+
+NO_ROUTE: Final = "(none)"  # what stands for a route where there is none
+STATUS_URL: Final = "(status)"
+
+# Plans: what the proxy set out to do.
+HERE: Final = "here"  # to answer itself
+SYNC: Final = "sync"  # to have the client wait for the origin
+RACE: Final = "race"  # the same up to a point, and then to answer 202
+UPGRADE: Final = "upgrade"  # to ask the origin for another protocol
+STATUS: Final = "status"  # to show, await or dismiss an operation
+
+PLAIN_END: Final = "--"
+CLIENT_LEFT: Final = 499  # what nginx logs for it; nobody is sent it
+ACCEPTED: Final = 202
+LEAST_SERVER_ERROR: Final = 500
+
+LIMITS: Final = (
+    Busy, FieldsTooLarge, OriginTimeout, RequestTimeout, RequestTooLarge, ResponseTooLarge, TargetTooLong, TooManyOperations,
+)  # fmt: skip
+SIDES: Final = {Side.CLIENT: "C", Side.ORIGIN: "O", Side.STORE: "P", Side.PROXY: "P"}
+OPERATORS: Final = (Side.ORIGIN, Side.STORE)  # whose errors have causes that name addresses, not what clients sent
+
+
+class Wrong(NamedTuple):
+    """What went wrong with a request."""
+
+    code: str
+    error_type: str | None = None  # RFC 9209 section 2.3
+    detail: str | None = None  # what the client was told of it
+    cause: str | None = None  # what it was not
+
+    @classmethod
+    def by(cls, error: ProxyError) -> "Wrong":
+        cause = error.cause if error.side in OPERATORS else None
+        return cls(error.code, error.error_type, error.detail or None, cause)
+
+
+class Account:
+    """What is known of one request."""
+
+    __slots__ = (
+        "_whys", "began", "client", "end", "exchange", "ignored", "operation", "origin", "plan", "reasons", "request_id", "route",
+        "seconds", "shown", "status", "target", "varies", "waiting", "wrong",
+    )  # fmt: skip
+
+    def __init__(self, client: ClientRequest) -> None:
+        self.client = client
+        self.began = perf_counter()
+        self.request_id = b""
+        self.target = b""
+        self.shown: int | None = None  # how many characters of its path may be; None: all
+        self.route = NO_ROUTE
+        self.reasons: reasons.Reasons | None = None  # the route's, if there is one
+        self.varies = False  # whether the route's responses depend on Prefer
+        self.plan = HERE
+        self.exchange: Exchange | None = None
+        self.operation: str | None = None  # the short id of the one that it made, or asked for
+        self.ignored = False  # whether its preference was, though it might have been answered later
+        self.wrong: Wrong | None = None
+        self.end = PLAIN_END  # who ended it and in which phase, two letters: see `phase`
+        self._whys: tuple[str, ...] = ()
+        # When it is over; times in seconds:
+        self.status = CLIENT_LEFT
+        self.seconds = 0.0  # the whole of it
+        self.waiting: float | None = None  # for a turn and a connection; None where it wanted none
+        self.origin: float | None = None  # from sending it to the head of the response, or to the end without one
+
+    # What becomes of it.
+
+    def asks_for(self, id: str, shown: int) -> None:
+        """It is for a status URL: of its path only so much may be shown."""
+        self.route, self.plan, self.shown, self.operation = STATUS_URL, STATUS, shown, id[:SHORT_ID]
+
+    def follows(self, exchange: Exchange) -> None:
+        """It depends on this exchange with an origin from now on."""
+        self.exchange = exchange
+
+    def shows(self, operation: Operation) -> None:
+        """It is answered by how that operation stands."""
+        if why := reasons.shown(operation):
+            self.note(why)
+
+    def promised(self, operation: Operation, race: Race) -> None:
+        """The client is about to be answered with 202."""
+        self.operation = operation.short_id
+        self.end = f"-{'H' if operation.is_running else 'Q'}"
+        if self.reasons is not None:
+            self.note(self.reasons.accepted(race, operation.short_id, queued=not operation.is_running))
+
+    def failed(self, error: ProxyError) -> None:
+        """There is an error in place of the response, or of its rest."""
+        self.wrong = Wrong.by(error)
+        self.end = f"{'L' if isinstance(error, LIMITS) else SIDES[error.side]}{self.phase}"
+        self._whys = (self._why_failed(error), *self._whys)
+
+    def client_left(self) -> None:
+        """Nobody's error; and none at all where the client had all that it came for."""
+        if self.client.started and self.client.is_whole:
+            return
+        self.wrong, self.end = Wrong("client-left"), f"C{self.phase}"
+        self.note(reasons.left(perf_counter() - self.began, self.phase))
+
+    def fell_silent(self) -> None:
+        """It was a tunnel, and nothing came through it any more."""
+        self.wrong, self.end = Wrong("idle-timeout"), f"L{self.phase}"
+        if self.reasons is not None:
+            self.note(self.reasons.idle_tunnel())
+
+    def note(self, why: str) -> None:
+        """Add a sentence that explains the outcome."""
+        self._whys = (*self._whys, why)
+
+    def over(self) -> None:
+        """Nothing more will become of it."""
+        now, exchange = perf_counter(), self.exchange
+        self.seconds = now - self.began
+        if self.client.started:
+            self.status = self.client.status
+        elif self.wrong is not None and self.wrong.code == ProxyError.code:  # told when this is over
+            self.status = ProxyError.status
+        if exchange is not None:
+            self.waiting, self.origin = exchange.waited(now), exchange.took(now)
+            status = self.client.status
+            if (status == ACCEPTED or status >= LEAST_SERVER_ERROR) and self.wrong is None and self.operation is None:
+                self.note(reasons.OWN_ANSWER.format(status=status))
+
+    # What is shown of it.
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition(b"?")[0].decode("utf-8", "replace")
+
+    @property
+    def id(self) -> str:
+        """X-Request-Id; empty where it was not looked at."""
+        return self.request_id.decode("latin-1")
+
+    @property
+    def why(self) -> str | None:
+        """What explains the outcome where it is not plain."""
+        return " ".join(self._whys) or None
+
+    @property
+    def notable(self) -> bool:
+        """Whether somebody may ask about it: it went wrong, or has something to explain. Those who poll do not count."""
+        return self.wrong is not None or (bool(self._whys) and self.plan != STATUS)
+
+    @property
+    def phase(self) -> str:
+        """How far it is: R request, Q queue, H response head, D data, T tunnel, S status of an operation."""
+        client, exchange = self.client, self.exchange
+        if client.started:
+            return "T" if client.status == SWITCHING_PROTOCOLS else "D"
+        if exchange is None:
+            return "S" if self.plan == STATUS else "R"
+        if exchange.answered_at:
+            return "D"
+        if exchange.sent_at:
+            return "H" if client.arrived else "R"
+        return "Q"
+
+    def _why_failed(self, error: ProxyError) -> str:
+        return reasons.of(error) if self.reasons is None else self.reasons.failed(error, later=self.plan == RACE)
+
+    def facts(self) -> dict[str, Any]:
+        """All that is told of it when it is over, without query, content and credentials."""
+        found = {
+            "status": self.status,
+            "method": self.client.head.method,
+            "path": self.path[: self.shown],
+            "seconds": round(self.seconds, 4),
+            "bytes": self.client.sent,
+            "received": self.client.received,
+            "route": self.route,
+            "peer": self.client.link.peer.address,
+            "id": self.id or None,
+            "plan": self.plan,
+            "end": self.end,
+            "waiting": None if self.waiting is None else round(self.waiting, 4),
+            "origin": None if self.origin is None else round(self.origin, 4),
+            **self.remarks(),
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def remarks(self) -> dict[str, Any]:
+        """Of these, the ones that a plain request has not."""
+        wrong = self.wrong
+        return {
+            "operation": self.operation,
+            "why": self.why,
+            "error": wrong and wrong.code,
+            "error_type": wrong and wrong.error_type,
+            "detail": wrong and wrong.detail,
+            "cause": wrong and wrong.cause,
+        }

@@ -1,0 +1,26 @@
+"""Where the accounts of requests go when these are over: the metrics, the log, and the recent ones to look at."""
+
+from proxy.access import AccessLog
+from proxy.account import Account
+from proxy.clock import Clock
+from proxy.observe import Metrics
+from proxy.recent import Recent
+
+
+class Books:
+    """Those of one process."""
+
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+        self.metrics = metrics
+        self.recent = Recent()
+        self._access = AccessLog()
+        self._clock = clock
+
+    def enter(self, account: Account) -> None:
+        """Take the account of a request that is over now."""
+        account.over()
+        self.metrics.request(account.route, account.status, account.seconds)
+        if self._access.enabled:
+            self._access.write(account)
+        if account.notable:
+            self.recent.add(account, self._clock.now())

@@ -1,0 +1,53 @@
+"""The last requests of a process that somebody may ask about."""
+
+import json
+from typing import Any
+
+from proxy.account import Account
+from proxy.books import Books
+from proxy.clock import Clock
+from proxy.errors import OriginTimeout
+from proxy.observe import Metrics
+from proxy.recent import LONGEST, Recent
+from tests.unit.accounts import account_of
+
+
+def kept(account: Account) -> list[dict[str, Any]]:
+    """What is kept of it when it is over."""
+    books = Books(Metrics(), Clock())
+    books.enter(account)
+    return books.recent.entries()
+
+
+def test_a_plain_request_is_not_kept() -> None:
+    assert kept(account_of()) == []
+
+
+def test_what_is_kept_is_the_newest_first_and_ready_for_json() -> None:
+    recent = Recent(most=2)
+    for second in range(3):
+        account = account_of(b"/\xff?secret", b"id %d" % second)
+        account.failed(OriginTimeout("It was late."))
+        account.over()
+        recent.add(account, second)
+    entries = recent.entries()
+    assert [(entry["time"], entry["id"]) for entry in entries] == [
+        ("1970-01-01T00:00:02.000Z", "id 2"),
+        ("1970-01-01T00:00:01.000Z", "id 1"),
+    ]
+    assert (entries[0]["error"], entries[0]["path"]) == ("origin-timeout", "/\ufffd")
+    assert json.loads(json.dumps(entries)) == entries
+
+
+def test_what_is_kept_has_bounds() -> None:
+    account = account_of(b"/" + b"a" * 2 * LONGEST)
+    account.note("Why.")
+    (entry,) = kept(account)
+    assert len(entry["path"]) == LONGEST + 1
+
+
+def test_who_polls_pushes_nobody_out() -> None:
+    account = account_of(b"/.async/abcdefghijkl")
+    account.asks_for("abcdefghijkl", 16)
+    account.note("It still runs.")
+    assert kept(account) == []
