@@ -9,9 +9,9 @@ changes), `upgrade` (other protocols), `routes` (which route), `plan` (now, or p
 Then the machinery: `clock`, `spool` (the content of requests), `inflow`, `client`, `parser`, `wire` and `front` (a client's
 content, request and connection, and all connections), `response`, `connection`, `origin` and `exchange` (the backend's side), `relay` (a response to a client),
 `tunnel` (after an upgrade), `store` (what survives),
-`keeper` (who carries on after the 202), `status` (the status URL), `forward` (a request's way, and the race), `reaper`
+`keeper` (who carries on after the 202), `tracing` (which spans there are), `status` (the status URL), `forward` (a request's way, and the race), `reaper`
 (what expires), `observe`, `figures` and `logwriter` (logs and metrics), `account`, `reasons`, `recent`, `access` and `books` (what is told of
-requests), `handler` (every request), `admin`, `listeners`, `server`
+requests), `handler` (every request), `admin`, `listeners`, `spans` (to a collector), `server`
 (what lives long).
 
 And the service of several processes: `reactor` and `channel` (what the supervisor runs on), `worker` (a process that

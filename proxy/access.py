@@ -64,6 +64,8 @@ def _line(account: Account, now: datetime) -> str:
 def _more(account: Account) -> str:
     """What not every request has."""
     more = f', "id": {quoted(account.id)}' if account.request_id else ""
+    if (trace_id := account.trace_id) is not None:
+        more += f', "trace": "{trace_id}"'
     if account.waiting is not None:
         more += f', "waiting": {account.waiting:.4f}'
     if account.origin is not None:

@@ -25,6 +25,8 @@ from proxy.exchange import Exchange
 from proxy.operation import SHORT_ID, Operation
 from proxy.plan import Race
 from proxy.response import SWITCHING_PROTOCOLS
+from proxy.tracecontext import trace_id
+from proxy.tracing import RequestTrace
 
 NO_ROUTE: Final = "(none)"  # what stands for a route where there is none
 STATUS_URL: Final = "(status)"
@@ -67,14 +69,16 @@ class Account:
 
     __slots__ = (
         "_whys", "began", "client", "end", "exchange", "ignored", "operation", "origin", "plan", "reasons", "request_id", "route",
-        "seconds", "shown", "status", "target", "varies", "waiting", "wrong",
+        "seconds", "shown", "status", "target", "trace", "varies", "waiting", "wrong",
     )  # fmt: skip
 
-    def __init__(self, client: ClientRequest) -> None:
+    def __init__(self, client: ClientRequest, trace: RequestTrace | None = None) -> None:
+        """`trace` tells a collector of it, if that is wanted."""
         self.client = client
         self.began = perf_counter()
         self.request_id = b""
         self.target = b""
+        self.trace = trace
         self.shown: int | None = None  # how many characters of its path may be; None: all
         self.route = NO_ROUTE
         self.reasons: reasons.Reasons | None = None  # the route's, if there is one
@@ -104,12 +108,16 @@ class Account:
 
     def shows(self, operation: Operation) -> None:
         """It is answered by how that operation stands."""
+        if self.trace is not None:
+            self.trace.concerns(operation)
         if why := reasons.shown(operation):
             self.note(why)
 
     def promised(self, operation: Operation, race: Race) -> None:
         """The client is about to be answered with 202."""
         self.operation = operation.short_id
+        if self.trace is not None:
+            self.trace.concerns(operation)
         self.end = f"-{'H' if operation.is_running else 'Q'}"
         if self.reasons is not None:
             self.note(self.reasons.accepted(race, operation.short_id, queued=not operation.is_running))
@@ -164,6 +172,11 @@ class Account:
         return self.request_id.decode("latin-1")
 
     @property
+    def trace_id(self) -> str | None:
+        """That of the trace that it belongs to, if it does to any."""
+        return trace_id(self.client.head.fields) if self.trace is None else self.trace.span.trace_id
+
+    @property
     def why(self) -> str | None:
         """What explains the outcome where it is not plain."""
         return " ".join(self._whys) or None
@@ -202,6 +215,7 @@ class Account:
             "route": self.route,
             "peer": self.client.link.peer.address,
             "id": self.id or None,
+            "trace": self.trace_id,
             "plan": self.plan,
             "end": self.end,
             "waiting": None if self.waiting is None else round(self.waiting, 4),

@@ -8,6 +8,7 @@ from proxy.clock import Clock
 from proxy.keeper import Keeper
 from proxy.status import StatusUrls
 from proxy.store import Store
+from proxy.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +24,4 @@ class Context:
     new_id: Callable[[], str]  # at least 128 random bits, safe in a path
     max_of_client: int | None  # operations that one client may have under way
     spool_folder: Path | None  # None: the system's place for temporary files
+    tracing: Tracing | None  # None: nobody wants spans

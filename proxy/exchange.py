@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from proxy.connection import Connection
-from proxy.errors import Busy, OriginBrokeOff, OriginTimeout, OriginUnreachable
+from proxy.errors import Busy, OriginBrokeOff, OriginTimeout, OriginUnreachable, ProxyError
 from proxy.fields import addressed
 from proxy.message import LAST_CHUNK, Field, RequestHead, ResponseHead, chunk
 from proxy.origin import Origin
@@ -37,6 +37,17 @@ class Deadlines(NamedTuple):
     idle: float  # longest silence while content flows, either way
 
 
+class Outcome(NamedTuple):
+    """What became of an exchange, when it is closed."""
+
+    origin: str  # its name
+    scheme: str
+    authority: str  # of the server that was asked, or would have been
+    seconds: float  # since it began
+    status: int | None  # of the response, as far as there was one
+    error: str | None  # the code of what ended it early
+
+
 def pauses() -> Iterator[float]:
     """Growing pauses in seconds, without end, while the store or the origin is in trouble."""
     return chain((0.1, 0.2, 0.5, 1.0, 2.0), repeat(5.0))
@@ -52,8 +63,13 @@ class Exchange:
         content: Content,
         deadlines: Deadlines,
         offers: tuple[bytes, ...] = (),
+        *,
+        when_over: Callable[["Exchange"], None] | None = None,
     ) -> None:
-        """The offers are protocols that the request asks to switch to: then the head may be that of a 101."""
+        """The offers are protocols that the request asks to switch to: then the head may be that of a 101.
+
+        `when_over` is called once, when it is closed, and still can tell what became of it.
+        """
         self.request = request
         self._offers = offers
         self.content = content
@@ -63,6 +79,8 @@ class Exchange:
         self._turn_came: asyncio.Future[None] | None = None  # there once it was started
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[Any]] = []
+        self._when_over = when_over
+        self._failure: ProxyError | None = None  # what ended it early
         self.handed_over = False
         # When, on a clock of its own; 0 before it happens.
         self._asked = perf_counter()  # for a connection
@@ -135,15 +153,19 @@ class Exchange:
 
     async def head(self) -> ResponseHead:
         """Send the request and wait for the head of its response. Raises OriginError, and what reading content raises."""
-        connection = self._connection or self._admitted_at_once() or await self._admitted()
-        if self._turn_came is not None and not self._turn_came.done():
-            self._turn_came.set_result(None)
         try:
-            head = await self._attempt(connection)
-        except WentStale:
-            if not self._may_repeat():
-                raise
-            head = await self._attempt(await self._another())
+            connection = self._connection or self._admitted_at_once() or await self._admitted()
+            if self._turn_came is not None and not self._turn_came.done():
+                self._turn_came.set_result(None)
+            try:
+                head = await self._attempt(connection)
+            except WentStale:
+                if not self._may_repeat():
+                    raise
+                head = await self._attempt(await self._another())
+        except ProxyError as exc:
+            self._failure = exc
+            raise
         self.answered_at = perf_counter()
         return head
 
@@ -177,8 +199,12 @@ class Exchange:
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The response's body, piece by piece. Raises OriginError where it does not end as it should."""
         # Asked for each time: once this is closed, the connection may be another exchange's.
-        while piece := await self.connection.piece(self._deadlines.idle):
-            yield piece
+        try:
+            while piece := await self.connection.piece(self._deadlines.idle):
+                yield piece
+        except ProxyError as exc:
+            self._failure = exc
+            raise
 
     def take_over(self) -> tuple[asyncio.Transport, bytes]:
         """After a 101: the connection, for the other protocol until this is closed, and what has come of that already."""
@@ -186,10 +212,24 @@ class Exchange:
 
     def close(self) -> None:
         """End it. The connection is kept for others if the exchange is over, and dropped if it is not."""
+        if self._when_over is not None:
+            tell, self._when_over = self._when_over, None
+            tell(self)
         for task in self._tasks:
             task.cancel()
         self.content.close()
         self._drop_connection()
+
+    def outcome(self) -> Outcome:
+        """What became of it, for who is told that it is over."""
+        origin, connection = self._origin, self._connection
+        authority = (connection.authority if connection is not None else origin.settings.url[0].authority).decode()
+        response = connection.response if connection is not None else None
+        over = response is not None and (response.complete or response.switched)
+        error = self._failure.code if self._failure is not None else None if over else "closed"
+        status = response.head.status if response is not None and response.head is not None else None
+        seconds = perf_counter() - self._asked
+        return Outcome(origin.name, origin.settings.url[0].scheme, authority, seconds, status, error)
 
     @property
     def connection(self) -> Connection:

@@ -7,7 +7,7 @@ exchange that has not had its turn by then waits on as a queued operation.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -52,6 +52,11 @@ class Inbound(NamedTuple):
     def client(self) -> ClientRequest:
         return self.account.client
 
+    @property
+    def when_over(self) -> Callable[[Exchange], None] | None:
+        """Who is told that its exchange is over, if anybody is."""
+        return None if self.account.trace is None else self.account.trace.exchange.over
+
 
 class Forwarder:
     """Forwards the requests of one route."""
@@ -85,7 +90,8 @@ class Forwarder:
     async def _forward_now(self, inbound: Inbound, content: Content | None = None) -> None:
         route = self._route
         content = content or inbound.client.content(route.max_request_body)
-        with Exchange(self._origin, self._request(inbound), content, self._deadlines) as exchange:
+        request, when_over = self._request(inbound), inbound.when_over
+        with Exchange(self._origin, request, content, self._deadlines, when_over=when_over) as exchange:
             inbound.account.follows(exchange)
             if route.on_disconnect == "cancel":
                 await self._relay(inbound, exchange, await exchange.head())
@@ -100,7 +106,8 @@ class Forwarder:
         route, request = self._route, self._request(inbound)
         request = request.with_fields(with_upgrade(request.fields, offers))
         content = inbound.client.content(route.max_request_body)
-        with Exchange(self._origin, request, content, self._deadlines, offers) as exchange:
+        when_over = inbound.when_over
+        with Exchange(self._origin, request, content, self._deadlines, offers, when_over=when_over) as exchange:
             inbound.account.follows(exchange)
             head = await exchange.head()
             if head.status == SWITCHING_PROTOCOLS:
@@ -117,7 +124,8 @@ class Forwarder:
             self._ignore_preference(inbound, "The request could not be spooled.")
             await self._forward_now(inbound, content)
             return
-        with later.exchange(self._request(inbound), content, self._context.clock.now()) as exchange:
+        request, now = self._request(inbound), self._context.clock.now()
+        with later.exchange(request, content, now, inbound.when_over) as exchange:
             inbound.account.follows(exchange)
             exchange.start()
             with self._seen_out(exchange, later.settings.timeout):
@@ -137,7 +145,8 @@ class Forwarder:
         """Whether the client has its 202, and the keeper the exchange; False if it cannot be and the client waits on."""
         if not self._origin.is_full:
             await exchange.turn_within(A_MOMENT)
-        operation = later.operation(exchange, inbound.head, inbound.arrival, inbound.client.link.local)
+        trace = str(inbound.account.trace.span) if inbound.account.trace is not None else ""
+        operation = later.operation(exchange, inbound.head, inbound.arrival, inbound.client.link.local, trace)
         terms = later.terms(exchange, operation, inbound.arrival)
         try:
             await self._context.keeper.adopt(exchange, operation, terms)

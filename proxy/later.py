@@ -3,6 +3,7 @@
 An operation keeps the request as the origin gets it, so that it can be sent from the store, by another process too.
 """
 
+from collections.abc import Callable
 from functools import partial
 from math import inf
 
@@ -51,17 +52,29 @@ class Later:
         if under_way >= limit:
             raise TooManyOperations(f"It has {under_way}.", retry_after=self._pace.next_end(under_way))
 
-    def exchange(self, request: RequestHead, content: Content, since: float) -> Exchange:
+    def exchange(
+        self,
+        request: RequestHead,
+        content: Content,
+        since: float,
+        when_over: Callable[[Exchange], None] | None = None,
+    ) -> Exchange:
         """An exchange that may be an operation's, and waits for its turn behind those whose clients wait."""
         name, settings = self._route.name, self.settings
         turn = Turn(None, later=True, since=since, route=name, max_running=settings.max_running)
-        return Exchange(self._origin, request, content, Deadlines(turn, settings.timeout, self._route.idle_timeout))
+        deadlines = Deadlines(turn, settings.timeout, self._route.idle_timeout)
+        return Exchange(self._origin, request, content, deadlines, when_over=when_over)
 
-    def operation(self, exchange: Exchange, head: RequestHead, arrival: Arrival, local: bytes) -> Operation:
-        """The operation of an exchange, running if that is sent. `local` is for a client that named no host."""
+    def operation(
+        self, exchange: Exchange, head: RequestHead, arrival: Arrival, local: bytes, trace: str = ""
+    ) -> Operation:
+        """The operation of an exchange, running if that is sent. `local` is for a client that named no host.
+
+        `trace` is the request's span.
+        """
         waits = exchange.is_waiting
         by = None if waits else overdue(self._context.clock.monotonic(), self.settings.timeout)
-        return self._operation(head, arrival.client, local, by)
+        return self._operation(head, arrival.client, local, by, trace)
 
     def terms(self, exchange: Exchange, operation: Operation, arrival: Arrival) -> Terms:
         """What is agreed for the operation's exchange."""
@@ -91,8 +104,17 @@ class Later:
     def resume(self, operation: Operation, request: KeptRequest) -> None:
         """Send the stored request of a queued operation that is this process's now, when its turn comes."""
         arrival = Arrival(NOBODY, request.authority, Client(request.scheme, request.host, request.address))
-        exchange = self.exchange(request.head, self._stored(operation, request), operation.created)
+        head, when_over = self._traced(operation, request.head)
+        exchange = self.exchange(head, self._stored(operation, request), operation.created, when_over)
         self._context.keeper.resume(exchange, operation, self.terms(exchange, operation, arrival))
+
+    def _traced(self, operation: Operation, head: RequestHead) -> tuple[RequestHead, Callable[[Exchange], None] | None]:
+        """The stored request as it is sent now, and who is told when that is over."""
+        tracing = self._context.tracing
+        if tracing is None or not operation.trace:
+            return head, None
+        trace = tracing.resumed(operation)
+        return trace.resent(head), trace.over
 
     def _resends(self, method: str) -> bool:
         choice = self.settings.on_interrupt
@@ -105,7 +127,7 @@ class Later:
 
     # Values.
 
-    def _operation(self, head: RequestHead, client: Client, local: bytes, by: float | None) -> Operation:
+    def _operation(self, head: RequestHead, client: Client, local: bytes, by: float | None, trace: str) -> Operation:
         """One that runs, and is overdue by then; without, one that is queued."""
         context, settings = self._context, self.settings
         id, credential = context.new_id(), head.fields.first(b"authorization")
@@ -124,6 +146,7 @@ class Later:
             owner_digest=None if owner is None else owner_digest(id, owner),
             client=self._digest(head, client) if context.max_of_client is not None else "",
             attempts=0 if by is None else 1,
+            trace=trace,
             overdue=by,
             state=State.QUEUED if by is None else State.RUNNING,
         )

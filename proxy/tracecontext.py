@@ -41,6 +41,12 @@ class TraceParent(NamedTuple):
             return None
         return cls(trace, span, bool(int(found["flags"], 16) & SAMPLED))
 
+    @classmethod
+    def written(cls, text: str) -> Self:
+        """What `str` has made of one."""
+        _, trace, span, flags = text.split("-")
+        return cls(trace, span, flags == "01")
+
     def __str__(self) -> str:
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 

@@ -112,6 +112,7 @@ class RequestTrace:
         self.span = tracing.begun() if self._parent is None else self._parent._replace(span_id=_span_id())
         self.exchange = ExchangeTrace(tracing, self.span, self._state)  # a request has one at most
         self._addresses: Attributes = {}
+        self._links: tuple[TraceParent, ...] = ()
 
     def came_from(self, client: Client) -> None:
         """Who sent it, and whom it was sent to, is known now."""
@@ -119,16 +120,17 @@ class RequestTrace:
         there: Attributes = {"server.address": host, "server.port": port or PORTS[client.scheme]} if host else {}
         self._addresses = {"url.scheme": client.scheme, "client.address": client.address, **there}
 
-    def over(self, facts: Mapping[str, Any], seconds: float, operation: Operation | None) -> None:
-        """It has been answered, or never will be.
+    def concerns(self, operation: Operation) -> None:
+        """It has made this operation, or asked for it."""
+        if operation.trace:
+            self._links = (span_of(operation),)
 
-        The facts are those of the access line; the operation is the one that it has made, or asked for.
-        """
+    def over(self, facts: Mapping[str, Any], seconds: float) -> None:
+        """It has been answered, or never will be. The facts are those of the access line."""
         if self.span.sampled:
-            links = () if operation is None or not operation.trace else (span_of(operation),)
-            self._tracing.tell(self._told(facts, links, seconds, self._tracing.clock.now()))
+            self._tracing.tell(self._told(facts, seconds, self._tracing.clock.now()))
 
-    def _told(self, facts: Mapping[str, Any], links: tuple[TraceParent, ...], seconds: float, now: float) -> Span:
+    def _told(self, facts: Mapping[str, Any], seconds: float, now: float) -> Span:
         status = facts["status"] if facts["status"] != CLIENT_LEFT else None
         failed = status is None or status >= LEAST_SERVER_ERROR  # what a client did wrong is no error of ours
         return Span(
@@ -149,7 +151,7 @@ class RequestTrace:
                 **{f"respond_async.{name}": facts.get(name) for name in OWN_FACTS},
                 "respond_async.request_id": facts.get("id"),
             },
-            links=links,
+            links=self._links,
             error=(facts.get("detail") or "") if failed else None,
         )
 

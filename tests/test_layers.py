@@ -27,10 +27,10 @@ RINGS = {
     "logs": ["logwriter", "figures", "meters", "observe"],
     "origin side": ["spool", "response", "deadline", "connection", "health", "servers", "pool", "checks", "origin", "exchange"],
     "client side": ["inflow", "client", "parser", "wire", "front", "relay", "tunnel"],
-    "accounts": ["account", "access", "recent", "books"],
+    "accounts": ["tracing", "account", "access", "recent", "books"],
     "keepers": ["ledger", "pace", "custody", "keeper", "reaper"],
     "requests": ["status", "context", "later", "forward", "recovery", "handler"],
-    "process": ["acceptor", "listeners", "admin", "server"],
+    "process": ["acceptor", "listeners", "admin", "spans", "server"],
     "service": [
         "reactor", "channel", "worker", "crew", "census", "services", "handover", "notify", "supervisor", "demo", "cli", "__main__",
     ],
@@ -50,6 +50,7 @@ KNOWS = {
     "click": {"cli"},
     "uvloop": {"worker"},
     "aiohappyeyeballs": {"servers"},
+    "opentelemetry": {"spans"},
 }
 
 

@@ -21,6 +21,7 @@ from proxy.config.schema import (
     Route,
     ServerTls,
     StoreSettings,
+    TracingSettings,
 )
 from proxy.config.source import ConfigError, Problem
 
@@ -42,6 +43,7 @@ __all__ = [
     "ServerTls",
     "StoreSettings",
     "StoreUrl",
+    "TracingSettings",
     "json_schema",
     "load",
 ]

@@ -6,12 +6,24 @@ file; what requests need stands ready as a plain attribute. The texts below the 
 
 import re
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from proxy.config.addresses import Address, AddressOrOff, Listen, Network, Origin, PublicUrl, Store, StoreUrl, address
+from proxy.config.addresses import (
+    Address,
+    AddressOrOff,
+    Collector,
+    Listen,
+    Network,
+    Origin,
+    PublicUrl,
+    Store,
+    StoreUrl,
+    address,
+)
 from proxy.config.scalars import (
     Count,
     CountOrZero,
@@ -28,6 +40,7 @@ from proxy.config.scalars import (
     Prefix,
     Refused,
     Regex,
+    Share,
     Size,
     Token,
     UrlPath,
@@ -37,6 +50,8 @@ from proxy.config.scalars import (
     size,
 )
 from proxy.config.section import Section, Wrong, similar
+
+OTEL = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")  # what `tracing` imports
 
 
 class ServerTls(Section):
@@ -85,6 +100,15 @@ class LogSettings(Section):
     """The least important events that are written."""
     format: Literal["auto", "console", "json"] = "auto"
     """`auto`: console on a terminal, JSON otherwise."""
+
+
+class TracingSettings(Section):
+    """Spans of requests, exchanges and operations, for a collector; needs `pip install 'respond-async[otel]'`."""
+
+    otlp: Collector
+    """Where it takes OTLP over HTTP, such as `http://localhost:4318`; `/v1/traces` is added."""
+    sample: Share = 1.0
+    """How many of the traces that begin here are recorded, from 0 to 1; clients' own are as they decided."""
 
 
 class OriginTls(Section):
@@ -291,6 +315,8 @@ class Config(Section):
     """How long running operations may go on after SIGTERM."""
     log: LogSettings = Field(default_factory=LogSettings)
     """The log."""
+    tracing: TracingSettings | None = None
+    """Present: spans are sent to a collector. Absent: trace fields pass as all others."""
     origins: dict[Token, OriginSettings]
     """The backends, by name."""
     routes: Annotated[tuple[Route, ...], AfterValidator(not_empty)]
@@ -307,6 +333,13 @@ class Config(Section):
         if admin and (admin.port or admin.unix_path) and admin in info.data.get("listen", ()):
             raise Refused("must not be one of the addresses of `listen`")
         return admin
+
+    @field_validator("tracing")
+    @classmethod
+    def _has_what_it_needs(cls, tracing: TracingSettings | None) -> TracingSettings | None:
+        if tracing is not None and not _is_installed(*OTEL):
+            raise Refused("needs more than is installed: `pip install 'respond-async[otel]'`")
+        return tracing
 
     @field_validator("workers")
     @classmethod
@@ -331,3 +364,11 @@ class Config(Section):
 def _member(section: object, key: str) -> object:
     """A key's value, whether the section is still a mapping or already a model."""
     return section.get(key) if isinstance(section, Mapping) else getattr(section, key, None)
+
+
+def _is_installed(*modules: str) -> bool:
+    """Whether these could be imported."""
+    try:
+        return all(find_spec(module) is not None for module in modules)
+    except ModuleNotFoundError:  # not even what they are in
+        return False

@@ -25,6 +25,7 @@ def encode(operation: Operation) -> str:
         "route": operation.route,
         "origin": operation.origin,
         "client": operation.client,
+        "trace": operation.trace,
         "attempts": operation.attempts,
         "overdue": operation.overdue,
         "request": [operation.request.method, operation.request.uri],
@@ -82,6 +83,7 @@ def _operation(id: str, keeper: str, stage: str, record: dict[str, Any], body: b
         route=record["route"],
         origin=record.get("origin", ""),  # the first version had neither this nor the next three
         client=record.get("client", ""),
+        trace=record.get("trace", ""),
         attempts=record.get("attempts", 1),
         overdue=record.get("overdue"),
         keeper=keeper,

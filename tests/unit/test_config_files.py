@@ -20,6 +20,7 @@ from proxy.config import (
     Route,
     ServerTls,
     StoreSettings,
+    TracingSettings,
     json_schema,
     load,
 )
@@ -38,6 +39,7 @@ CHAPTERS: dict[str, type[Section]] = {
     "`store`": StoreSettings,
     "`limits`": Limits,
     "`log`": LogSettings,
+    "`tracing`": TracingSettings,
     "`origins`": OriginSettings,
     "`origins.NAME.health_check`": HealthCheck,
     "`origins.NAME.tls`": OriginTls,
