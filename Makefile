@@ -14,13 +14,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run serve test lint bench bench-smoke soak soak-scale lock clean
+.PHONY: help run serve test lint docs docs-serve reference bench bench-smoke soak soak-scale lock clean
 
 help:
 	@echo 'make run [PORT=8080]      a slow backend, the proxy before it, and curl lines to paste'
 	@echo 'make serve CONFIG=FILE    the proxy itself (default: $(CONFIG), which is made for the container and wants ORIGIN_URL)'
 	@echo 'make test                 format, lint, types, and every test with branch coverage'
 	@echo 'make lint                 the first three of these'
+	@echo 'make docs                 the documentation as a site, in site/ (begin at site/index.html)'
+	@echo 'make docs-serve           the same at http://127.0.0.1:8000, built again after every change'
+	@echo 'make reference            write what is generated of the documentation, after a change of the configuration or the command line'
 	@echo 'make soak [MINUTES=30]    kill it in every way for as long, and count what that costs; also ROUNDS=200, WORKERS=2, ONLY="deaths queues"'
 	@echo 'make soak-scale           10,000 operations and 1,000 long polls at once; also OPERATIONS=, POLLS='
 	@echo 'make bench [QUICK=1]      beside nginx, HAProxy and a naive proxy, with wrk: 11 minutes, and docs/performance.md is written anew; QUICK=1 and ONLY="small latency" only print'
@@ -43,6 +46,17 @@ lint: $(VENV)/dev.stamp
 # pytest's summary is the last line; too little coverage fails it (fail_under in pyproject.toml).
 test: lint
 	$(BIN)/pytest --cov
+
+# `--strict`: a link that leads nowhere, or a page that is not in the menu, is an error.
+docs: $(VENV)/dev.stamp
+	$(BIN)/mkdocs build --strict --quiet
+
+docs-serve: $(VENV)/dev.stamp
+	@$(BIN)/mkdocs serve --strict
+
+reference: $(VENV)/dev.stamp
+	$(BIN)/python -m proxy.config > config/schema.json
+	$(BIN)/python -m reference
 
 # pip is the last thing that this puts there: half an environment is made again.
 $(BIN)/pip:
@@ -89,5 +103,5 @@ $(VENV)/lock/bin/uv: $(BIN)/pip
 	$(VENV)/lock/bin/python -m pip install --quiet uv
 
 clean:
-	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
-	find proxy tests bench -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist site *.egg-info
+	find proxy tests bench reference -name __pycache__ -prune -exec rm -rf {} +

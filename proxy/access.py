@@ -6,7 +6,6 @@ go; all other formats are structlog's.
 
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
 from secrets import token_hex
 from typing import Final
@@ -14,21 +13,24 @@ from typing import Final
 import structlog
 
 from proxy.account import Account
+from proxy.clock import Clock
 from proxy.observe import as_json, takes_json
 
 ID_DIGITS: Final = 32  # 128 random bits
 IDS_AT_ONCE: Final = 256
 
 LINE: Final = (
-    '{"timestamp": "%sZ", "level": "info", "event": "request", "status": %d, "method": "%s", "path": %s, "seconds": %.4f,'
-    ' "bytes": %d, "received": %d, "route": "%s", "peer": %s, "plan": "%s", "end": "%s"%s}'
+    '{"timestamp": "%s", "level": "info", "event": "request", "status": %d, "method": "%s", "path": %s, "seconds": %.4f,'
+    ' "bytes": %d, "received": %d, "route": "%s", "peer": "%s", "plan": "%s", "end": "%s"%s}'
 )
+PLAIN: Final = ', "id": %s, "waiting": %.4f, "origin": %.4f'  # of most requests that went to an origin
 
 
 class AccessLog:
     """Writes access lines, and knows whether anybody wants them. Made after logging is configured."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._timestamp = clock.timestamp
         self._log = structlog.get_logger().bind()  # to what is configured, which the module's loggers look up each time
         self._put = takes_json()
         self.enabled: bool = self._log.is_enabled_for(logging.INFO)
@@ -39,14 +41,14 @@ class AccessLog:
             log = self._log
             log.info("request", **account.facts())
         else:
-            self._put(_line(account, datetime.now(UTC)))
+            self._put(_line(account, self._timestamp()))
 
 
-def _line(account: Account, now: datetime) -> str:
+def _line(account: Account, timestamp: str) -> str:
     """The same as `facts` has, in JSON."""
     client = account.client
     return LINE % (
-        now.isoformat(timespec="microseconds")[:-6],
+        timestamp,
         account.status,
         client.head.method,
         quoted(account.path[: account.shown]),
@@ -54,25 +56,20 @@ def _line(account: Account, now: datetime) -> str:
         client.sent,
         client.received,
         account.route,
-        quoted(client.link.peer.address),
+        client.link.peer.address,
         account.plan,
         account.end,
-        _more(account),
+        _rest(account),
     )
 
 
-def _more(account: Account) -> str:
+def _rest(account: Account) -> str:
     """What not every request has."""
-    more = f', "id": {quoted(account.id)}' if account.request_id else ""
-    if (trace_id := account.trace_id) is not None:
-        more += f', "trace": "{trace_id}"'
-    if account.waiting is not None:
-        more += f', "waiting": {account.waiting:.4f}'
-    if account.origin is not None:
-        more += f', "origin": {account.origin:.4f}'
-    if account.operation is not None or account.why is not None or account.wrong is not None:
-        more += f", {as_json({name: fact for name, fact in account.remarks().items() if fact is not None})[1:-1]}"
-    return more
+    if account.is_plain and account.waiting is not None and account.origin is not None:
+        plain, trace_id = PLAIN % (quoted(account.id), account.waiting, account.origin), account.trace_id
+        return plain if trace_id is None else f'{plain}, "trace": "{trace_id}"'
+    rest = as_json(account.rest())[1:-1]
+    return rest and f", {rest}"
 
 
 def request_ids() -> Iterator[bytes]:

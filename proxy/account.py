@@ -53,7 +53,7 @@ OPERATORS: Final = (Side.ORIGIN, Side.STORE)  # whose errors have causes that na
 class Wrong(NamedTuple):
     """What went wrong with a request."""
 
-    code: str
+    code: str | None
     error_type: str | None = None  # RFC 9209 section 2.3
     detail: str | None = None  # what the client was told of it
     cause: str | None = None  # what it was not
@@ -62,6 +62,9 @@ class Wrong(NamedTuple):
     def by(cls, error: ProxyError) -> "Wrong":
         cause = error.cause if error.side in OPERATORS else None
         return cls(error.code, error.error_type, error.detail or None, cause)
+
+
+NOTHING_WRONG: Final = Wrong(None)
 
 
 class Account:
@@ -182,6 +185,11 @@ class Account:
         return " ".join(self._whys) or None
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it has nothing to explain, and nothing to do with an operation."""
+        return self.wrong is None and not self._whys and self.operation is None
+
+    @property
     def notable(self) -> bool:
         """Whether somebody may ask about it: it went wrong, or has something to explain. Those who poll do not count."""
         return self.wrong is not None or (bool(self._whys) and self.plan != STATUS)
@@ -205,7 +213,7 @@ class Account:
 
     def facts(self) -> dict[str, Any]:
         """All that is told of it when it is over, without query, content and credentials."""
-        found = {
+        return {
             "status": self.status,
             "method": self.client.head.method,
             "path": self.path[: self.shown],
@@ -214,24 +222,24 @@ class Account:
             "received": self.client.received,
             "route": self.route,
             "peer": self.client.link.peer.address,
-            "id": self.id or None,
-            "trace": self.trace_id,
             "plan": self.plan,
             "end": self.end,
+            **self.rest(),
+        }
+
+    def rest(self) -> dict[str, Any]:
+        """Of these, the ones that not every request has."""
+        wrong = self.wrong or NOTHING_WRONG
+        found = {
+            "id": self.id or None,
+            "trace": self.trace_id,
             "waiting": None if self.waiting is None else round(self.waiting, 4),
             "origin": None if self.origin is None else round(self.origin, 4),
-            **self.remarks(),
-        }
-        return {name: value for name, value in found.items() if value is not None}
-
-    def remarks(self) -> dict[str, Any]:
-        """Of these, the ones that a plain request has not."""
-        wrong = self.wrong
-        return {
             "operation": self.operation,
             "why": self.why,
-            "error": wrong and wrong.code,
-            "error_type": wrong and wrong.error_type,
-            "detail": wrong and wrong.detail,
-            "cause": wrong and wrong.cause,
+            "error": wrong.code,
+            "error_type": wrong.error_type,
+            "detail": wrong.detail,
+            "cause": wrong.cause,
         }
+        return {name: value for name, value in found.items() if value is not None}

@@ -13,7 +13,7 @@ class Books:
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self.metrics = metrics
         self.recent = Recent()
-        self._access = AccessLog()
+        self._access = AccessLog(clock)
         self._clock = clock
 
     def enter(self, account: Account) -> None:

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 import click
 
 from proxy import __version__
+from proxy.commands import fetch
 
 DEFAULT_CONFIG: Final = Path("config/proxy.yaml")
 BAD_CONFIGURATION: Final = 1
@@ -66,6 +67,9 @@ def demo(port: int) -> None:
         file = Path(folder, "demo.yaml")
         file.write_text(demo_config(backend.port, port, Path(folder, "store")))
         _run(file, ready=partial(click.echo, tour(port)))
+
+
+main.add_command(fetch)
 
 
 def _run(file: Path, ready: Callable[[], None] = lambda: None) -> None:

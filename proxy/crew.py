@@ -17,8 +17,8 @@ import structlog
 from proxy import worker as program
 from proxy.channel import Channel, Message
 from proxy.config import Config
-from proxy.figures import Figures
 from proxy.listeners import Doors
+from proxy.operators.report import Report
 from proxy.reactor import Reactor
 from proxy.tally import Tally
 
@@ -43,7 +43,7 @@ class Worker:
     unanswered: int = 0  # times in a row that it was asked whether it is alive
     killed: bool = False  # by us
     why: str | None = None  # it could not start
-    figures: Figures = field(default_factory=list)  # as last known
+    report: Report = field(default_factory=Report)  # what is last known of it
     channel: Channel = field(init=False)
 
     def ended(self) -> int | None:

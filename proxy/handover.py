@@ -6,7 +6,7 @@ The connection between the two stays until one of them ends: so each knows wheth
 old one answers operators until the new one is ready, and again if that goes away.
 
     from the new one    sockets       wants those of these addresses, each after the key that the configuration has it
-                                      under; addresses mean the same to both only in the same `namespaces`
+                                      under; an address means the same to both only in the same `namespaces`
                         ready         it serves
     from the old one    handed over   which of them, with their sockets
 
@@ -162,7 +162,7 @@ class Handover:
         match message:
             case {"kind": "sockets", "namespaces": theirs, "wanted": list(wanted)}:
                 asked = [_pair(one, str) for one in wanted]
-                self._hand_over(peer, asked if theirs == namespaces() else [])
+                self._hand_over(peer, asked, theirs)
             case {"kind": "ready"}:
                 self._succeeded_by(peer)
             case {"kind": str(kind)} if kind != "sockets":
@@ -170,8 +170,9 @@ class Handover:
             case _:
                 raise Nonsense("no such message")
 
-    def _hand_over(self, peer: Peer, wanted: list[tuple[str, str]]) -> None:
-        mine = {(bound.key, str(bound.address)): bound for bound in self._doors.all}
+    def _hand_over(self, peer: Peer, wanted: list[tuple[str, str]], theirs: object) -> None:
+        same = [bound for bound in self._doors.all if _is_same_place(bound.address, theirs)]
+        mine = {(bound.key, str(bound.address)): bound for bound in same}
         given = [(number, mine[key, address]) for number, (key, address) in enumerate(wanted) if (key, address) in mine]
         peer.share(bound for _, bound in given)
         answer = {"kind": "handed over", "given": [(number, len(bound.sockets)) for number, bound in given]}
@@ -192,6 +193,15 @@ class Handover:
         if peer.serves:
             log.warning("successor gone")
             self._on_change()
+
+
+def _is_same_place(address: Address, theirs: object) -> bool:
+    """Whether an address is one place, for this service and for one in those namespaces.
+
+    Files are a matter of paths alone: each of systemd's units that is protected has a view of them of its own.
+    """
+    mine = namespaces()
+    return theirs == mine if address.unix_path is not None else isinstance(theirs, list) and theirs[:1] == mine[:1]
 
 
 def _asked(sock: socket.socket, wanted: list[Wanted]) -> list[Bound]:

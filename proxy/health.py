@@ -28,10 +28,16 @@ class Health:
         self._failures = 0  # connections in a row
         self._until: float | None = None  # when it may be tried again; None: at any time
         self._deciding = False  # an attempt is under way that decides
+        self._reason: str | None = None  # why it was left alone last
 
     @property
     def left_alone(self) -> bool:
         return self._until is not None and (self._deciding or asyncio.get_running_loop().time() < self._until)
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is left alone, or has yet to show that it is back; None: it is well."""
+        return None if self._until is None else self._reason
 
     @property
     def pause(self) -> float | None:
@@ -78,4 +84,4 @@ class Health:
     def _leave_alone(self, until: float, reason: OriginError) -> None:
         if self._until is None:
             log.warning("origin left alone", **self._names, reason=reason.detail, cause=reason.cause)
-        self._until = until
+        self._until, self._reason = until, reason.detail

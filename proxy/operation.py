@@ -55,6 +55,15 @@ class BodyRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the content of a response has come."""
+
+    received: int  # bytes
+    size: int | None  # bytes that it will have; None: its length is not known in advance
+    since: float  # when it began to come; seconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
 class KeptRequest:
     """A request that is kept so that it can be sent, or sent again, when its client's connection is long gone."""
 
@@ -108,6 +117,8 @@ class Operation:
     overdue: float | None = (
         None  # by when anybody may settle it, while running; seconds of the machine's CLOCK_MONOTONIC
     )
+    began: float | None = None  # when it was sent for the last time; None: not yet, or nobody noted it
+    progress: Progress | None = None  # of its response while that comes in; as of when the store was asked
     state: State = State.RUNNING
     settled_at: float | None = None
     head: ResponseHead | None = None  # as the client is to see it
@@ -124,17 +135,19 @@ class Operation:
             raise ValueError("an operation has a failure exactly if it failed")
         if self.overdue is not None and not self.is_running:
             raise ValueError("an operation becomes overdue only while it is running")
+        if self.progress is not None and not self.is_running:
+            raise ValueError("a response comes in only while its operation is running")
 
-    def started(self, overdue: float) -> Self:
+    def started(self, overdue: float, began: float | None = None) -> Self:
         """Its turn has come: it is sent to the origin."""
         self._require(State.RUNNING)
-        return replace(self, state=State.RUNNING, attempts=self.attempts + 1, overdue=overdue)
+        return replace(self, state=State.RUNNING, attempts=self.attempts + 1, overdue=overdue, began=began)
 
     def returned(self, keeper: str) -> Self:
         """In line under another keeper, at the same place, because its own is dead."""
         if self.state is not State.QUEUED:
             self._require(State.QUEUED)
-        return replace(self, state=State.QUEUED, keeper=keeper, overdue=None)
+        return replace(self, state=State.QUEUED, keeper=keeper, overdue=None, began=None, progress=None)
 
     def completed(self, head: ResponseHead, body: BodyRef, now: float) -> Self:
         """The origin's response is there, whatever its status."""
@@ -152,6 +165,10 @@ class Operation:
     def short_id(self) -> str:
         """Enough of the id to find the operation in a log, too little to ask for it."""
         return self.id[:SHORT_ID]
+
+    def age(self, now: float) -> float:
+        """Seconds for which it has been running, or waiting for its turn."""
+        return max(now - (self.created if self.began is None else self.began), 0.0)
 
     @property
     def is_running(self) -> bool:
@@ -190,7 +207,9 @@ class Operation:
         failure: Failure | None = None,
     ) -> Self:
         self._require(state)
-        return replace(self, state=state, settled_at=now, overdue=None, head=head, body=body, failure=failure)
+        return replace(
+            self, state=state, settled_at=now, overdue=None, progress=None, head=head, body=body, failure=failure
+        )
 
     def _require(self, state: State) -> None:
         """Raise ValueError unless it may become that."""

@@ -79,6 +79,10 @@ class Origin:
         """How things stand here, without other processes."""
         return Figures(self._pool.open, self._pool.waiting)
 
+    def connections_to(self, server: Server) -> tuple[int, int]:
+        """How many connections are open to one of its servers from here, and how many of these are idle."""
+        return self._pool.connections_to(server)
+
     def close(self) -> None:
         """Close what is idle. Connections in use are their exchanges' to close."""
         if self._sweep is not None:

@@ -86,6 +86,11 @@ class Pool:
     def waiting(self) -> int:
         return len(self._asks)
 
+    def connections_to(self, server: Server) -> tuple[int, int]:
+        """How many connections it has open to the server, and how many of these are idle."""
+        places = [place for place in self._places.values() if place.link is not None and place.link.server is server]
+        return len(places), sum(place.state is IDLE for place in places)
+
     # What exchanges do.
 
     def take(self, server: Server) -> tuple[Place, Link] | None:

@@ -5,7 +5,7 @@ A stop drains: listeners close, open requests end, then the keeper waits for its
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -18,7 +18,6 @@ from proxy.clock import Clock
 from proxy.config import Config
 from proxy.context import Context
 from proxy.errors import ShuttingDown
-from proxy.figures import Figures
 from proxy.forward import Forwarder
 from proxy.forwarded import TrustedProxies
 from proxy.front import PATIENCE, Server
@@ -28,6 +27,14 @@ from proxy.ledger import Ledger
 from proxy.listeners import Doors, Listener, open_doors
 from proxy.observe import Metrics
 from proxy.operation import Operation
+from proxy.operators.backends import server_states
+from proxy.operators.desk import Desk
+from proxy.operators.feed import Feed
+from proxy.operators.gate import Gate
+from proxy.operators.page import page_files
+from proxy.operators.report import Question, Report
+from proxy.operators.survey import Survey
+from proxy.operators.whole import Alone, Whole
 from proxy.origin import Origins
 from proxy.pool import Places
 from proxy.reaper import Reaper
@@ -41,6 +48,7 @@ from proxy.tracing import Span, Tracing
 T = TypeVar("T")
 
 ID_BYTES: Final = 18  # random ones: 144 bits, 24 characters
+LAST_ANSWERS: Final = 1.0  # seconds for those that operators are getting when it leaves them
 LAST_HANDSHAKES: Final = 2.0  # seconds for those of TLS that are under way when it stops
 
 
@@ -67,7 +75,8 @@ class Service:
         self.tell_settled: Callable[[str], None] = lambda _: None  # the service's other processes, of an operation's id
         self._store = store
         self._tracing = _tracing(config, clock, tell)
-        ledger = Ledger(store, clock, self._settled)
+        ledger = self._ledger = Ledger(store, clock, self._settled)
+        self._origins = origins
         self._keeper = Keeper(ledger)
         urls = StatusUrls(config.status_path, config.public_url)
         self._monitor = StatusMonitor(ledger, urls, config.name)
@@ -99,19 +108,14 @@ class Service:
         self.draining = False
         self._show_operations()
 
-    def listen(self, doors: Doors | None = None, figures: Callable[[], Awaitable[Figures]] | None = None) -> None:
-        """Accept on the doors, that for operators last. Raises CannotListen.
-
-        Without doors it opens those of its configuration. `figures` are what operators are shown; without, they are the
-        service's own.
-        """
-        doors = doors or open_doors(self._config)
+    def listen(self, doors: Doors, whole: Whole) -> None:
+        """Accept on the doors, that for operators last; these are shown the service as a whole."""
         patience = self._config.limits.header_timeout
         clients = self._front.connections
         self.listeners = [Listener(bound, self._front, doors.tls, patience, clients) for bound in doors.listen]
         if doors.admin is not None:
-            admin = Admin(figures or self._own_figures, self.not_ready)
-            self.admin = Listener(doors.admin, web.Server(admin.handle, access_log=None))
+            self._operators = web.Server(self._admin(whole).handle, handler_cancellation=True, access_log=None)
+            self.admin = Listener(doors.admin, self._operators)
         for listener in self.listeners:
             listener.open()
         self.answer_operators()
@@ -120,6 +124,7 @@ class Service:
         """Let another service answer at their address."""
         if self.admin is not None:
             self.admin.pause()
+            self._feed.end()
 
     def answer_operators(self) -> None:
         if self.admin is not None:
@@ -160,6 +165,8 @@ class Service:
         if self.admin is not None:
             self.admin.close()
             await self.admin.drain(0)
+            self._feed.end()
+            await self._operators.shutdown(LAST_ANSWERS)
 
     async def _close_listeners(self, timeout: float) -> None:
         for listener in self.listeners:
@@ -182,8 +189,23 @@ class Service:
             self._tracing.settled(operation)
         self.tell_settled(operation.id)
 
-    async def _own_figures(self) -> Figures:
-        return self.metrics.figures()
+    def report(self, question: Question) -> Report:
+        """What this process knows of itself."""
+        found = Report()
+        if "figures" in question.parts:
+            found["figures"] = self.metrics.figures()
+        if "requests" in question.parts:
+            found["requests"] = question.chosen([])
+        if "servers" in question.parts:
+            found["servers"] = list(server_states(self._origins))
+        return found
+
+    def _admin(self, whole: Whole) -> Admin:
+        config, desk = self._config, Desk(self._ledger)
+        survey = Survey(config, self._store, whole, self.not_ready)
+        self._feed = Feed(desk, survey)
+        token = config.admin_token.get_secret_value() if config.admin_token is not None else None
+        return Admin(Gate(token, config.admin), desk, survey, self._feed, page_files())
 
 
 @asynccontextmanager
@@ -229,8 +251,10 @@ def _new_id() -> str:
 async def serving(config: Config) -> AsyncIterator[Service]:
     """The proxy in this process alone, ready for requests. Raises CannotListen, StoreUnavailable."""
     async with opened(config, Places.alone()) as service:
-        service.listen()
-        yield service
+        whole = Alone(service.report, Clock())
+        service.listen(open_doors(config), whole)
+        async with in_background(whole.keep_looking()):
+            yield service
 
 
 @asynccontextmanager

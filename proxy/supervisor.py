@@ -10,7 +10,7 @@ what it has begun, under the configuration with which it began.
 import gc
 import os
 import resource
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from functools import partial
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
@@ -20,15 +20,17 @@ import structlog
 
 from proxy.census import Census
 from proxy.channel import Message
+from proxy.clock import Clock
 from proxy.config import Config, ConfigError, Route
 from proxy.crew import Crew, Generation, Worker, tell
-from proxy.figures import Figures
 from proxy.front import PATIENCE
 from proxy.handover import Handover
 from proxy.listeners import CannotListen, Doors, addresses, open_doors, open_doors_in_time
 from proxy.logwriter import DirectWriter
 from proxy.notify import Notifier, Watchdog
 from proxy.observe import configure_logging
+from proxy.operators.hour import STEP, Hour
+from proxy.operators.report import FIGURES, Answer, Question
 from proxy.places import Broker
 from proxy.reactor import Reactor, SignalWatch
 
@@ -36,6 +38,7 @@ log = structlog.get_logger()
 
 OVERTIME: Final = 5.0  # seconds over its time after which a worker that has not ended is killed
 UNHURRIED: Final = 5.0  # PATIENCE where another service is in its place, and nobody waits for the end
+MOMENTS_AT_ONCE: Final = 60  # of the last hour, in a message
 
 Load = Callable[[], Config]
 
@@ -57,7 +60,9 @@ class Supervisor:  # an Employer
         self._broker = Broker()
         self._ready = ready  # called when it serves for the first time
         self._reactor = Reactor()
-        self._census = Census(self._reactor)
+        self._clock = Clock()
+        self._census = Census(self._reactor, self._clock.now())
+        self._hour = Hour(self._clock.monotonic())
         self._crew = Crew(self._reactor, self)
         self._writer = DirectWriter()
         self._handover: Handover
@@ -119,10 +124,14 @@ class Supervisor:  # an Employer
     def heard(self, worker: Worker, message: Message) -> None:
         match message["kind"]:
             case "counted":
-                self._census.counted(worker, message.get("id"), message["figures"])
-            case "figures":
-                answer = partial(_answer, worker, message["id"])
-                self._census.take((one for one in self._crew if one.ready), answer)
+                self._census.counted(worker, message.get("id"), message["report"])
+            case "ask":
+                self._census.take(
+                    self._serving(), Question(*message["question"]), partial(_answer, worker, message["id"])
+                )
+            case "moments":
+                moments = self._hour.after(message["after"], MOMENTS_AT_ONCE)
+                worker.channel.send({"kind": "moments", "id": message["id"], "moments": moments})
             case "settled":
                 tell((other for other in self._crew if other is not worker), message)
             case "places":
@@ -165,6 +174,18 @@ class Supervisor:  # an Employer
         except OSError as exc:
             raise CannotStart(f"Cannot start a process: {exc.strerror}.") from exc
         Watchdog(self._reactor, self._notifier, self._crew).look()
+        self._reactor.later(STEP, self._look_at_figures)
+
+    def _look_at_figures(self) -> None:
+        """Make the next points of the last hour."""
+        self._reactor.later(STEP, self._look_at_figures)
+        self._census.take(self._serving(), FIGURES, self._note_figures)
+
+    def _note_figures(self, answer: Answer) -> None:
+        self._hour.take(answer.report.get("figures", []), self._clock.monotonic(), self._clock.now())
+
+    def _serving(self) -> Iterator[Worker]:
+        return (worker for worker in self._crew if worker.ready)
 
     def _stop(self) -> None:
         """Drain; at the second time, end at once."""
@@ -281,5 +302,5 @@ def _take_all_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _answer(worker: Worker, number: int, figures: Figures) -> None:
-    worker.channel.send({"kind": "figures", "id": number, "figures": figures})
+def _answer(worker: Worker, number: int, answer: Answer) -> None:
+    worker.channel.send({"kind": "ask", "id": number, "answer": answer})

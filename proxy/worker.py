@@ -1,9 +1,9 @@
 """A worker: a process that the supervisor has forked, and that serves until it is told to end.
 
 What it is told: `retire`, `drain` or `stop`, and later perhaps a stricter one of these; `no admin`: let others answer
-operators, and `admin`: do it again; `orphans`: a process has died; `ping`; `count`: send your figures. What it says:
-`ready` or `failed`, `pong`, `counted`, and `figures`, which asks for those of the whole service. Both ways go `settled`,
-with the ids of operations, and what is told in `places`.
+operators, and `admin`: do it again; `orphans`: a process has died; `ping`; `count`: report what is asked. What it says:
+`ready` or `failed`, `pong`, `counted`, and, to ask what the whole service knows, `ask` and `moments`, which are answered
+in messages of the same names. Both ways go `settled`, with the ids of operations, and what is told in `places`.
 """
 
 import asyncio
@@ -22,10 +22,11 @@ import uvloop
 from proxy.channel import Link, Message, encoded
 from proxy.config import Config
 from proxy.errors import StoreUnavailable
-from proxy.figures import Figures
 from proxy.listeners import Doors
 from proxy.logwriter import LogWriter, to_standard_error
 from proxy.observe import configure_logging
+from proxy.operators.hour import Moment, sent_moment
+from proxy.operators.report import Answer, Question
 from proxy.pool import Places
 from proxy.server import Service, in_background, opened
 from proxy.tally import Cell
@@ -38,6 +39,7 @@ GARBAGE: Final = (
     10_000  # objects more than there were, after which the interpreter looks for cycles of them; we make few
 )
 FAILED: Final = 1
+LAST: Final = Question(("figures", "requests"), most=200)  # what is asked of one that ends
 ORDERS: Final = ("retire", "drain", "stop")  # obeyed one after the other
 
 
@@ -76,14 +78,14 @@ async def _work(given: Equipment) -> Message:
     try:
         async with opened(given.config, seat.places, given.admitted) as service:
             seat.take(service)
-            service.listen(given.doors, seat.figures)
+            service.listen(given.doors, seat)
             seat.link.send({"kind": "ready"})
             await _serve(service, seat.orders)
     except StoreUnavailable as exc:
         return {"kind": "failed", "why": exc.detail}
     except ssl.SSLError as exc:
         return {"kind": "failed", "why": f"Cannot use what `tls` of an origin names: {exc}."}
-    return {"kind": "counted", "figures": service.metrics.figures()}
+    return {"kind": "counted", "report": service.report(LAST)}
 
 
 async def _serve(service: Service, orders: "asyncio.Queue[Message]") -> None:
@@ -99,7 +101,7 @@ async def _serve(service: Service, orders: "asyncio.Queue[Message]") -> None:
             order = sooner.result()
 
 
-class _Seat:
+class _Seat:  # a Whole
     """A worker's place at the service: what it hears, and what it may ask."""
 
     def __init__(self, *, alone: bool) -> None:
@@ -111,12 +113,13 @@ class _Seat:
         self._hears: dict[str, Hear] = {
             **dict.fromkeys(ORDERS, self.orders.put_nowait),
             "ping": lambda _: self.link.send({"kind": "pong"}),
-            "figures": self._answer,
+            "ask": self._answer,
+            "moments": self._answer,
         }
         self.places = Places(lambda message: self.link.send({"kind": "places", **message}))
         self._hears["places"] = self.places.receive
         self._numbers = count()
-        self._asked: dict[int, asyncio.Future[Figures]] = {}
+        self._asked: dict[int, asyncio.Future[Message]] = {}
 
     def take(self, service: Service) -> None:
         """Hear from now on what concerns the service."""
@@ -127,14 +130,20 @@ class _Seat:
         self._hears["settled"] = lambda message: service.hear_settled(message["ids"])
         self._hears["orphans"] = lambda _: service.reaper.look_now()
         self._hears["count"] = lambda message: self.link.send(
-            {"kind": "counted", "id": message["id"], "figures": service.metrics.figures()}
+            {"kind": "counted", "id": message["id"], "report": service.report(Question(*message["question"]))}
         )
 
-    async def figures(self) -> Figures:
-        """Those of the whole service."""
+    async def ask(self, question: Question) -> Answer:
+        return Answer(*(await self._answered("ask", question=question))["answer"])
+
+    async def moments(self, after: int) -> list[Moment]:
+        return list(map(sent_moment, (await self._answered("moments", after=after))["moments"]))
+
+    async def _answered(self, kind: str, **what: object) -> Message:
+        """What the supervisor says to that."""
         number = next(self._numbers)
         self._asked[number] = asyncio.get_running_loop().create_future()
-        self.link.send({"kind": "figures", "id": number})
+        self.link.send({"kind": kind, "id": number, **what})
         try:
             return await self._asked[number]
         finally:
@@ -156,4 +165,4 @@ class _Seat:
 
     def _answer(self, message: Message) -> None:
         if asked := self._asked.get(message["id"]):  # the operator may have left meanwhile
-            asked.set_result(message["figures"])
+            asked.set_result(message)

@@ -6,7 +6,7 @@ raises Refused, by its rules.
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -28,6 +28,14 @@ _MAX_PORT: Final = 65535
 _OWN_PORT: Final = {"http": 80, "https": 443}
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, an IPv6 address without brackets, is surely this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")  # RFC 6761 section 6.3
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where to listen: a TCP host and port, or a Unix socket."""
@@ -38,6 +46,11 @@ class Address:
 
     def __str__(self) -> str:
         return f"{_bracketed(self.host)}:{self.port}" if self.unix_path is None else f"unix:{self.unix_path}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody but this machine can reach it, as far as its name tells."""
+        return self.unix_path is not None or is_loopback(self.host)
 
 
 @dataclass(frozen=True, slots=True)

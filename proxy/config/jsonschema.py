@@ -28,6 +28,7 @@ def json_schema() -> Schema:
     texts = dict(_texts())
     for section in (schema, *schema["$defs"].values()):
         required, told = section.get("required", ()), texts[section["title"]]
+        section["description"] = _on_one_line(section["description"])
         section["properties"] = {
             key: {"description": told[key], **_as_written(key, kind, required)}
             for key, kind in section["properties"].items()
@@ -45,7 +46,12 @@ def _texts() -> Iterator[tuple[str, dict[str, str]]]:
 def _texts_of(section: ast.ClassDef) -> Iterator[tuple[str, str]]:
     for key, text in pairwise(section.body):
         if isinstance(key, ast.AnnAssign) and isinstance(text, ast.Expr):
-            yield ast.unparse(key.target), inspect.cleandoc(ast.literal_eval(text.value))
+            yield ast.unparse(key.target), _on_one_line(ast.literal_eval(text.value))
+
+
+def _on_one_line(text: str) -> str:
+    """The text of a docstring, without the line breaks that only the source has."""
+    return " ".join(text.split())
 
 
 def _as_written(key: str, schema: Schema, required: Container[str]) -> Schema:

@@ -14,7 +14,16 @@ from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
-from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer, TypeAdapter, ValidationInfo, WithJsonSchema
+from pydantic import (
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    SecretStr,
+    TypeAdapter,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from proxy.grammar import TOKEN
 
@@ -159,6 +168,21 @@ Workers = Annotated[
 ]
 Token = Annotated[str, read_by(token)]
 Method = Annotated[str, read_by(method)]
+
+
+# Secrets.
+
+_SECRET: Final = re.compile("[!-~]{16,}")
+
+
+def secret(text: str) -> SecretStr:
+    """Something that nobody should guess, and that fits into a field of HTTP."""
+    if not _SECRET.fullmatch(text):
+        raise Refused("must be at least 16 characters, of ASCII and without spaces, as `openssl rand -hex 24` prints")
+    return SecretStr(text)
+
+
+Secret = Annotated[SecretStr, read_by(secret), written(_SECRET.pattern)]
 
 
 # Paths and patterns.

@@ -1,7 +1,8 @@
 """Every key of the configuration: its type, its default, its meaning.
 
 Attributes are named as the keys. Durations are float seconds and sizes int bytes, and defaults are written as in the
-file; what requests need stands ready as a plain attribute. The texts below the keys are what editors show.
+file; what requests need stands ready as a plain attribute. The texts below the keys, and those of
+the sections, are what editors show and what `make reference` writes into docs/configuration.md.
 """
 
 import re
@@ -40,6 +41,7 @@ from proxy.config.scalars import (
     Prefix,
     Refused,
     Regex,
+    Secret,
     Share,
     Size,
     Token,
@@ -55,51 +57,63 @@ OTEL = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")  # 
 
 
 class ServerTls(Section):
-    """TLS for clients."""
+    """HTTP/1.1 over TLS on all of `listen`. Without it, or with nothing in it, clients speak plain HTTP."""
 
     cert_file: File
-    """Certificate chain, PEM."""
+    """The certificate and those that it is signed by, PEM."""
     key_file: File
-    """Its private key, PEM."""
+    """Its private key, PEM, not encrypted."""
 
 
 class StoreSettings(Section):
     """Where operations and their responses are kept."""
 
     url: Store = StoreUrl("sqlite", Path("/var/lib/respond-async"))
-    """`sqlite:///absolute/folder`, `sqlite:folder` relative to this file, or `memory:` for trying out."""
+    """`sqlite:` and a folder, for a database and large bodies: absolute after `//`, or relative to this file's folder,
+    as in `sqlite:data`. `"memory:"`, with quotes because of YAML, forgets everything when the process ends; it is for
+    trying out.
+    """
     max_size: Size = size("10GiB")
-    """Of all stored bodies; above it requests are answered synchronously."""
+    """Of results, those that are being written too, and of the content of kept requests, over all processes. Above it
+    requests are answered synchronously, and nothing that is stored is lost.
+    """
 
 
 class Limits(Section):
-    """What one client may take of the proxy."""
+    """What a client may take of the proxy.
+
+    Requests that pass these limits are answered with 408, 429, 431 or 503, or their connection is closed.
+    """
 
     header_timeout: Duration = duration("10s")
-    """Until a request's head is there."""
+    """Until the head of a request is there, from its first byte or from the connection's start."""
     body_timeout: Duration = duration("30s")
-    """Longest gap between two pieces of a request's body."""
+    """Longest gap between two pieces of a request's content."""
     min_upload_rate: Size = size("100B")
-    """What a request's body must have come at, per second, once it has been coming for `body_timeout`."""
+    """What a request's content must have come at, in each second on average, once it has been coming for
+    `body_timeout`. Time in which the proxy waits for the origin does not count.
+    """
     send_timeout: Duration = duration("60s")
     """Longest time in which a client takes nothing of its response."""
     keepalive_timeout: Duration = duration("75s")
-    """How long an idle connection stays open."""
+    """How long a connection without requests stays open."""
     max_fields: Size = size("32KiB")
-    """Of the header section of one request or response."""
+    """Of the header section of one request, and of one response from an origin."""
     max_connections: Count = 10_000
-    """Open at the same time."""
+    """From clients, at the same time."""
     max_operations_per_client: Count | None = None
-    """Running and queued, for one credential, or one address without; absent: as many as it likes."""
+    """Operations that one client may have running or queued; unset, as many as it likes. A client is whoever sends the
+    same `Authorization`; without it, an address, or of IPv6 a /64 network.
+    """
 
 
 class LogSettings(Section):
-    """The log."""
+    """The log, which goes to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important events that are written."""
     format: Literal["auto", "console", "json"] = "auto"
-    """`auto`: console on a terminal, JSON otherwise."""
+    """`console` for people, `json` for machines; `auto`: console on a terminal, JSON otherwise."""
 
 
 class TracingSettings(Section):
@@ -115,15 +129,15 @@ class OriginTls(Section):
     """TLS towards an origin, for `https://` URLs."""
 
     ca_file: File | None = None
-    """Authorities to trust, PEM, in place of the system's."""
+    """Authorities to trust in place of the system's, PEM."""
     client_cert: File | None = None
-    """Certificate that the proxy shows, PEM; may contain its key."""
+    """Certificate to show to the origin, PEM; its key may be in the same file."""
     client_key: File | None = None
-    """Its private key, PEM."""
+    """The key, if it is not."""
     server_name: Host | None = None
-    """Name to ask for and to expect in the certificate, where it is not the URL's host."""
+    """The name to ask for and to expect in the certificate, where it is not the host of the `url`."""
     verify: Flag = True
-    """Whether the certificate is checked; `false` gives the connection to anyone in between."""
+    """`false` accepts any certificate, and so anyone who gets in between."""
 
     @field_validator("client_key")
     @classmethod
@@ -137,7 +151,7 @@ class HealthCheck(Section):
     """A small request that is sent to every server of an origin, again and again."""
 
     path: UrlPath
-    """What to `GET`; a status below 400 is healthy."""
+    """What to `GET`. A status below 400 is healthy."""
     interval: Duration = duration("5s")
     """From one check to the next."""
     timeout: Duration = duration("2s")
@@ -148,27 +162,35 @@ class OriginSettings(Section):
     """A backend."""
 
     url: Origin
-    """`http://host:port`, `https://host:port`, or `unix:/path` for HTTP over that socket; one, or a list of servers."""
+    """`http://host:port` or `https://host:port`, where the port may be left out; or `unix:/path` for HTTP at that
+    socket. No path: that is a route's `add_path`. Or a list of servers, all with the same scheme.
+    """
     connect_timeout: Duration = duration("5s")
-    """Until a connection, TLS included, is there."""
+    """Until a new connection is there, TLS included."""
     keepalive_timeout: Duration = duration("4s")
-    """How long an idle connection is kept: less than the origin keeps it."""
+    """How long an idle connection is kept. Stay below the origin's own value, so that no request meets a connection
+    that is just being closed.
+    """
     max_connections: Count = 256
-    """Open at the same time, to all its servers and from all processes together; further requests wait for their turn."""
+    """Open at the same time, idle ones included: to all servers of the origin, and from all worker processes, together.
+    Further requests wait for their turn.
+    """
     queue_timeout: Duration = duration("5s")
-    """How long a request whose client waits does so for its turn."""
+    """How long a request whose client waits does so for its turn; then it gets 503 `busy`."""
     unhealthy_after: Count = 5
     """So many connections in a row that cannot be made, and a server is left alone."""
     unhealthy_for: Duration = duration("2s")
     """For so long; then one attempt decides."""
     health_check: HealthCheck | None = None
-    """Present: every server is checked, and left alone while its check fails."""
+    """A small request to every server, again and again: a server is left alone while its check fails. Unset, none."""
     host_header: Literal["preserve", "origin"] = "preserve"
-    """Which Host the origin sees: the client's, or its own."""
+    """`preserve`: the origin sees the client's `Host`. `origin`: it sees the host and port of its `url`."""
     lenient: Flag = False
-    """Accepts malformed responses. Dangerous: a response may be taken for two, and answer somebody else's request."""
+    """Takes responses that break the rules of HTTP/1.1. Dangerous: a response may be taken for two, and answer somebody
+    else's request.
+    """
     tls: OriginTls = Field(default_factory=OriginTls)
-    """Certificates, for `https://`."""
+    """Certificates, for `https://` only."""
 
     @field_validator("tls")
     @classmethod
@@ -179,16 +201,26 @@ class OriginSettings(Section):
 
 
 class Match(Section):
-    """Which requests a route is for: those that fit everything named here; all of them, if nothing is."""
+    """Which requests a route is for: those that fit everything that is named; all of them, if nothing is.
+
+    Paths are compared as they came, byte for byte: nothing is decoded, and `..` is not resolved. The query is not
+    part of the path.
+    """
 
     path: UrlPath | None = None
-    """Beginning of the path, up to a `/` or the end; compared byte for byte."""
+    """Beginning of the path, up to a `/` or its end: `/reports` matches `/reports` and `/reports/7`, not `/reports2`;
+    `/reports/` only what is below it. Unset, any.
+    """
     path_regex: Regex | None = None
-    """Python regular expression that matches from the beginning of the path; `\\Z` makes it end where the path does."""
+    """In place of `path`: a regular expression of Python's `re` that matches from the beginning of the path. It need
+    not reach the end; `\\Z` makes it do so.
+    """
     methods: Annotated[frozenset[Method], AfterValidator(not_empty)] | None = None
-    """Such as `[GET, POST]`."""
+    """Such as `[GET, POST]`; unset, all."""
     host: HostPattern | None = None
-    """`api.example.com`, or `*.example.com` for every host below it; without port."""
+    """`api.example.com`, or `*.example.com` for every host below it, at any depth; without port, in any case. Unset,
+    any.
+    """
 
     @field_validator("path_regex")
     @classmethod
@@ -199,39 +231,62 @@ class Match(Section):
 
 
 class FieldChanges(Section):
-    """Changes to a message's header fields: first those of `remove` go, then those of `set` replace all of their name."""
+    """Changes to a message's header fields.
+
+    First those of `remove` go, then those of `set` replace every field of their name. Fields of framing and of the
+    connection are made by the proxy and cannot be named here: `Connection`, `Content-Length`, `HTTP2-Settings`,
+    `Keep-Alive`, `Proxy-Connection`, `TE`, `Trailer`, `Transfer-Encoding`, `Upgrade`. What is sent as `Host` is the
+    origin's `host_header`.
+    """
 
     set: FieldLines = Field(default_factory=tuple)
-    """Name and value."""
+    """Names and values."""
     remove: frozenset[FieldName] = frozenset()
     """Names, in any case."""
 
 
 class RespondAsync(Section):
-    """When and how a route answers later. An empty section takes the defaults; without one it never does."""
+    """When and how a route answers later.
+
+    Written as `respond_async: {}`, or with nothing after it, it has the defaults; without it the route never does.
+    """
 
     wait: DurationOrZero = duration("2s")
-    """How long to try to answer at once, where the client names no `wait`."""
+    """How long to try to answer at once, where the client names no `wait`; `0s`: not at all."""
     max_wait: DurationOrZero = Field(default=duration("60s"), validate_default=True)
-    """Most that a client's `wait` gets, here and at the status URL."""
+    """The most that a client's `wait` gets, for the request and for long polls of the status URL. Not less than `wait`.
+    """
     timeout: Duration = duration("30m")
-    """For the whole exchange with the origin, once it is an operation."""
+    """For the whole exchange with the origin, once it is an operation, from its turn on."""
     keep: Duration = duration("1h")
     """How long an operation stays available after it has settled."""
     retry_after: Duration = duration("1s")
-    """`Retry-After` of a young operation; it grows with the operation's age, up to 10 s."""
+    """`Retry-After` of a young operation. It grows with the operation's age, to at most 10 s."""
     max_request_body: Size = size("10MiB")
-    """Above it: 413, before anything is forwarded."""
+    """Of requests that ask for an answer later; they are received whole before they are forwarded. More is answered
+    with 413.
+    """
     max_response_body: Size = size("100MiB")
-    """Above it the operation fails; nothing is ever cut."""
+    """Of an operation's response. A larger one fails the operation; it is never cut."""
     max_running: Count | None = None
-    """Operations of this route that the origin sees at once; further ones wait for their turn."""
+    """Operations of this route that the origin sees at the same time, over all workers; further ones wait for their
+    turn, others pass them. So one slow route cannot take all of the origin's connections. Unset, as many as the origin
+    has room for.
+    """
     max_queued: CountOrZero = 1000
-    """Operations of this route that wait for their turn; above it: 503."""
+    """Operations of this route that wait for their turn. Above it, requests that ask for an answer later get 503
+    `busy`; `0`: none waits.
+    """
     on_interrupt: Literal["resend", "fail"] | None = None
-    """What becomes of an operation that ran when its process died; unset: GET and HEAD are sent again once, others fail."""
+    """What becomes of an operation that was under way when the process that ran it died. Unset: `GET` and `HEAD` are
+    sent again, once; all others fail with `interrupted`. `resend`: all are sent again, once; only for origins to whom
+    the same request twice does no harm. `fail`: none is, and no request is kept that was sent. It is not for a process
+    that is told to stop: what is late then has failed.
+    """
     owner: Literal["authorization", "none"] = "authorization"
-    """Who may see the operation: who has the same `Authorization`, or who has the URL."""
+    """`authorization`: an operation made with an `Authorization` field is shown only to requests with the same one.
+    `none`: whoever has the status URL may see it.
+    """
 
     @field_validator("max_wait")
     @classmethod
@@ -245,7 +300,7 @@ class Route(Section):
     """Which requests go where, and how."""
 
     name: Token
-    """For logs and metrics; unique."""
+    """For logs and metrics; a token, unique."""
     match: Match = Field(default_factory=Match)
     """Which requests; without it, all."""
     origin: str
@@ -253,17 +308,19 @@ class Route(Section):
     timeout: Duration = duration("60s")
     """Until the head of the origin's response is there, for requests that are answered synchronously."""
     idle_timeout: Duration = duration("60s")
-    """Longest silence in the body of the origin's response; in a tunnel, of both sides together."""
+    """Longest silence in the content of a response; in a tunnel, of both sides together."""
     max_request_body: Size = size("100MiB")
-    """Of requests that are streamed."""
+    """Of requests that are streamed to the origin; more is answered with 413."""
     on_disconnect: Literal["cancel", "finish"] = "cancel"
-    """What becomes of the exchange when the client leaves before it has an answer."""
+    """What becomes of the exchange when the client leaves before it has an answer: `cancel` closes it, `finish` lets it
+    go on for its effect.
+    """
     strip_prefer: Flag = False
     """Whether `Prefer` is kept from the origin."""
     strip_path: Prefix | None = None
-    """Taken away from the beginning of the target's path."""
+    """Path taken away from the beginning of the target, such as `/legacy`."""
     add_path: Prefix | None = None
-    """Put before the target, after `strip_path`."""
+    """Path put before the target, after `strip_path` is gone, such as `/app`."""
     request_headers: FieldChanges = Field(default_factory=FieldChanges)
     """Changes to what the origin gets."""
     response_headers: FieldChanges = Field(default_factory=FieldChanges)
@@ -271,7 +328,7 @@ class Route(Section):
     upgrade: Flag = False
     """Whether `Upgrade` is passed on: WebSocket and other protocols then have a tunnel to the origin."""
     respond_async: RespondAsync | None = None
-    """Present, even if empty: `Prefer: respond-async` is honoured. Absent: never asynchronous."""
+    """Present, even if empty: clients may ask for an answer later. Unset: the route is a plain reverse proxy."""
 
     @field_validator("request_headers")
     @classmethod
@@ -289,38 +346,46 @@ class Route(Section):
 
 
 class Config(Section):
-    """A configuration of the proxy."""
+    """A configuration of the proxy: the keys at the top of the file."""
 
     listen: Listen = (address("127.0.0.1:8080"),)
-    """`127.0.0.1:8080`, `"[::1]:8080"`, `:8080` for all interfaces, `unix:/run/x.sock`; one, or a list."""
+    """Where clients connect: an address, or a list of them."""
     tls: ServerTls | None = None
-    """HTTP/1.1 over TLS on all of `listen`."""
+    """HTTP/1.1 over TLS on all of `listen`. Unset, plain HTTP."""
+    admin_token: Secret | None = None
+    """What operators have to show: as `Authorization: Bearer`, or as a password by any user. Probes need not."""
     admin: AddressOrOff = Field(default=address("127.0.0.1:8081"), validate_default=True)
-    """Where health and metrics are; `off`: nowhere."""
+    """Where operators ask: health, metrics, operations; elsewhere than on this machine it needs `admin_token`. `off`: nowhere."""
     public_url: PublicUrl | None = None
-    """Scheme and host of status URLs, where they are not those that the client used."""
+    """Scheme, host and port that status URLs begin with, such as `https://api.example.com`. Unset, they begin with what
+    the client used.
+    """
     status_path: Folder = "/.async/"
-    """Where status URLs live."""
+    """Path below which status URLs live, on every host. Requests below it never reach an origin."""
     name: Token = "respond-async"
-    """The proxy's own name in Via and Proxy-Status."""
+    """What the proxy calls itself in `Via` and `Proxy-Status`; a token."""
     trusted_proxies: tuple[Network, ...] = ()
-    """Whose Forwarded and X-Forwarded-* are believed."""
+    """Networks and addresses of proxies before this one. Only their `Forwarded` and `X-Forwarded-*` are believed."""
     store: StoreSettings = Field(default_factory=StoreSettings)
     """Where operations are kept."""
     limits: Limits = Field(default_factory=Limits)
-    """What a client may take."""
+    """What a client may take of the proxy."""
     workers: Workers = 1
-    """Processes that share the work; `auto`: one for each processor."""
+    """Processes that share the work, up to 1000; `auto`: one for each processor. More than one needs a store that they
+    can share, so not `memory:`.
+    """
     drain_timeout: DurationOrZero = duration("30s")
-    """How long running operations may go on after SIGTERM."""
+    """How long running operations may go on after SIGTERM; `0s`: not at all. Give the process manager's own limit a
+    little more.
+    """
     log: LogSettings = Field(default_factory=LogSettings)
     """The log."""
     tracing: TracingSettings | None = None
     """Present: spans are sent to a collector. Absent: trace fields pass as all others."""
     origins: dict[Token, OriginSettings]
-    """The backends, by name."""
+    """The backends, by names of your choice (tokens)."""
     routes: Annotated[tuple[Route, ...], AfterValidator(not_empty)]
-    """The first that matches is taken."""
+    """Which requests go where. The first that matches is taken; a request that none matches is answered with 404."""
 
     @field_validator("tls", mode="before")
     @classmethod
@@ -332,6 +397,15 @@ class Config(Section):
     def _is_not_for_clients(cls, admin: Address | None, info: ValidationInfo) -> Address | None:
         if admin and (admin.port or admin.unix_path) and admin in info.data.get("listen", ()):
             raise Refused("must not be one of the addresses of `listen`")
+        return admin
+
+    @field_validator("admin")
+    @classmethod
+    def _is_for_operators(cls, admin: Address | None, info: ValidationInfo) -> Address | None:
+        if admin and not admin.is_local and info.data.get("admin_token", admin) is None:
+            raise Refused(
+                "can be reached from other machines: set `admin_token` too, or use an address such as 127.0.0.1:8081"
+            )
         return admin
 
     @field_validator("tracing")

@@ -7,12 +7,13 @@ from typing import Literal
 from proxy.store.bodies import LONGEST_INLINE, inline_content, inlined
 from proxy.store.listing import ANY, UNSETTLED, Listed, Page, Wanted
 from proxy.store.memory import open_memory
-from proxy.store.protocol import UNLIMITED, Quotas, Sink, Store, Usage
+from proxy.store.protocol import UNKNOWN, UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.sqlite import open_sqlite
 
 __all__ = [
     "ANY",
     "LONGEST_INLINE",
+    "UNKNOWN",
     "UNLIMITED",
     "UNSETTLED",
     "Listed",

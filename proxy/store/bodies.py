@@ -14,10 +14,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from proxy.operation import BodyRef
+from proxy.operation import BodyRef, Progress
 from proxy.store.faults import damaged
 from proxy.store.files import PIECE, PartFile, StoredFile
 from proxy.store.growth import Grow, Growth
+from proxy.store.protocol import UNKNOWN
 from proxy.store.threads import Threads
 from proxy.store.tokens import is_token, require_token
 
@@ -32,16 +33,15 @@ class Bodies:
     def __init__(self, folder: Path, threads: Threads) -> None:
         self._folder = folder
         self._threads = threads
-        self._open_sinks: set[str] = set()
+        self._open_sinks: dict[str, BodySink] = {}
         self._round = folder.glob("??/*")
         self._looking = Lock()
 
     @asynccontextmanager
-    async def sink(self, id: str, grow: Grow) -> AsyncIterator["BodySink"]:
+    async def sink(self, id: str, grow: Grow, coming: Progress = UNKNOWN) -> AsyncIterator["BodySink"]:
         """See Store.sink."""
         part = PartFile(self._path(id), self._part(id))
-        sink = BodySink(part, self._threads, Growth(grow))
-        self._open_sinks.add(id)
+        sink = self._open_sinks[id] = BodySink(part, self._threads, Growth(grow, coming))
         try:
             yield sink
             await sink.complete()
@@ -49,7 +49,12 @@ class Bodies:
             await self._threads.run(part.discard)
             raise
         finally:
-            self._open_sinks.discard(id)
+            self._open_sinks.pop(id, None)
+
+    def progress(self, id: str) -> Progress | None:
+        """How far the body has come that is being written here; None if none is."""
+        sink = self._open_sinks.get(id)
+        return None if sink is None else sink.progress
 
     def read(self, id: str, ref: BodyRef, start: int, stop: int | None) -> AsyncGenerator[bytes, None]:
         """See Store.body."""
@@ -105,6 +110,10 @@ class BodySink:
         self._growth = growth
         self._gathered = bytearray()
         self._ref: BodyRef | None = None
+
+    @property
+    def progress(self) -> Progress:
+        return self._growth.progress(len(self._gathered))
 
     async def write(self, piece: bytes) -> None:
         self._gathered += piece

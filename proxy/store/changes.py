@@ -7,7 +7,7 @@ import sqlite3
 from functools import partial
 from typing import Final, NamedTuple
 
-from proxy.operation import KeptRequest, Operation
+from proxy.operation import KeptRequest, Operation, Progress
 from proxy.store.faults import full
 from proxy.store.protocol import Quotas
 from proxy.store.queries import queued_on, unsettled_of
@@ -59,19 +59,22 @@ def take_over(orphan: Operation, operation: Operation, connection: sqlite3.Conne
     return cursor.rowcount == 1
 
 
-def grow(id: str, keeper: str, size: int, max_size: int, connection: sqlite3.Connection) -> bool:
-    """Note how far the body of the keeper's running operation has grown; False, and not noted, if there is no room.
+def grow(id: str, keeper: str, progress: Progress, max_size: int, connection: sqlite3.Connection) -> bool:
+    """Note how far the body of the keeper's running operation has come; False, and not noted, if there is no room.
 
     Of an operation that is not there, or not there yet, only the room is looked at.
     """
     mine = "id = ? AND keeper = ? AND stage = 'running'"
     (total,) = connection.execute(
         f"SELECT bytes + ? - coalesce((SELECT held FROM operations WHERE {mine}), 0) FROM totals",  # noqa: S608  # ours
-        (size, id, keeper),
+        (progress.received, id, keeper),
     ).fetchone()
     if total > max_size:
         return False
-    connection.execute(f"UPDATE operations SET growth = ? WHERE {mine}", (size, id, keeper))  # noqa: S608  # ours
+    connection.execute(
+        f"UPDATE operations SET growth = ?, expected = ?, arriving = ? WHERE {mine}",  # noqa: S608  # ours
+        (progress.received, progress.size, progress.since, id, keeper),
+    )
     return True
 
 
@@ -110,6 +113,17 @@ def sweep(now: float, connection: sqlite3.Connection) -> list[Dropped]:
         "UPDATE operations SET stage = 'tombstone', due = forgotten, size = 0, body = NULL WHERE rowid = ?", expired
     )
     return [Dropped(id, keeper, body=bool(in_file), request=False) for _, _, id, keeper, in_file in due]
+
+
+def learn(route: str, before: bytes | None, after: bytes, connection: sqlite3.Connection) -> bool:
+    """Compare and set: False if somebody else was first."""
+    if before is None:
+        cursor = connection.execute("INSERT OR IGNORE INTO learned (route, durations) VALUES (?, ?)", (route, after))
+    else:
+        cursor = connection.execute(
+            "UPDATE learned SET durations = ? WHERE route = ? AND durations = ?", (after, route, before)
+        )
+    return cursor.rowcount == 1
 
 
 def _insert_operation(operation: Operation, max_size: int, connection: sqlite3.Connection) -> bool:

@@ -109,7 +109,22 @@ CREATE TRIGGER unkept AFTER DELETE ON requests BEGIN
 END;
 """
 
-_STEPS: Final = (_FIRST, _QUEUED_AND_KEPT)  # each makes the next version of the schema; those that were released stay
+# A process of the second version knows nothing of these, and leaves them as they are.
+_LEARNED: Final = """
+ALTER TABLE operations ADD COLUMN expected INTEGER;     -- bytes that the body will have, where that is known
+ALTER TABLE operations ADD COLUMN arriving REAL;        -- since when it comes; seconds since the epoch
+
+CREATE TABLE learned (
+    route TEXT PRIMARY KEY,
+    durations BLOB NOT NULL             -- of its exchanges, as whoever learned that wrote them
+);
+"""
+
+_STEPS: Final = (
+    _FIRST,
+    _QUEUED_AND_KEPT,
+    _LEARNED,
+)  # each makes the next version of the schema; those that were released stay
 VERSION: Final = len(_STEPS)
 
 

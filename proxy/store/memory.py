@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import partial
 from itertools import count, islice
 
-from proxy.operation import BodyRef, KeptRequest, Operation, State
+from proxy.operation import BodyRef, KeptRequest, Operation, Progress, State
 from proxy.store.bodies import inline_pieces
 from proxy.store.faults import full
-from proxy.store.growth import Grow, Growth
+from proxy.store.growth import Growth
 from proxy.store.listing import Listed, Page, Wanted
-from proxy.store.protocol import UNLIMITED, Quotas, Sink, Store, Usage
+from proxy.store.protocol import UNKNOWN, UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.tokens import require_token
 from proxy.store.watch import Watch
 
@@ -34,6 +34,8 @@ class MemoryStore:
         self._positions: dict[str, int] = {}  # ids, in the order of creation
         self._requests: dict[str, KeptRequest] = {}  # of unsettled operations
         self._growth: dict[str, int] = {}  # bytes of the bodies that running operations have so far
+        self._coming: dict[str, _MemorySink] = {}  # bodies that are being written
+        self._learned: dict[str, bytes] = {}  # by route
         self._watch = Watch()
         self._tombstones: set[str] = set()  # ids
         self._bytes = 0  # of all that
@@ -51,7 +53,10 @@ class MemoryStore:
             self._bytes += _size(request.content)
 
     async def get(self, id: str) -> Operation | None:
-        return self._operations.get(id)
+        operation, coming = self._operations.get(id), self._coming.get(id)
+        if operation is None or coming is None or not operation.is_running:
+            return operation
+        return replace(operation, progress=coming.progress)
 
     async def request(self, id: str) -> KeptRequest | None:
         return self._requests.get(id)
@@ -79,12 +84,19 @@ class MemoryStore:
         self._watch.wake(id)
 
     @asynccontextmanager
-    async def sink(self, id: str) -> AsyncIterator[Sink]:
-        sink = _MemorySink(partial(self._grow, require_token(id)))
-        yield sink
+    async def sink(self, id: str, coming: Progress = UNKNOWN) -> AsyncIterator[Sink]:
+        sink = self._coming[id] = _MemorySink(Growth(partial(self._grow, require_token(id)), coming))
+        try:
+            yield sink
+        finally:
+            del self._coming[id]
         sink.complete()
 
-    request_sink = sink
+    @asynccontextmanager
+    async def request_sink(self, id: str) -> AsyncIterator[Sink]:
+        sink = _MemorySink(Growth(partial(self._grow, require_token(id)), UNKNOWN))
+        yield sink
+        sink.complete()
 
     def body(self, operation: Operation, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         if operation.body is None:
@@ -145,6 +157,15 @@ class MemoryStore:
             self._bury(one)
         return len(forgotten) + len(expired)
 
+    async def learned(self) -> dict[str, bytes]:
+        return dict(self._learned)
+
+    async def learn(self, route: str, before: bytes | None, after: bytes) -> bool:
+        if self._learned.get(route) != before:
+            return False
+        self._learned[route] = after
+        return True
+
     async def usage(self) -> Usage:
         queued, running = len(self._in(State.QUEUED)), len(self._in(State.RUNNING))
         settled = len(self._operations) - queued - running - len(self._tombstones)
@@ -159,7 +180,8 @@ class MemoryStore:
         self._operations[operation.id] = operation
         return True
 
-    async def _grow(self, id: str, size: int) -> bool:
+    async def _grow(self, id: str, progress: Progress) -> bool:
+        size = progress.received
         more = size - self._growth.get(id, 0)
         if self._bytes + more > self._max_size:
             return False
@@ -208,10 +230,14 @@ class MemoryStore:
 class _MemorySink:
     """Gathers the pieces."""
 
-    def __init__(self, grow: Grow) -> None:
-        self._growth = Growth(grow)
+    def __init__(self, growth: Growth) -> None:
+        self._growth = growth
         self._content = bytearray()
         self._ref: BodyRef | None = None
+
+    @property
+    def progress(self) -> Progress:
+        return self._growth.progress()
 
     async def write(self, piece: bytes) -> None:
         await self._growth.add(len(piece))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from proxy.errors import Busy, TooManyOperations
-from proxy.operation import BodyRef, KeptRequest, Operation, State
+from proxy.operation import BodyRef, KeptRequest, Operation, Progress, State
 from proxy.store.listing import Listed, Page, Wanted
 
 
@@ -50,6 +50,7 @@ class Quotas(NamedTuple):
             raise TooManyOperations(f"It has as many as it may have at once: {most}.")
 
 
+UNKNOWN: Final = Progress(0, None, 0.0)  # how far a body has come of which nothing is known
 UNLIMITED: Final = Quotas(None, None)
 
 
@@ -84,7 +85,7 @@ class Store(Protocol):
         ...
 
     async def get(self, id: str) -> Operation | None:
-        """The operation as it is; None if it never was, was removed or is forgotten.
+        """The operation as it is, with its progress; None if it never was, was removed or is forgotten.
 
         May be past its expiry: ask `has_expired`. Its body may be gone then, though head and body's size still show.
         """
@@ -144,9 +145,11 @@ class Store(Protocol):
         """The content of a kept request, in pieces, verified as by `body`."""
         ...
 
-    def sink(self, id: str) -> AbstractAsyncContextManager[Sink]:
+    def sink(self, id: str, coming: Progress = UNKNOWN) -> AbstractAsyncContextManager[Sink]:
         """Where the body of the operation's response goes, while it is running under this store's keeper.
 
+        `coming` is what is known of it beforehand. While it is written, `get` shows how far it has come: in this
+        process as it is, in others to within a MiB, and nothing before the first.
         What is written counts towards the store's limits from the first MiB on, until the operation is settled.
         """
         ...
@@ -201,6 +204,17 @@ class Store(Protocol):
 
         Bodies that no operation refers to (left by a crash) are dropped too, a limited number of files per call, and so
         is content of requests whose operation was not created in a quarter of an hour.
+        """
+        ...
+
+    async def learned(self) -> dict[str, bytes]:
+        """What was learned of each route, as `learn` was last given it: a few hundred bytes each."""
+        ...
+
+    async def learn(self, route: str, before: bytes | None, after: bytes) -> bool:
+        """Replace what was learned of a route, None if that is nothing, durably.
+
+        False, and nothing changed, if it is not that any more: several processes learn, and none overwrites another.
         """
         ...
 

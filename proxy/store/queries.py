@@ -17,9 +17,13 @@ from proxy.store.rows import decode, decode_request
 LOOKED_AT_AT_ONCE: Final = 500  # rows of a list, in 2 to 5 ms, however few are wanted
 UNSETTLED_AT_ONCE: Final = 5000  # they have to be sorted, which takes longer than to look at them
 _READ_AT_ONCE: Final = 100
-_ROW: Final = "SELECT id, keeper, stage, record, body FROM operations"
+_ROW: Final = "SELECT id, keeper, stage, growth, expected, arriving, record, body FROM operations"
 # Columns after the body are read only where there is none: SQLite would have to go through all of its pages.
-_LISTED: Final = "SELECT rowid, CASE stage WHEN 'running' THEN growth ELSE 0 END, id, keeper, stage, record, NULL"
+_LISTED: Final = (
+    "SELECT rowid, CASE stage WHEN 'running' THEN growth ELSE 0 END, id, keeper, stage,"
+    " CASE stage WHEN 'running' THEN growth END, CASE stage WHEN 'running' THEN expected END,"
+    " CASE stage WHEN 'running' THEN arriving END, record, NULL"
+)
 _ALL: Final = "SELECT rowid FROM operations WHERE rowid >= ? AND rowid < ?"
 _UNSETTLED: Final = "SELECT rowid FROM operations INDEXED BY unsettled WHERE due IS NULL AND rowid >= ? AND rowid < ?"
 _NEWEST: Final = 1 << 62  # more than any row's number
@@ -139,6 +143,10 @@ def request_files(ids: Iterable[str], connection: sqlite3.Connection) -> set[str
 
 def totals(connection: sqlite3.Connection) -> Usage:
     return Usage(*connection.execute("SELECT queued, running, settled, bytes FROM totals").fetchone())
+
+
+def learned(connection: sqlite3.Connection) -> dict[str, bytes]:
+    return dict(connection.execute("SELECT route, durations FROM learned").fetchall())
 
 
 def _conditions(wanted: Wanted) -> tuple[str, list[object]]:

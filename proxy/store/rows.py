@@ -7,17 +7,18 @@ import json
 from typing import Any, Final
 
 from proxy.message import Fields, RequestHead, ResponseHead
-from proxy.operation import BodyRef, Failure, KeptRequest, Operation, RequestSummary, State
+from proxy.operation import BodyRef, Failure, KeptRequest, Operation, Progress, RequestSummary, State
 from proxy.store.faults import damaged
 
 _written: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
-Row = tuple[str, str, str, str, bytes | None]  # id, keeper, stage, record, body: what `decode` takes
+# What `decode` takes: id, keeper, stage, growth, expected, arriving, record, body.
+Row = tuple[str, str, str, int, int | None, float | None, str, bytes | None]
 RequestRow = tuple[str, bytes | None]  # record, content
 
 
 def encode(operation: Operation) -> str:
-    """The record: everything but id, keeper and the body's bytes.
+    """The record: everything but id, keeper, the body's bytes and how far it has come.
 
     That an operation is queued is in its row's stage alone: a process of the first version takes it for running.
     """
@@ -30,6 +31,7 @@ def encode(operation: Operation) -> str:
         "overdue": operation.overdue,
         "request": [operation.request.method, operation.request.uri],
         "created": operation.created,
+        "began": operation.began,
         "keep": operation.keep,
         "longest_wait": operation.longest_wait,
         "retry_after": operation.retry_after,
@@ -46,9 +48,8 @@ def encode(operation: Operation) -> str:
 
 def decode(row: Row) -> Operation:
     """The operation of a row. Raises StoreUnavailable if the record is not one that `encode` made."""
-    id, keeper, stage, record, body = row
     try:
-        return _operation(id, keeper, stage, json.loads(record), body)
+        return _operation(row, json.loads(row[-2]))
     except (ValueError, KeyError, TypeError) as exc:
         raise damaged() from exc
 
@@ -76,16 +77,19 @@ def decode_request(row: RequestRow) -> KeptRequest:
         raise damaged() from exc
 
 
-def _operation(id: str, keeper: str, stage: str, record: dict[str, Any], body: bytes | None) -> Operation:
+def _operation(row: Row, record: dict[str, Any]) -> Operation:
+    id, keeper, stage, growth, expected, arriving, _, body = row
     owner, head, ref, failure = (record[name] for name in ("owner_digest", "head", "body", "failure"))
     return Operation(
         id=id,
         route=record["route"],
-        origin=record.get("origin", ""),  # the first version had neither this nor the next three
+        origin=record.get("origin", ""),  # the first version had neither this nor the next four
         client=record.get("client", ""),
         trace=record.get("trace", ""),
         attempts=record.get("attempts", 1),
         overdue=record.get("overdue"),
+        began=record.get("began"),
+        progress=Progress(growth, expected, arriving or 0.0) if growth and stage == State.RUNNING.value else None,
         keeper=keeper,
         request=RequestSummary(*record["request"]),
         created=record["created"],

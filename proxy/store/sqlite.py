@@ -12,12 +12,13 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Final, TypeVar
 
 from proxy.errors import Busy, StoreUnavailable, TooManyOperations
-from proxy.operation import BodyRef, KeptRequest, Operation
+from proxy.operation import BodyRef, KeptRequest, Operation, Progress
 from proxy.store import changes, queries
 from proxy.store.bodies import Bodies, is_part
 from proxy.store.changes import Dropped
@@ -26,7 +27,7 @@ from proxy.store.keepers import Keepers, exclusive, mark_in
 from proxy.store.known import Known
 from proxy.store.lane import Change, Lane
 from proxy.store.listing import Listed, Page, Wanted
-from proxy.store.protocol import UNLIMITED, Quotas, Sink, Store, Usage
+from proxy.store.protocol import UNKNOWN, UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.threads import Threads
 from proxy.store.tokens import is_token, require_token
 from proxy.store.watch import Watch
@@ -117,7 +118,7 @@ class SqliteStore:
     async def get(self, id: str) -> Operation | None:
         if (change := self._under_way.get(id)) is not None:
             await asyncio.wait({change}, timeout=A_MOMENT)
-        return self._known.get(id) or await self._find(id)
+        return self._with_progress(self._known.get(id) or await self._find(id))
 
     async def request(self, id: str) -> KeptRequest | None:
         return await self._reads.run(partial(queries.request, id)) if is_token(id) else None
@@ -154,8 +155,8 @@ class SqliteStore:
         self._known.forget(id)
         self._watch.wake(id)
 
-    def sink(self, id: str) -> AbstractAsyncContextManager[Sink]:
-        return self._bodies.sink(id, partial(self._grow, id))
+    def sink(self, id: str, coming: Progress = UNKNOWN) -> AbstractAsyncContextManager[Sink]:
+        return self._bodies.sink(id, partial(self._grow, id), coming)
 
     def body(self, operation: Operation, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         if operation.body is None:
@@ -181,7 +182,7 @@ class SqliteStore:
             yield file is not None
         finally:
             if file is not None:
-                self._threads.post(file.close)
+                file.close()  # at once, for whoever asks next; nothing was written, so it waits for no disk
 
     async def orphans(self) -> list[Operation]:
         keepers = await self._reads.run(queries.keepers)
@@ -224,8 +225,21 @@ class SqliteStore:
     async def usage(self) -> Usage:
         return await self._reads.run(queries.totals)
 
-    async def _grow(self, id: str, size: int) -> bool:
-        return await self._writes.run(partial(changes.grow, id, self._keeper, size, self._max_size))
+    async def learned(self) -> dict[str, bytes]:
+        return await self._reads.run(queries.learned)
+
+    async def learn(self, route: str, before: bytes | None, after: bytes) -> bool:
+        return await self._writes.run(partial(changes.learn, route, before, after))
+
+    async def _grow(self, id: str, progress: Progress) -> bool:
+        return await self._writes.run(partial(changes.grow, id, self._keeper, progress, self._max_size))
+
+    def _with_progress(self, operation: Operation | None) -> Operation | None:
+        """The operation, and, if its body comes in here, how far that is."""
+        if operation is None or not operation.is_running or operation.keeper != self._keeper:
+            return operation
+        progress = self._bodies.progress(operation.id)
+        return operation if progress is None else replace(operation, progress=progress)
 
     async def _find(self, id: str) -> Operation | None:
         if not is_token(id):

@@ -253,7 +253,7 @@ class Service:
 
     async def operator_asks(self, target: bytes) -> Response:
         async with RawClient(port=self.admin_port) as client:
-            return await client.exchange("GET", target)
+            return await client.exchange("GET", target, [(b"Host", b"localhost")])
 
     def lines(self) -> list[dict[str, Any]]:
         """Its log since it was started."""

@@ -14,11 +14,13 @@ import pytest
 from proxy.clock import Clock
 from proxy.config import Config
 from proxy.errors import StoreUnavailable
-from proxy.operation import BodyRef, KeptRequest, Operation
+from proxy.listeners import open_doors
+from proxy.operation import BodyRef, KeptRequest, Operation, Progress
+from proxy.operators.whole import Alone
 from proxy.origin import Origins
 from proxy.pool import Places
 from proxy.server import Service
-from proxy.store import UNLIMITED, Listed, Page, Quotas, Sink, Store, Usage, Wanted, open_store
+from proxy.store import UNKNOWN, UNLIMITED, Listed, Page, Quotas, Sink, Store, Usage, Wanted, open_store
 from tests.raw_client import Field, RawClient, Response, request
 
 Call = Literal[
@@ -97,9 +99,9 @@ class Flaky:
         return await self._store.settled(id_, timeout)
 
     @asynccontextmanager
-    async def sink(self, id_: str) -> AsyncIterator[Sink]:
+    async def sink(self, id_: str, coming: Progress = UNKNOWN) -> AsyncIterator[Sink]:
         await self._pass("sink")
-        async with self._store.sink(id_) as sink:
+        async with self._store.sink(id_, coming) as sink:
             yield _FlakySink(sink, self._pass)
             await self._pass("complete")
 
@@ -148,6 +150,12 @@ class Flaky:
 
     async def expire(self, now: float) -> int:
         return await self._store.expire(now)
+
+    async def learned(self) -> dict[str, bytes]:
+        return await self._store.learned()
+
+    async def learn(self, route: str, before: bytes | None, after: bytes) -> bool:
+        return await self._store.learn(route, before, after)
 
     async def usage(self) -> Usage:
         return await self._store.usage()
@@ -262,7 +270,7 @@ async def open_house(config: Config, keeper_id: str) -> AsyncIterator[House]:
         origins = await stack.enter_async_context(Origins.opened(config.origins, config.limits.max_fields, places))
         service = Service(config, flaky, origins, keeper_id, clock)
         stack.push_async_callback(service.drain, 0)
-        service.listen()
+        service.listen(open_doors(config), Alone(service.report, clock))
         yield House(service, flaky, clock, origins, stack)
 
 

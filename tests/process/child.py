@@ -99,7 +99,7 @@ class Child:
     async def operator_asks(self, target: bytes) -> Response:
         """The same at the address for operators."""
         async with RawClient(port=self.admin_port) as client:
-            return await client.exchange("GET", target)
+            return await client.exchange("GET", target, [(b"Host", b"localhost")])
 
     def signal(self, number: Signals) -> None:
         self._process.send_signal(number)

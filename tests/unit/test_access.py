@@ -10,6 +10,7 @@ import structlog
 
 from proxy.access import IDS_AT_ONCE, AccessLog, request_ids
 from proxy.account import Account
+from proxy.clock import Clock
 from proxy.config import LogSettings
 from proxy.errors import OriginUnreachable
 from proxy.logwriter import LogWriter
@@ -31,7 +32,7 @@ def json_lines() -> Iterator[list[bytes]]:
 
 
 def line_of(account: Account, written: list[bytes]) -> dict[str, Any]:
-    AccessLog().write(account)
+    AccessLog(Clock()).write(account)
     structlog.get_config()["logger_factory"]().close()
     (line,) = b"".join(written).splitlines()
     found: dict[str, Any] = json.loads(line)
@@ -51,7 +52,7 @@ def failed() -> Account:
 def test_a_request_is_one_line(quiet_log: Lines) -> None:
     account = account_of(b"/a?query=1", id=b"id")
     account.over()
-    AccessLog().write(account)
+    AccessLog(Clock()).write(account)
     facts = {"status": 200, "method": "GET", "path": "/a", "bytes": 5, "received": 0, "route": "(none)"}
     rest = {"peer": "192.0.2.1", "id": "id", "plan": "here", "end": "--", "seconds": round(account.seconds, 4)}
     assert quiet_log == [{"event": "request", "log_level": "info", **facts, **rest}]
@@ -66,7 +67,7 @@ ACCOUNTS: Final = [
 
 
 def test_a_request_of_a_trace_tells_which(quiet_log: Lines) -> None:
-    AccessLog().write(TRACED)
+    AccessLog(Clock()).write(TRACED)
     assert quiet_log[0]["trace"] == "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -82,7 +83,7 @@ def test_the_time_of_a_line_is_written_as_in_all_others(json_lines: list[bytes])
     structlog.get_logger().info("another")
     account = account_of(b"/")
     account.over()
-    AccessLog().write(account)
+    AccessLog(Clock()).write(account)
     structlog.get_config()["logger_factory"]().close()
     lines = [json.loads(line) for line in b"".join(json_lines).splitlines()]
     assert [len(line["timestamp"]) for line in lines] == [len("2026-11-24T19:00:00.000000Z")] * 2
@@ -94,7 +95,7 @@ def test_it_knows_whether_anybody_wants_its_lines(level: str, *, enabled: bool) 
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
     try:
-        assert AccessLog().enabled is enabled
+        assert AccessLog(Clock()).enabled is enabled
     finally:
         structlog.configure(**before)
 

@@ -105,17 +105,47 @@ def test_one_that_has_other_addresses_is_no_successor(old: Side, new: Side, quie
     assert (old.changes, quiet_log) == (0, [])
 
 
-def test_what_listens_in_another_network_is_not_handed_over(
-    old: Side, new: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def seen_from(monkeypatch: pytest.MonkeyPatch, *, other: Sequence[int]) -> None:
+    """The new one is in other namespaces of these kinds: 0 networks, 1 files."""
+    own = namespaces()
+    theirs = [number + (kind in other) for kind, number in enumerate(own)]
+    asked = iter([theirs])
+    monkeypatch.setattr(proxy.handover, "namespaces", lambda: next(asked, own))  # it asks, the old one compares
+
+
+@pytest.mark.parametrize("other", [pytest.param([0], id="network"), pytest.param([1], id="files")])
+def test_a_path_elsewhere_is_not_handed_over(
+    old: Side, new: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: list[int]
 ) -> None:
     path = Address(unix_path=str(tmp_path / "s"))
     old.start(("listen", path))
-    own = namespaces()
-    asked = iter([[own[0] + 1, own[1]], own])  # what the new one says, and what the old one compares it with
-    monkeypatch.setattr(proxy.handover, "namespaces", lambda: next(asked))
+    seen_from(monkeypatch, other=other)
     turns = old.turns(2)
     with pytest.raises(CannotListen, match="in use"):
         new.start(("listen", path))
+    turns.join()
+
+
+def test_a_port_of_the_same_network_is_handed_over_to_a_unit_with_files_of_its_own(
+    old: Side, new: Side, unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = Address("127.0.0.1", unused_port)
+    old.start(("listen", address))
+    seen_from(monkeypatch, other=[1])
+    turns = old.turns(2)
+    assert [bound.address for bound in new.start(("listen", address))] == [address]
+    turns.join()
+
+
+def test_a_port_of_another_network_is_another_place(
+    old: Side, new: Side, unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = Address("127.0.0.1", unused_port)
+    old.start(("listen", address))
+    seen_from(monkeypatch, other=[0])
+    turns = old.turns(2)
+    with pytest.raises(CannotListen, match="in use"):
+        new.start(("listen", address))
     turns.join()
 
 

@@ -112,7 +112,7 @@ async def observed(start_proxy: StartProxy, origin: ScriptedOrigin) -> Proxy:
 
 async def admin(proxy: Proxy, method: str, target: bytes) -> tuple[int, bytes]:
     async with RawClient(port=proxy.admin_port) as client:
-        response = await client.exchange(method, target)
+        response = await client.exchange(method, target, [(b"Host", b"localhost")])
         return response.status, response.body
 
 

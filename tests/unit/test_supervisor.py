@@ -19,9 +19,10 @@ from proxy.census import Census
 from proxy.channel import Channel, Message
 from proxy.config import Address, Config, StoreSettings, StoreUrl
 from proxy.crew import MOST, SHORT_LIFE, Generation, Worker
-from proxy.figures import Figures, single
+from proxy.figures import single
 from proxy.listeners import Doors, bind
 from proxy.notify import Notifier, Watchdog
+from proxy.operators.report import FIGURES, Answer, Report
 from proxy.reactor import Reactor
 from proxy.supervisor import CannotStart, Supervisor
 
@@ -94,18 +95,20 @@ def test_what_no_worker_should_say_is_a_defect(office: Office) -> None:
         office.supervisor.heard(office.workers[0], {"kind": "nonsense"})
 
 
-def test_a_worker_that_ends_while_it_is_asked_for_its_figures_is_not_waited_for(office: Office) -> None:
+def test_a_worker_that_ends_while_it_is_asked_is_not_waited_for(office: Office) -> None:
     first, second = office.workers
-    told: list[Figures] = []
-    census = Census(office.supervisor._reactor)
-    census.take(office.workers, told.append)
+    told: list[Answer] = []
+    census = Census(office.supervisor._reactor, since=7.0)
+    census.take(office.workers, FIGURES, told.append)
     requests = single("requests", "counter", "Requests.", 2)
-    census.counted(first, 0, [requests])
+    census.counted(first, 0, Report(figures=[requests]))
     assert told == []
-    second.figures = [requests, single("running", "gauge", "Running.", 1)]
+    second.report = Report(figures=[requests, single("running", "gauge", "Running.", 1)])
     census.gone(second, died=True)
-    census.counted(first, 0, [])  # too late for anybody
-    [figures] = told
+    census.counted(first, 0, Report(figures=[]))  # too late for anybody
+    [answer] = told
+    assert (answer.workers, answer.since) == (2, 7.0)
+    figures = answer.report["figures"]
     values = {family["name"]: family["samples"][0][2] for family in figures}
     assert values == {"requests": 4, "respond_async_worker_deaths": 1, "respond_async_workers": 2}
 

@@ -1,0 +1,8 @@
+"""The commands with many options, one module each: what they take, and their help. What they do is elsewhere.
+
+What a command needs is imported when it runs, so that help and completion answer at once.
+"""
+
+from proxy.commands.fetch import fetch
+
+__all__ = ["fetch"]

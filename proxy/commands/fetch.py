@@ -1,0 +1,106 @@
+"""`respond-async fetch`."""
+
+import asyncio
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from proxy.fetch import Order
+
+FIELD = "NAME: VALUE"
+FILE = click.Path(path_type=Path)
+
+
+@click.command(short_help="Ask, follow the 202, and bring the result home.")
+@click.argument("url")
+@click.option("-X", "--request", "method", metavar="METHOD", help="The method; GET, or POST with content.")
+@click.option("-H", "--header", "lines", metavar=FIELD, multiple=True, help="A field; as often as needed.")
+@click.option(
+    "-d", "--data", metavar="TEXT", multiple=True, help="Content, as a form has it; `@FILE` or `@-`: as it is there."
+)
+@click.option("--json", "documents", metavar="TEXT", multiple=True, help="The same, as JSON.")
+@click.option("-o", "--output", type=FILE, help="Where the result goes, if it is a success; `-`: standard output.")
+@click.option("-i", "--include", is_flag=True, help="The result's status line and fields before it.")
+@click.option(
+    "--wait", type=click.IntRange(min=0), metavar="SECONDS", help="How long the server should try to answer at once."
+)
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Most time for all of it."
+)
+@click.option("-u", "--user", metavar="USER:PASSWORD", help="Basic authentication; without password it is asked for.")
+@click.option("--cacert", type=FILE, help="Authorities to trust, PEM, in place of the system's.")
+@click.option("-k", "--insecure", is_flag=True, help="Trust any certificate.")
+@click.option("--cancel", is_flag=True, help="When one leaves early (Ctrl-C, --timeout), cancel the operation.")
+@click.option("--resume", is_flag=True, help="URL is a status URL that an earlier fetch left.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, and no notes.")
+def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the options above
+    r"""Fetch URL: ask with `Prefer: respond-async`, follow the 202 to its outcome, and write that, exactly.
+
+    \b
+    A report that takes its time:
+        respond-async fetch -o ledger.csv http://127.0.0.1:8080/reports/ledger.csv
+    Content from a file, 202 at once, cancelled by Ctrl-C:
+        respond-async fetch --json @order.json --wait 0 --cancel http://127.0.0.1:8080/orders
+    Go on where another one was ended:
+        respond-async fetch --resume http://127.0.0.1:8080/.async/Wz6GBxatz1gygRh_3Dcb7Fbp
+
+    Any server will do that answers 202 and names a status URL in Location. A download that breaks off is continued.
+    Credentials are sent to the origin of URL alone.
+
+    \b
+    Exit codes: 0 the outcome is a success or a redirect; 22 it is a 4xx or 5xx; 130 Ctrl-C; and as curl has them
+    6 unknown host, 7 no connection, 18 cut, 23 not written, 28 --timeout, 35 no TLS, 47 redirects without end,
+    56 broken off, 60 certificate not trusted.
+    """
+    from proxy.fetch import Ended, Terms, run
+    from proxy.fetch.asking import trust_in
+    from proxy.fetch.ending import INTERRUPTED
+
+    try:
+        order = _order(options)
+        terms = Terms(
+            prefer=_prefer(options["lines"], options["wait"]),
+            timeout=options["timeout"],
+            trust=trust_in(options["cacert"], insecure=options["insecure"]),
+            output=None if options["output"] == Path("-") else options["output"],
+            **{name: options[name] for name in ("include", "resume", "cancel", "quiet")},
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        sys.exit(asyncio.run(run(order, terms, sys.stdout.buffer, sys.stderr)))
+    except Ended as end:
+        click.echo(f"respond-async fetch: {end}", err=True)
+        sys.exit(end.code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _order(options: dict[str, Any]) -> "Order":
+    from proxy.fetch import content_of, field, order_for
+
+    data, documents = options["data"], options["documents"]
+    if options["resume"] and (data or documents or options["method"]):
+        raise ValueError("`--resume` asks a status URL, which takes no method and no content")
+    content = content_of(data, documents, sys.stdin.buffer)
+    fields = [field(line) for line in options["lines"]]
+    return order_for(options["url"], options["method"], fields, _with_password(options["user"]), content)
+
+
+def _prefer(lines: Iterable[str], wait: int | None) -> str | None:
+    """What is preferred, unless one says so oneself."""
+    if any(line.lower().startswith("prefer:") for line in lines):
+        if wait is not None:
+            raise ValueError("`--wait` has no place beside a Prefer of your own")
+        return None
+    return "respond-async" if wait is None else f"respond-async, wait={wait}"
+
+
+def _with_password(user: str | None) -> str | None:
+    if user is None or ":" in user:
+        return user
+    return f"{user}:{click.prompt(f'Password of {user}', hide_input=True, err=True)}"

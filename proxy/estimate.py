@@ -1,0 +1,109 @@
+"""What can be told of an operation that is not settled: how long it may still take, how far it is, when to ask again.
+
+A response of known length that is coming in tells by its rate; before that, the past of its route does. What nothing is
+known of is left out, never made up.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
+
+from proxy.operation import Operation, Progress
+from proxy.outlook import LONGEST, SOONEST, Outlook, by_age
+
+SOON: Final = 0.2  # of the age: what is left of a response that is then asked for at its end, and not half-way
+FIRST_RATE: Final = 1.0  # second after which it is known how fast a response comes in
+FARTHEST: Final = 30 * 86_400.0  # seconds: nothing is foretold beyond that
+LONGEST_AGE: Final = 10**10  # seconds that are written out
+ROUGH: Final = 20  # seconds from which on an estimate is rounded to five
+UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+MOST_UNITS: Final = 10**10  # of the last, that are written out
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Of one operation, at one moment."""
+
+    retry_after: int  # whole seconds, at least one
+    words: str  # how far it is, or at least for how long it has been running; under 100 characters
+    progress: str | None = None  # the same words, if they tell more than its age
+    left: float | None = None  # seconds until it is settled
+    done: int | None = None  # bytes of its response that are here
+    size: int | None = None  # bytes that its response will have
+
+
+def of_running(operation: Operation, now: float, outlook: Outlook) -> Estimate:
+    """The estimate of an operation that has been sent."""
+    age, arriving = operation.age(now), operation.progress
+    left = None if arriving is None else _left_by_rate(arriving, now)
+    if left is None:
+        left, ask = outlook.left(age), outlook.ask_after(age)
+    else:
+        ask = _ask_by_rate(left, age)
+    progress = _progress(arriving, left)
+    words = progress or f"running for {min(int(age), LONGEST_AGE)} s"
+    if left is None and outlook.knows_any:
+        progress = words = f"{words}, longer than usual"
+    done, size = (None, None) if arriving is None else (arriving.received, arriving.size)
+    return Estimate(_retry_after(operation, ask), words, progress, left, done, size)
+
+
+def of_queued(operation: Operation, now: float, outlook: Outlook, before: int, at_once: float) -> Estimate:
+    """The estimate of one that waits for its turn behind so many others, of which so many are sent at once."""
+    age, own = operation.age(now), outlook.left(0.0)
+    left = None if own is None else _foretold((before + 1) * outlook.mean / at_once + own)
+    ask = max(outlook.ask_after(0.0), by_age(age + (left or 0.0)))
+    words = f"queued, {before} before it"
+    if left is not None:
+        words = f"{words}, about {span(left)} left"
+    return Estimate(_retry_after(operation, ask), words, words, left)
+
+
+def span(seconds: float) -> str:
+    """A length of time, as precise as an estimate is."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{round(seconds / size)} {unit}"
+    whole = max(round(seconds), 1)
+    return f"{whole if whole < ROUGH else 5 * round(seconds / 5)} s"
+
+
+def amount(size: int) -> str:
+    """A number of bytes, in the unit in which it is short."""
+    number, unit = min(size / 1024 ** (len(UNITS) - 1), MOST_UNITS), UNITS[-1]
+    for power, smaller in enumerate(UNITS[:-1]):
+        if size < 1000 * 1024**power:
+            number, unit = size / 1024**power, smaller
+            break
+    return f"{number:.1f} {unit}" if 0 < number < 10 and unit != "B" else f"{number:.0f} {unit}"
+
+
+def _progress(arriving: Progress | None, left: float | None) -> str | None:
+    parts = []
+    if arriving is not None and arriving.received:
+        whole = "" if arriving.size is None else f" of {amount(arriving.size)}"
+        parts.append(amount(arriving.received) + (whole or " received"))
+    if left is not None:
+        parts.append(f"about {span(left)} left")
+    return ", ".join(parts) or None
+
+
+def _left_by_rate(arriving: Progress, now: float) -> float | None:
+    """Seconds until the whole response is there, if it goes on as it has come; None if that is not known."""
+    taken = now - arriving.since
+    if arriving.size is None or not arriving.received or taken < FIRST_RATE:
+        return None
+    return _foretold(max(arriving.size - arriving.received, 0) * taken / arriving.received)
+
+
+def _ask_by_rate(left: float, age: float) -> int:
+    """At the end, once that is near. Before, half-way: the rate may change."""
+    return min(max(ceil(left if left <= SOON * age else left / 2), SOONEST), LONGEST)
+
+
+def _foretold(seconds: float) -> float | None:
+    return seconds if seconds <= FARTHEST else None
+
+
+def _retry_after(operation: Operation, ask: int) -> int:
+    return max(ceil(operation.retry_after), ask, 1)

@@ -1,0 +1,153 @@
+"""What is asked for, and which of its fields may be sent to whom.
+
+A URL stays as it was written: nothing is decoded, re-quoted or resolved. User and password in it become Authorization,
+and are never part of what is sent or shown.
+"""
+
+import re
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+from urllib.parse import quote, unquote
+
+from yarl import URL
+
+from proxy import __version__
+
+Pair = tuple[str, str]
+Given = tuple[str, str | None]  # None: without this field
+
+SCHEMES: Final = ("http", "https")
+AGENT: Final = f"respond-async/{__version__}"
+# What tells nothing of whoever asks, and may be told anybody.
+HARMLESS: Final = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language", "user-agent"})
+# What speaks of the first request alone. Host too: where a status URL is, it says itself.
+OF_THE_REQUEST: Final = frozenset(
+    {"expect", "host", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since",
+     "prefer", "range", "te", "trailer", "transfer-encoding"}
+)  # fmt: skip
+
+_ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
+_USER: Final = re.compile(r"(\w+://)([^/?#]*)@")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+FORM: Final = "application/x-www-form-urlencoded"
+JSON: Final = "application/json"
+
+
+class Content(NamedTuple):
+    """What a request carries."""
+
+    data: bytes | Path  # a path: what is in that file
+    kind: str  # Content-Type, unless one says so oneself
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A request, to be sent once."""
+
+    method: str
+    url: URL
+    fields: tuple[Pair, ...]
+    content: Content | None = None
+
+    def fields_for(self, url: URL) -> list[Pair]:
+        """The fields for a later request of the same fetch: all that still apply at the same origin, few elsewhere."""
+        if same_origin(self.url, url):
+            return [one for one in self.fields if not _is_of_the_request(one[0].lower())]
+        return [one for one in self.fields if one[0].lower() in HARMLESS]
+
+    @property
+    def has_credentials(self) -> bool:
+        return any(name.lower() in {"authorization", "cookie"} for name, _ in self.fields)
+
+
+def order_for(
+    url: str, method: str | None, fields: Sequence[Given], user: str | None, content: Content | None
+) -> Order:
+    """The request for what a command line says; `user` is name and password. Raises ValueError."""
+    address, user_of_url = url_of(url)
+    given = {name.lower() for name, _ in fields}
+    lines = [one for one in _usual(user or user_of_url, content) if one[0].lower() not in given]
+    lines += [(name, value) for name, value in fields if value is not None]
+    return Order((method or ("GET" if content is None else "POST")).upper(), address, tuple(lines), content)
+
+
+def _usual(user: str | None, content: Content | None) -> Iterator[Pair]:
+    yield "User-Agent", AGENT
+    yield "Accept", JSON if content is not None and content.kind == JSON else "*/*"
+    if user is not None:
+        yield "Authorization", f"Basic {b64encode(user.encode()).decode()}"
+    if content is not None:
+        yield "Content-Type", content.kind
+
+
+def url_of(text: str) -> tuple[URL, str | None]:
+    """A URL, and what it says of user and password. Raises ValueError."""
+    text = text if _SCHEME.match(text) else f"http://{text}"
+    found = _USER.match(text)
+    url = URL(quote(_USER.sub(r"\1", text), safe=_ASCII), encoded=True).with_fragment(None)
+    if url.scheme not in SCHEMES or not url.host:
+        raise ValueError("a URL begins with http:// or https:// and a host")
+    if not url.raw_path:
+        url = url / ""
+    return url, None if found is None else unquote(found[2])
+
+
+def referred(base: URL, reference: str) -> URL | None:
+    """Where a Location leads, relative ones too; None where that is no place to ask."""
+    try:
+        url = base.join(URL(quote(_USER.sub(r"\1", reference.strip()), safe=_ASCII), encoded=True))
+        usable = url.scheme in SCHEMES and bool(url.host)
+    except ValueError:
+        return None
+    return url.with_fragment(None) if usable else None
+
+
+def same_origin(one: URL, other: URL) -> bool:
+    return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
+
+
+def content_of(data: Sequence[str], documents: Sequence[str], stdin: BinaryIO) -> Content | None:
+    """Content as curl takes it, a form's or JSON: text, or `@FILE` or `@-` for what is in there. Raises ValueError."""
+    if data and documents:
+        raise ValueError("`--data` and `--json` do not go together")
+    texts, between, kind = (documents, b"", JSON) if documents else (data, b"&", FORM)
+    if not texts:
+        return None
+    if len(texts) == 1 and texts[0].startswith("@") and texts[0] != "@-":
+        return Content(_file(texts[0]), kind)
+    return Content(between.join(_piece(text, stdin) for text in texts), kind)
+
+
+def field(text: str) -> Given:
+    """A field as curl takes it: `Name: value`; `Name;` is one without value, `Name:` leaves a usual one out."""
+    name, colon, value = text.partition(":")
+    if not colon and not name.endswith(";"):
+        raise ValueError(f"`{text}` is no field: write `Name: value`")
+    name, value = name.removesuffix(";"), value.strip(" \t")
+    if not _NAME.fullmatch(name) or _CONTROL.search(value):
+        raise ValueError(f"`{name}` cannot be sent: a field's name is a token, and its value has no line ends")
+    return name, None if colon and not value else value
+
+
+def _is_of_the_request(name: str) -> bool:
+    return name in OF_THE_REQUEST or name.startswith("content-")
+
+
+def _piece(text: str, stdin: BinaryIO) -> bytes:
+    if text == "@-":
+        return stdin.read()
+    return _file(text).read_bytes() if text.startswith("@") else text.encode()
+
+
+def _file(text: str) -> Path:
+    path = Path(text[1:])
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return path

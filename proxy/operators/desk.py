@@ -1,0 +1,112 @@
+"""Operations as operators have them: listed, shown, and ended, whoever runs them.
+
+An operator ends an operation as its client's DELETE would: one that is under way is dismissed, of which its process
+hears from the store and closes the connection to the origin; of one that is settled, what is kept is dropped.
+"""
+
+import asyncio
+import re
+from typing import Final
+
+import structlog
+
+from proxy.ledger import Ledger
+from proxy.operation import Operation
+from proxy.operators.filters import Asked
+from proxy.operators.refusal import Refusal
+from proxy.operators.shown import Json, operation
+from proxy.store import ANY, UNSETTLED, Listed, Wanted
+
+log = structlog.get_logger()
+
+BEGINNING: Final = re.compile("[A-Za-z0-9_-]{8,64}")
+LAST: Final = 20  # settled ones that are shown beside those that were asked for
+
+
+class Desk:
+    """Where operators have their hands on operations. Raises Refusal, StoreUnavailable."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._store = ledger.store
+        self.now = ledger.now
+
+    async def page(self, asked: Asked) -> Json:
+        """A page of the list, with how many there are."""
+        page = await self._store.page(asked.wanted, asked.limit, asked.before)
+        return {
+            "operations": self._shown(page.listed),
+            "counts": await self.counts(),
+            "next": asked.next(page.next),
+        }
+
+    async def last_settled(self, routes: frozenset[str]) -> list[Json]:
+        page = await self._store.page(Wanted(ANY - UNSETTLED, routes), LAST)
+        return self._shown(page.listed)
+
+    async def counts(self) -> Json:
+        usage = await self._store.usage()
+        return {"queued": usage.queued, "running": usage.running, "settled": usage.settled}
+
+    async def show(self, short: str) -> Json:
+        return operation(await self._found(short), self.now())
+
+    async def end(self, short: str) -> Json:
+        """Dismiss it, or drop what is kept of it; how it stands then, or stood.
+
+        One that is settled by somebody else just now stays as it is: that was not what the operator saw.
+        """
+        listed = await self._found(short)
+        if listed.operation.is_settled:
+            await self._remove(listed.operation)
+        while not listed.operation.is_settled:
+            dismissed = listed.operation.dismissed(self.now())
+            won = await self._dismiss(dismissed)
+            listed = Listed(dismissed, 0) if won else await self._found(short)
+        return operation(listed, self.now())
+
+    async def end_all(self, asked: Asked) -> Json:
+        """Do that with all that are wanted."""
+        dismissed = removed = 0
+        before = asked.before
+        while True:
+            page = await self._store.page(asked.wanted, asked.limit, before)
+            ended = await asyncio.gather(*(self._end(listed.operation) for listed in page.listed))
+            dismissed += ended.count("dismissed")
+            removed += ended.count("removed")
+            if page.next is None:
+                return {"dismissed": dismissed, "removed": removed}
+            before = page.next
+
+    async def _found(self, short: str) -> Listed:
+        if not BEGINNING.fullmatch(short):
+            raise Refusal(404, "An operation is asked for by the first 8 characters of its id, as the log has them.")
+        match await self._store.beginning(short):
+            case [listed]:
+                return listed
+            case []:
+                raise Refusal(404, "No operation has an id that begins so: it never was, was removed, or has expired.")
+            case _:
+                raise Refusal(409, "Several operations have ids that begin so: give more of the id.")
+
+    async def _end(self, one: Operation) -> str | None:
+        """What has become of it; None: somebody else was first."""
+        if one.is_settled:
+            return "removed" if await self._remove(one) else None
+        return "dismissed" if await self._dismiss(one.dismissed(self.now())) else None
+
+    async def _dismiss(self, dismissed: Operation) -> bool:
+        won = await self._ledger.settle(dismissed)
+        if won:
+            log.info("operation cancelled by operator", operation=dismissed.short_id, route=dismissed.route)
+        return won
+
+    async def _remove(self, one: Operation) -> bool:
+        removed = await self._store.remove(one.id)
+        if removed:
+            log.info("operation removed by operator", operation=one.short_id, route=one.route)
+        return removed
+
+    def _shown(self, listed: list[Listed]) -> list[Json]:
+        now = self.now()
+        return [operation(one, now) for one in listed]

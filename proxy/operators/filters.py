@@ -1,0 +1,107 @@
+"""What an operator asks a list for, read from a query. What cannot be read is refused with what could be."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
+from typing import Final, NamedTuple
+from urllib.parse import urlencode
+
+from proxy.config.scalars import Refused, duration
+from proxy.operation import State
+from proxy.operators.refusal import Refusal
+from proxy.store import ANY, UNSETTLED, Wanted
+
+KEYS: Final = ("route", "state", "older_than", "younger_than", "limit", "cursor")
+WORDS: Final = {
+    **{state.value: frozenset({state}) for state in State},
+    "unsettled": UNSETTLED,
+    "settled": ANY - UNSETTLED,
+}
+USUAL: Final = 50  # operations in a page of the list
+MOST: Final = 500
+CURSOR: Final = re.compile("[1-9][0-9]{0,17}")
+STATUS: Final = re.compile("[1-5]([0-9]{2}|xx)")
+
+
+class Asked(NamedTuple):
+    """A page of a list, as it was asked for."""
+
+    query: Mapping[str, str]
+    wanted: Wanted
+    limit: int
+    before: int | None
+
+    def next(self, before: int | None) -> str | None:
+        """The target that asks for the page after this one."""
+        return None if before is None else f"/operations?{urlencode({**self.query, 'cursor': before}, safe=',')}"
+
+
+def single(query: Iterable[tuple[str, str]], keys: Sequence[str]) -> dict[str, str]:
+    """The query by its keys; those without a value are left out. Raises Refusal for others, and for one given twice."""
+    found: dict[str, str] = {}
+    for key, value in query:
+        if key not in keys:
+            raise Refusal(400, f"There is no such parameter here. There are {_listed(keys)}.")
+        if key in found:
+            raise Refusal(
+                400, f"`{key}` is given twice. Several values stand in one, with commas, where it takes them."
+            )
+        found[key] = value
+    return {key: value for key, value in found.items() if value}
+
+
+def asked(query: Iterable[tuple[str, str]], now: float, keys: Sequence[str] = KEYS) -> Asked:
+    """What a query asks for at this time. Raises Refusal."""
+    given = single(query, keys)
+    return Asked(given, _wanted(given, now), _limit(given.get("limit", "")), _before(given.get("cursor", "")))
+
+
+def requests_wanted(query: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What recent requests are to be like: `id`, `route`, `status`. Raises Refusal."""
+    given = single(query, ("id", "route", "status"))
+    if not STATUS.fullmatch(given.get("status", "5xx")):
+        raise Refusal(400, "`status` is one such as 504, or a class of them such as 5xx.")
+    return given
+
+
+def _wanted(given: Mapping[str, str], now: float) -> Wanted:
+    return Wanted(
+        states=_states(given["state"]) if "state" in given else ANY,
+        routes=frozenset(given["route"].split(",")) if "route" in given else frozenset(),
+        earliest=now - _seconds("younger_than", given) if "younger_than" in given else -inf,
+        latest=now - _seconds("older_than", given) if "older_than" in given else inf,
+    )
+
+
+def _states(text: str) -> frozenset[State]:
+    try:
+        return frozenset().union(*(WORDS[word] for word in text.split(",")))
+    except KeyError as exc:
+        raise Refusal(400, f"`state` is one or several, with commas, of {_listed(WORDS)}.") from exc
+
+
+def _seconds(key: str, given: Mapping[str, str]) -> float:
+    try:
+        return duration(given[key])
+    except Refused as exc:
+        raise Refusal(400, f"`{key}` {exc.reason}.") from exc
+
+
+def _limit(text: str) -> int:
+    if not text:
+        return USUAL
+    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= MOST:
+        raise Refusal(400, f"`limit` is a whole number from 1 to {MOST}.")
+    return int(text)
+
+
+def _before(text: str) -> int | None:
+    if not text:
+        return None
+    if not CURSOR.fullmatch(text):
+        raise Refusal(400, "`cursor` is not one that `next` of a list had. Without it, the list begins at the newest.")
+    return int(text)
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)

@@ -1,0 +1,40 @@
+"""The files of the operator page, read once. Browsers ask again for each, and are told where it is the same (RFC 9110 13.1.2)."""
+
+from hashlib import blake2b
+from importlib import resources
+from pathlib import PurePath
+from typing import Final, NamedTuple
+
+FOLDER: Final = "page"
+FIRST: Final = "index.html"
+TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+class PageFile(NamedTuple):
+    """One of them."""
+
+    content: bytes
+    type: str
+    etag: str
+
+
+def page_files() -> dict[str, PageFile]:
+    """All of them, by the paths under which they are; the first one under `/` too."""
+    found: dict[str, PageFile] = {}
+    folder = resources.files("proxy") / FOLDER
+    if not folder.is_dir():
+        return found
+    for file in folder.iterdir():
+        kind = TYPES.get(PurePath(file.name).suffix)
+        if kind is not None:
+            found[f"/{FOLDER}/{file.name}"] = _page_file(file.read_bytes(), kind)
+    return {**found, "/": found[f"/{FOLDER}/{FIRST}"]}
+
+
+def _page_file(content: bytes, type: str) -> PageFile:
+    return PageFile(content, type, f'"{blake2b(content, digest_size=16).hexdigest()}"')

@@ -1,0 +1,65 @@
+/** What cells of several tables show: states, what was asked, links to all that is known. */
+
+import { element, setAttribute, setText } from "./elements.js";
+import { clock, visible } from "./words.js";
+
+/** A cell with one text. */
+export const text = (of) => (cell) => {
+  const node = element("span");
+  cell.append(node);
+  return (item, elapsed) => setText(node, of(item, elapsed));
+};
+
+/** A state, in words and in a colour: `of` gives `{kind, words, tip}`. */
+export const badge = (of) => (cell) => {
+  const node = element("span", { class: "badge" });
+  cell.append(node);
+  return (item) => {
+    const { kind, words, tip } = of(item);
+    setAttribute(node, "data-kind", kind);
+    setAttribute(node, "data-tip", tip ?? null);
+    setText(node, words);
+  };
+};
+
+/** Method and target, and below them why it is as it is, and the cause behind that; all strangers' words. */
+export const request = (of) => (cell) => {
+  const method = element("b");
+  const target = element("bdi", { class: "target" });
+  const why = element("p", { class: "why" });
+  const cause = element("p", { class: "cause" });
+  cell.append(element("p", { class: "asked" }, method, " ", target), why, cause);
+  return (item) => {
+    const shown = of(item);
+    setText(method, shown.method);
+    setText(target, visible(shown.target));
+    setAttribute(target, "title", shown.target.length > 60 ? visible(shown.target) : null);
+    setText(why, visible(shown.why ?? ""));
+    setText(cause, visible(shown.cause ?? ""));
+  };
+};
+
+/** A link to all that is known of this id, which `place` leads to. */
+export const finding = (place, of, label) => (cell) => {
+  const link = element("a", { class: "id" });
+  cell.append(link);
+  return (item) => {
+    const id = of(item);
+    link.hidden = !id;
+    setText(link, visible(id ?? ""));
+    setAttribute(link, "href", place.with({ q: id ?? "" }));
+    setAttribute(link, "data-find", id);
+    setAttribute(link, "aria-label", id ? `${label} ${visible(id)}` : null);
+  };
+};
+
+/** The time of day of an RFC 3339 date. */
+export const moment = (of) => (cell) => {
+  const node = element("time");
+  cell.append(node);
+  return (item) => {
+    const at = of(item);
+    setAttribute(node, "datetime", at);
+    setText(node, at === null || at === undefined ? "" : clock(new Date(at), new Date()));
+  };
+};

@@ -1,0 +1,103 @@
+/**
+ * What the service tells as it happens: server-sent events, connected again whenever they end.
+ *
+ * Browsers connect again by themselves, but not after an answer that is no stream of events, and they do not notice a
+ * connection that died silently. So all of it is done here.
+ */
+
+const PAUSES = [500, 1000, 2000, 5000]; // milliseconds before each attempt to connect again; the last one repeats
+const MOST_SAID = 300; // characters of a refusal
+const SILENCE = 35_000; // the service tells of its routes every ten seconds
+
+export class Feed {
+  /** `onState(state, since, reason)`: connecting, live, reconnecting or paused. */
+  constructor({ onView, onRoutes, onState }) {
+    this.handlers = { view: onView, routes: onRoutes };
+    this.onState = onState;
+    this.state = null;
+    this.query = "";
+    this.failures = 0;
+  }
+
+  /** Follows the operations that this query asks for, instead of those before. */
+  follow(query) {
+    this.query = query;
+    if (this.state !== "paused") this.#connect();
+  }
+
+  pause() {
+    this.#disconnect();
+    this.#become("paused");
+  }
+
+  resume() {
+    if (this.state !== "paused") return;
+    this.#become("connecting");
+    this.#connect();
+  }
+
+  #connect() {
+    this.#disconnect();
+    if (this.state === null) this.#become("connecting");
+    this.source = new EventSource(`events?${this.query}`);
+    this.source.addEventListener("error", () => this.#lost("The connection to the service ended."));
+    for (const name of Object.keys(this.handlers)) {
+      this.source.addEventListener(name, (event) => this.#heard(name, event.data));
+    }
+    this.#listen();
+  }
+
+  #disconnect() {
+    this.source?.close();
+    clearTimeout(this.silence);
+    clearTimeout(this.next);
+  }
+
+  #heard(name, data) {
+    this.failures = 0;
+    this.#become("live");
+    this.#listen();
+    this.handlers[name](JSON.parse(data));
+  }
+
+  #listen() {
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => this.#lost("The service is silent."), SILENCE);
+  }
+
+  #lost(reason) {
+    this.#disconnect();
+    this.#become("reconnecting", reason);
+    const pause = PAUSES[Math.min(this.failures, PAUSES.length - 1)];
+    this.failures += 1;
+    this.next = setTimeout(() => this.#connect(), pause);
+    if (this.failures > 1) this.#inquire();
+  }
+
+  /** Finds out why it is refused, which the browser does not tell of a stream of events. */
+  async #inquire() {
+    const reason = await refusal(`events?${this.query}`);
+    if (reason !== null && this.state === "reconnecting") this.#become("reconnecting", reason);
+  }
+
+  #become(state, reason = null) {
+    if (state !== this.state) this.since = new Date();
+    else if (reason === this.reason) return;
+    this.state = state;
+    this.reason = reason;
+    this.onState(state, this.since, reason);
+  }
+}
+
+/** What it says instead of telling what happens; null if it does, or says nothing. */
+async function refusal(url) {
+  const asking = new AbortController();
+  try {
+    const response = await fetch(url, { signal: asking.signal });
+    return response.ok ? null : `It answers ${response.status}. ${(await response.text()).slice(0, MOST_SAID)}`;
+  } catch {
+    return null;
+  } finally {
+    asking.abort();
+  }
+}

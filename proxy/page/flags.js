@@ -1,0 +1,28 @@
+/** The two letters that say who ended a request, and how far it was: those of the log's access lines, in words. */
+
+const WHO = {
+  C: "The client left",
+  O: "The origin failed",
+  P: "The proxy, or its store, could not go on",
+  L: "A limit or a timeout of the configuration was reached",
+};
+const WHEN = {
+  R: "while the request was on its way",
+  Q: "while it waited for its turn at the origin",
+  H: "while the origin had it, before its response began",
+  D: "while the response was on its way",
+  T: "while it was a tunnel",
+  S: "while it asked for an operation",
+};
+const HANDED_OVER = {
+  "-H": "Nobody ended it: it was handed over with 202 while the origin had it.",
+  "-Q": "Nobody ended it: it was handed over with 202 while it waited for its turn at the origin.",
+};
+
+/** What a flag means; one of a newer service than this page is left as it is. */
+export function meaningOf(flag) {
+  if (flag in HANDED_OVER) return HANDED_OVER[flag];
+  const [who, when] = [WHO[flag[0]], WHEN[flag[1]]];
+  if (flag === "--") return "It went to its end, and nobody broke it off.";
+  return who && when ? `${who}, ${when}.` : `Ended with ${flag}.`;
+}

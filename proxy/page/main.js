@@ -1,0 +1,165 @@
+/**
+ * The operator page. It is told by the service what happens (`feed`), and shows what its address names (`place`).
+ *
+ * The parts: `service` and its overview, `operations` in a `table` each, `requests`, `found` for what was looked for,
+ * `routes` with their `plots`, `origins`; `filters` and `cancel` for what an operator does; `elements`, `cells`,
+ * `words`, `flags`, `tips` and `announce` for how it is said.
+ */
+
+import { announce } from "./announce.js";
+import { Cancelling } from "./cancel.js";
+import { byId, element, setAttribute, setText } from "./elements.js";
+import { Feed } from "./feed.js";
+import { Filters, searching } from "./filters.js";
+import { Found } from "./found.js";
+import { isSettled, range, settled, titleOf, underWay } from "./operations.js";
+import { origins, serversOf } from "./origins.js";
+import { Place } from "./place.js";
+import { Recent } from "./requests.js";
+import { Routes } from "./routes.js";
+import { Service } from "./service.js";
+import { explain } from "./tips.js";
+import { visible } from "./words.js";
+
+const SECOND = 1000; // milliseconds
+
+class Page {
+  constructor() {
+    this.isPaused = false;
+    this.place = new Place(() => this.#turn());
+    this.service = new Service();
+    this.filters = new Filters(this.place);
+    this.cancelling = new Cancelling();
+    const ask = (operation) => this.cancelling.ask(operation);
+    this.found = new Found(this.place, ask);
+    this.#lay(ask);
+    this.feed = new Feed({
+      onView: (view) => this.#show(view),
+      onRoutes: (routes) => this.#showRoutes(routes),
+      onState: (...state) => this.#showConnection(...state),
+    });
+  }
+
+  begin() {
+    explain();
+    searching(this.place);
+    byId("pause").addEventListener("click", () => this.#pause());
+    byId("older").addEventListener("click", () => this.place.go({ cursor: this.next }));
+    byId("newest").addEventListener("click", () => this.place.go({ cursor: "" }));
+    document.addEventListener("click", (event) => this.#find(event));
+    document.addEventListener("visibilitychange", () => this.#rest());
+    setInterval(() => this.#tick(), SECOND);
+    this.#turn();
+  }
+
+  /** The tables, each with what there is to say where it has nothing to show. */
+  #lay(ask) {
+    const { place } = this;
+    this.unmatched = nothing("No operation is like that now.");
+    this.example = element("code");
+    this.teaching = teaching(this.example);
+    byId("operations-table").append(this.unmatched, this.teaching);
+    this.underWay = underWay(byId("operations-table"), place, ask, element("span"));
+    this.settledHere = settled(byId("operations-table"), place, element("span"));
+    this.lastSettled = settled(byId("settled-table"), place, nothing("No operation has been settled yet. Results are kept for as long as their route’s keep says."));
+    this.requests = new Recent(byId("requests-table"), place);
+    this.routes = new Routes(byId("routes-list"), nothing("The first figures come within ten seconds."));
+    this.origins = origins(byId("origins-table"), nothing("No origin is known yet."));
+  }
+
+  /** The address is another. */
+  #turn() {
+    this.filters.show();
+    this.#search();
+    if (this.place.query !== this.feed.query) this.feed.follow(this.place.query);
+    if (this.view) this.requests.show(this.view.requests);
+  }
+
+  /** Leads to what is looked for, if that is something else than before. */
+  #search() {
+    const looked = this.place.get("q");
+    if (looked !== this.looked) this.found.show(this.looked !== undefined);
+    this.looked = looked;
+  }
+
+  #show(view) {
+    this.view = view;
+    this.came = performance.now();
+    this.service.show(view.service, view.store);
+    this.service.showCounts(view.operations.counts);
+    this.#showOperations(view.operations);
+    this.lastSettled.show(view.settled);
+    this.requests.show(view.requests);
+    this.origins.show(serversOf(view.origins));
+    this.found.refresh();
+  }
+
+  #showOperations({ operations, counts, next }) {
+    const state = this.place.get("state") || "unsettled";
+    const over = isSettled(state);
+    this.underWay.show(over ? [] : operations);
+    this.settledHere.show(over ? operations : []);
+    byId("settled").hidden = over;
+    setText(byId("operations-title"), titleOf(state));
+    setText(byId("operations-range"), range(operations.length, state, counts));
+    this.unmatched.hidden = operations.length > 0 || !this.filters.isSet;
+    this.teaching.hidden = operations.length > 0 || this.filters.isSet;
+    this.#showPager(next);
+  }
+
+  #showPager(next) {
+    this.next = next && new URL(next, location.href).searchParams.get("cursor");
+    byId("newest").hidden = this.place.get("cursor") === "";
+    byId("older").hidden = !this.next;
+    byId("pager").hidden = byId("newest").hidden && byId("older").hidden;
+  }
+
+  #showRoutes(routes) {
+    this.filters.offer(routes.routes.map(({ name }) => name));
+    setText(this.example, example(routes.routes.find(({ asynchronous }) => asynchronous)?.path ?? "/"));
+    this.routes.show(routes);
+  }
+
+  #showConnection(state, since, reason) {
+    this.service.showConnection(state, since, reason);
+    if (state !== "connecting") announce(byId("connection").textContent, { quiet: true });
+  }
+
+  #tick() {
+    if (this.view === undefined || this.feed.state !== "live") return;
+    this.underWay.tick((performance.now() - this.came) / SECOND);
+    this.service.tick();
+  }
+
+  #pause() {
+    this.isPaused = !this.isPaused;
+    setAttribute(byId("pause"), "aria-pressed", String(this.isPaused));
+    this.#rest();
+  }
+
+  /** Nobody is told of what nobody looks at: browsers have few connections for a service, and it has few for them. */
+  #rest() {
+    if (this.isPaused || document.hidden) this.feed.pause();
+    else this.feed.resume();
+  }
+
+  /** Follows a link to what is known of an id without leaving the page. */
+  #find(event) {
+    const link = event.target.closest("a[data-find]");
+    if (link === null || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    this.place.go({ q: link.dataset.find });
+  }
+}
+
+const nothing = (text) => element("p", { class: "empty" }, text);
+
+const example = (path) => `curl -i -H 'Prefer: respond-async, wait=0' http://127.0.0.1:8080${visible(path)}`;
+
+function teaching(code) {
+  setText(code, example("/"));
+  const where = "No operation is running. Send one, to an address where the proxy listens and on a route that has ";
+  return element("div", { class: "empty" }, element("p", {}, where, element("code", {}, "respond_async"), ":"), element("pre", {}, code));
+}
+
+new Page().begin();

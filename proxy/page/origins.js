@@ -1,0 +1,31 @@
+/** The origins, server by server, and how they are. */
+
+import { badge, text } from "./cells.js";
+import { Table } from "./table.js";
+import { count, visible } from "./words.js";
+
+/** A table of servers. */
+export function origins(where, empty) {
+  return new Table(where, {
+    label: "Servers of the origins",
+    key: ({ origin, server }) => `${origin} ${server}`,
+    empty,
+    columns: [
+      { title: "Health", name: "state", make: badge(health) },
+      { title: "Origin", name: "route", make: text(({ origin }) => visible(origin)) },
+      { title: "Server", name: "server", make: text(({ server }) => visible(String(server))) },
+      { title: "Connections", name: "number", make: text(({ connections }) => count(connections)) },
+      { title: "Idle", name: "number", make: text(({ idle }) => count(idle)) },
+      { title: "Waiting", name: "number", make: text(({ waiting }) => count(waiting)) },
+      { title: "Reason", name: "reason", make: text(({ reason }) => visible(reason ?? "")) },
+    ],
+  });
+}
+
+/** All servers of all origins, as rows. */
+export const serversOf = (origins) => origins.flatMap(({ name, servers }) => servers.map((server) => ({ origin: name, ...server })));
+
+function health({ up, left_alone_by: workers }) {
+  if (up) return { kind: "completed", words: "up" };
+  return { kind: "failed", words: "left alone", tip: `After failures, ${count(workers)} of the workers send it nothing for a while.` };
+}

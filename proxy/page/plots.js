@@ -1,0 +1,77 @@
+/**
+ * A small plot of figures over the last hour, drawn as SVG.
+ *
+ * A plot has series, `{name, of(point)}`; a figure that is null is a gap. What it shows is said in words as well.
+ */
+
+import { element, graphic, setAttribute, setText } from "./elements.js";
+
+const HOUR = 3600; // seconds
+const WIDTH = 240;
+const HEIGHT = 48;
+const TOP = 2; // so that the highest line is not cut
+
+export class Plot {
+  /** `say(number)` puts a figure into words; `most` is the top of the scale where that is fixed. */
+  constructor({ title, series, say, most = null }) {
+    Object.assign(this, { series, say, most });
+    this.values = series.map((_, index) => element("span", { class: `value value-${index}` }));
+    this.top = element("small", { class: "quiet" });
+    this.lines = series.map((_, index) => graphic("path", { class: `line line-${index}` }));
+    this.cursor = graphic("path", { class: "cursor" });
+    this.graphic = graphic(
+      "svg",
+      { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true", focusable: "false" },
+      ...this.lines,
+      this.cursor,
+    );
+    const heading = element("figcaption", {}, element("span", {}, title, " ", this.top), element("span", {}, ...this.values));
+    const wide = series.length > 1 ? "wide" : null;
+    this.figure = element("figure", { class: wide }, heading, element("div", { class: "plot" }, this.graphic));
+    this.title = title;
+  }
+
+  /** Draws points, each with its time `t` in seconds. */
+  draw(points, step) {
+    const end = points.at(-1)?.t ?? 0;
+    const figures = points.flatMap((point) => this.series.map(({ of }) => of(point))).filter(isThere);
+    const most = this.most ?? Math.max(0, ...figures);
+    this.x = (point) => WIDTH * (1 - (end - point.t) / HOUR);
+    const y = (number) => HEIGHT - (HEIGHT - TOP) * (most > 0 ? number / most : 0);
+    this.series.forEach(({ of }, index) => setAttribute(this.lines[index], "d", path(points, of, this.x, y, step)));
+    setText(this.top, this.most === null && most > 0 ? `up to ${this.say(most)}` : "");
+  }
+
+  /** The figures at a point, in the heading, and a line there unless it is the last one. */
+  read(point, isLast) {
+    this.series.forEach((series, index) => setText(this.values[index], point === undefined ? "" : this.#figure(series, point)));
+    setAttribute(this.cursor, "d", point === undefined || isLast ? null : `M${this.x(point).toFixed(1)} 0V${HEIGHT}`);
+  }
+
+  /** "p50 1.2 s, p95 4.0 s": the figures of a point. */
+  words(point) {
+    return this.series.map((series) => this.#figure(series, point)).join(", ");
+  }
+
+  #figure({ name, of }, point) {
+    return name ? `${name} ${this.say(of(point))}` : this.say(of(point));
+  }
+}
+
+/** A line through the figures, broken where one is missing; a figure on its own is a short dash. */
+function path(points, of, x, y, step) {
+  let drawn = "";
+  let last = null;
+  for (const point of points) {
+    const number = of(point);
+    if (!isThere(number)) last = null;
+    else {
+      const follows = last !== null && point.t - last < 2.5 * step;
+      drawn += `${follows ? "L" : "M"}${x(point).toFixed(1)} ${y(number).toFixed(1)}${follows ? "" : "h.7"}`;
+      last = point.t;
+    }
+  }
+  return drawn;
+}
+
+const isThere = (number) => number !== null && number !== undefined;

@@ -1,0 +1,84 @@
+/** Requests that were handed over or went wrong, each with the reason in a sentence. */
+
+import { asked } from "./asked.js";
+import { badge, finding, moment, request, text } from "./cells.js";
+import { meaningOf } from "./flags.js";
+import { element, setAttribute, setText } from "./elements.js";
+import { Table } from "./table.js";
+import { duration, visible } from "./words.js";
+
+const NOTHING = "Nothing to explain yet. What the proxy answers itself, with 202 or an error, stands here with the reason.";
+const MOST = 50;
+const CLIENT_LEFT = 499; // nobody was sent it
+
+/** A table of them. */
+export function requests(where, place, empty) {
+  return new Table(where, {
+    label: "Requests",
+    key: JSON.stringify, // clients choose their ids, so several may have the same
+    empty,
+    columns: [
+      { title: "Status", name: "state", make: badge(statusOf) },
+      { title: "Flag", name: "flag", make: flag },
+      { title: "Time", name: "number", make: moment(({ time }) => time) },
+      { title: "Route", name: "route", make: text(({ route }) => visible(route)) },
+      { title: "Request", name: "request", make: request(wording) },
+      { title: "Took", name: "number", make: took },
+      { title: "Operation", name: "operation", make: finding(place, ({ operation }) => operation, "Operation") },
+      { title: "Request id", name: "request-id", make: finding(place, ({ id }) => id, "Request") },
+    ],
+  });
+}
+
+/** The recent ones, all or those of the status that the address names. */
+export class Recent {
+  constructor(where, place) {
+    this.place = place;
+    this.none = element("p", { class: "empty" });
+    this.table = requests(where, place, this.none);
+  }
+
+  /** `newest` are some of all; of one status, there may be others. */
+  async show(newest) {
+    const status = this.place.get("status");
+    const shown = status === "" ? newest : await withStatus(status);
+    if (shown === null || status !== this.place.get("status")) return;
+    setText(this.none, status === "" ? NOTHING : "None of the last requests was answered so.");
+    this.table.show(shown);
+  }
+}
+
+async function withStatus(status) {
+  const response = await asked(`requests?${new URLSearchParams({ status })}`);
+  return response?.ok ? (await response.json()).requests.slice(0, MOST) : null;
+}
+
+function statusOf({ status }) {
+  if (status === CLIENT_LEFT) return { kind: "dismissed", words: "499", tip: "The client left before it was sent anything. 499 is only noted here." };
+  if (status === 202) return { kind: "running", words: "202" };
+  return { kind: status < 400 ? "completed" : "failed", words: String(status) };
+}
+
+function wording({ method, path, why, error, cause }) {
+  return { method, target: path, why, cause: error && (cause ? `${error}: ${cause}` : error) };
+}
+
+function flag(cell) {
+  const button = element("button", { type: "button", class: "flag" });
+  cell.append(button);
+  return ({ end }) => {
+    button.hidden = !end;
+    setText(button, end ?? "");
+    setAttribute(button, "data-tip", end ? meaningOf(end) : null);
+  };
+}
+
+function took(cell) {
+  const node = element("span");
+  cell.append(node);
+  return ({ seconds, waiting, origin }) => {
+    setText(node, duration(seconds));
+    const parts = [waiting !== undefined && `${duration(waiting)} of it waiting for a turn`, origin !== undefined && `${duration(origin)} at the origin`];
+    setAttribute(node, "data-tip", parts.filter(Boolean).join(", ") || null);
+  };
+}

@@ -1,0 +1,162 @@
+/**
+ * The routes: what each leads to, how it does now, and five small plots of its last hour.
+ *
+ * A route's plots are read together: one moment for all of them, chosen by the pointer or by the arrow keys. Only what
+ * can be seen is drawn.
+ */
+
+import { element, setAttribute, setText } from "./elements.js";
+import { Plot } from "./plots.js";
+import { clock, duration, figure, percent, visible } from "./words.js";
+
+const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageUp: 30, PageDown: -30, Home: -Infinity, End: Infinity };
+const failuresOf = ({ failures }) => Object.values(failures ?? {}).reduce((sum, number) => sum + number, 0);
+
+const PLOTS = [
+  { title: "Requests", series: [{ name: "", of: (point) => point.requests }], say: (number) => `${figure(number)}/s` },
+  { title: "Operations", series: [{ name: "", of: (point) => point.operations }], say: (number) => `${figure(number)}/s` },
+  {
+    title: "Duration",
+    series: [
+      { name: "p50", of: (point) => point.p50 },
+      { name: "p95", of: (point) => point.p95 },
+      { name: "p99", of: (point) => point.p99 },
+    ],
+    say: duration,
+  },
+  { title: "Answered in time", series: [{ name: "", of: (point) => point.in_time }], say: percent, most: 1 },
+  { title: "Failures", series: [{ name: "", of: failuresOf }], say: figure },
+];
+
+export class Routes {
+  constructor(where, empty) {
+    this.where = where;
+    this.empty = empty;
+    this.cards = new Map();
+    this.seen = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) this.cards.get(target.dataset.route)?.see(isIntersecting);
+    });
+    where.append(empty);
+  }
+
+  show({ step, routes }) {
+    const names = new Set(routes.map(({ name }) => name));
+    for (const [name, card] of this.cards) if (!names.has(name)) this.#remove(name, card);
+    for (const route of routes) (this.cards.get(route.name) ?? this.#add(route.name)).show(route, step);
+    this.empty.hidden = routes.length > 0;
+  }
+
+  #add(name) {
+    const card = new Card(name);
+    this.cards.set(name, card);
+    this.where.append(card.node);
+    this.seen.observe(card.node);
+    return card;
+  }
+
+  #remove(name, card) {
+    this.cards.delete(name);
+    this.seen.unobserve(card.node);
+    card.node.remove();
+  }
+}
+
+class Card {
+  constructor(name) {
+    this.leads = element("p", { class: "quiet" });
+    this.when = element("time", { class: "quiet" });
+    this.codes = element("span", { class: "codes" });
+    this.plots = PLOTS.map((plot) => new Plot(plot));
+    this.slider = element(
+      "div",
+      { class: "plots", role: "slider", tabindex: 0, "aria-label": `The last hour of route ${visible(name)}` },
+      ...this.plots.map((plot) => plot.figure),
+    );
+    const heading = element("h3", {}, element("bdi", {}, visible(name)));
+    this.node = element("article", { class: "route-card" }, element("div", { class: "head" }, heading, this.leads, this.codes, this.when), this.slider);
+    this.node.dataset.route = name;
+    this.chosen = null;
+    this.slider.addEventListener("keydown", (event) => this.#step(event));
+    this.slider.addEventListener("pointermove", (event) => this.#point(event));
+    for (const leaving of ["pointerleave", "blur"]) this.slider.addEventListener(leaving, () => this.#choose(null));
+  }
+
+  show(route, step) {
+    this.step = step;
+    this.points = route.points.map((point) => ({ ...point, t: Date.parse(point.at) / 1000 }));
+    const answers = route.asynchronous ? "now or later" : "never with 202";
+    setText(this.leads, `${visible(route.path ?? "")} → ${visible(route.origin)}, ${answers}`);
+    this.isDrawn = false;
+    this.#draw();
+  }
+
+  /** Whether it can be seen from now on. */
+  see(isSeen) {
+    this.isSeen = isSeen;
+    this.#draw();
+  }
+
+  #draw() {
+    if (!this.isSeen || this.isDrawn) return;
+    for (const plot of this.plots) plot.draw(this.points, this.step);
+    this.isDrawn = true;
+    this.#read();
+  }
+
+  get #last() {
+    return this.points.length - 1;
+  }
+
+  /** The moment that was chosen goes on meaning the same when points are added. */
+  #read() {
+    const at = this.chosen === null ? this.#last : nearest(this.points, this.chosen);
+    const point = this.points[at];
+    for (const plot of this.plots) plot.read(point, this.chosen === null);
+    const when = point && clock(new Date(point.t * 1000), new Date());
+    setText(this.when, point === undefined ? "no figures yet" : this.chosen === null ? "now" : `at ${when}`);
+    setText(this.codes, point ? codes(point) : "");
+    this.#speak(at, point, when);
+  }
+
+  #speak(at, point, when) {
+    setAttribute(this.slider, "aria-valuemin", 0);
+    setAttribute(this.slider, "aria-valuemax", Math.max(0, this.#last));
+    setAttribute(this.slider, "aria-valuenow", Math.max(0, at));
+    const said = point && this.plots.map((plot) => `${plot.title} ${plot.words(point)}`).join("; ");
+    setAttribute(this.slider, "aria-valuetext", point ? `${when}: ${said}. ${codes(point)}` : "No figures yet.");
+  }
+
+  #choose(t) {
+    this.chosen = t;
+    if (this.points && this.isDrawn) this.#read();
+  }
+
+  #step(event) {
+    if (!(event.key in STEPS) || this.points.length === 0) return;
+    event.preventDefault();
+    const from = this.chosen === null ? this.#last : nearest(this.points, this.chosen);
+    this.#choose(this.points[Math.max(0, Math.min(this.#last, from + STEPS[event.key]))].t);
+  }
+
+  #point(event) {
+    const plot = event.target.closest(".plot");
+    if (plot === null || this.points.length === 0) return;
+    const { left, width } = plot.getBoundingClientRect();
+    this.#choose(this.points.at(-1).t - 3600 * (1 - (event.clientX - left) / width));
+  }
+}
+
+/** "2 origin-timeout, 1 busy" */
+function codes({ failures }) {
+  return Object.entries(failures ?? {})
+    .filter(([, number]) => number > 0)
+    .map(([code, number]) => `${figure(number)} ${code}`)
+    .join(", ");
+}
+
+/** The index of the point that is nearest to this time. */
+function nearest(points, t) {
+  let best = points.length - 1;
+  for (let at = best; at >= 0; at -= 1) if (Math.abs(points[at].t - t) < Math.abs(points[best].t - t)) best = at;
+  return best;
+}

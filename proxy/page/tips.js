@@ -1,0 +1,53 @@
+/**
+ * Explanations of what is short: shown beside an element with `data-tip` while the pointer or the focus is on it.
+ *
+ * They can be pointed at themselves, stay as long as that, and Escape ends them (WCAG 2.1, 1.4.13).
+ */
+
+import { byId, setText } from "./elements.js";
+
+const GAP = 6; // pixels
+let owner = null;
+
+/** Makes the page's tips work. */
+export function explain() {
+  document.addEventListener("pointerover", (event) => follow(event.target));
+  document.addEventListener("focusin", (event) => follow(event.target));
+  document.addEventListener("focusout", hide);
+  document.addEventListener("scroll", settle, { capture: true, passive: true });
+  document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
+}
+
+function follow(target) {
+  const tip = byId("tip");
+  if (tip.contains(target)) return;
+  const next = target.closest?.("[data-tip]") ?? null;
+  if (next === owner) return;
+  hide();
+  if (next !== null) show(tip, next);
+}
+
+function show(tip, next) {
+  owner = next;
+  setText(tip, owner.dataset.tip);
+  owner.setAttribute("aria-describedby", tip.id);
+  tip.showPopover();
+  settle();
+}
+
+/** Puts it beside its owner, which may have been scrolled. */
+function settle() {
+  if (owner === null) return;
+  const tip = byId("tip");
+  const around = owner.getBoundingClientRect();
+  const below = around.bottom + GAP + tip.offsetHeight < innerHeight;
+  tip.style.top = `${below ? around.bottom + GAP : around.top - GAP - tip.offsetHeight}px`;
+  tip.style.left = `${Math.max(GAP, Math.min(around.left, innerWidth - tip.offsetWidth - GAP))}px`;
+}
+
+function hide() {
+  if (owner === null) return;
+  owner.removeAttribute("aria-describedby");
+  owner = null;
+  byId("tip").hidePopover();
+}

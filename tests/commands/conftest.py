@@ -1,0 +1,73 @@
+"""Fetching in this process: what was written where, and how it ended."""
+
+import io
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from proxy.fetch import Ended, Terms, order_for, run
+from proxy.fetch.order import Content
+from tests.raw_client import LIMIT, Signal
+
+Fetch = Callable[..., Coroutine[Any, Any, "Fetched"]]
+
+
+class Fetched(NamedTuple):
+    """How a fetch ended."""
+
+    code: int
+    out: bytes
+    err: str
+    why: str  # it has no outcome; empty where it has one
+
+
+class Terminal(io.StringIO):
+    """A terminal's standard error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = Signal()
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self._changed.notify()
+        return super().write(text)
+
+    async def shows(self, text: str) -> None:
+        """Wait until it has shown this."""
+        await self._changed.until(lambda: text in self.getvalue(), LIMIT, f"{text!r} on the terminal", self.getvalue)
+
+
+def at_once() -> Iterator[float]:
+    """Patience for three attempts, without pauses."""
+    return iter((0.0, 0.0, 0.0))
+
+
+@pytest.fixture
+def fetch() -> Fetch:
+    """Fetches a URL; keywords are those of `order_for` and of `Terms`."""
+
+    async def fetch(
+        url: str,
+        *,
+        method: str | None = None,
+        fields: tuple[tuple[str, str | None], ...] = (),
+        user: str | None = None,
+        content: bytes | Path | None = None,
+        stderr: io.StringIO | None = None,
+        **terms: Any,  # noqa: ANN401  # as Terms takes them
+    ) -> Fetched:
+        sent = None if content is None else Content(content, "text/plain")
+        out, err = io.BytesIO(), io.StringIO() if stderr is None else stderr
+        settings: dict[str, Any] = {"prefer": "respond-async", "patience": at_once, "poll": 1} | terms
+        try:
+            code = await run(order_for(url, method, fields, user, sent), Terms(**settings), out, err)
+        except Ended as end:
+            return Fetched(end.code, out.getvalue(), err.getvalue(), str(end))
+        return Fetched(code, out.getvalue(), err.getvalue(), "")
+
+    return fetch

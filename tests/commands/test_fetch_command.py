@@ -1,0 +1,141 @@
+"""`respond-async fetch` as a shell sees it: options, standard output, Ctrl-C."""
+
+import asyncio
+import os
+import signal
+import ssl
+import sys
+from asyncio.subprocess import PIPE
+from base64 import b64encode
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from click.testing import CliRunner, Result
+
+from proxy.cli import main
+from tests.process.child import ROOT
+from tests.scripted_origin import ScriptedOrigin, answer, read_all
+
+
+async def run(*arguments: str, stdin: bytes = b"") -> Result:
+    """In a thread: the command has an event loop of its own."""
+    return await asyncio.to_thread(CliRunner().invoke, main, ["fetch", *arguments], stdin)
+
+
+def fields_of(origin: ScriptedOrigin) -> dict[bytes, bytes]:
+    return {name.lower(): value for name, value in origin.requests[-1].fields}
+
+
+async def test_a_form_is_sent_as_curl_sends_it(origin: ScriptedOrigin) -> None:
+    result = await run(
+        origin.url, "-d", "a=1", "-d", "@-", "-H", "X-One: 1", "-H", "Accept:", "--wait", "3", stdin=b"b=\n"
+    )
+    assert result.exit_code == 0
+    assert '"method": "POST"' in result.output
+    fields = fields_of(origin)
+    assert origin.requests[0].body == b"a=1&b=\n"
+    assert fields[b"content-type"] == b"application/x-www-form-urlencoded"
+    assert fields[b"prefer"] == b"respond-async, wait=3"
+    assert fields[b"x-one"] == b"1"
+    assert b"accept" not in fields
+
+
+async def test_json_of_a_file(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    file = tmp_path / "order.json"
+    file.write_bytes(b'{"item": 42}\n')
+    assert (await run(origin.url, "--json", f"@{file}", "-X", "put")).exit_code == 0
+    fields = fields_of(origin)
+    assert (origin.requests[0].method, origin.requests[0].body) == ("PUT", b'{"item": 42}\n')
+    assert (fields[b"content-type"], fields[b"accept"]) == (b"application/json", b"application/json")
+
+
+async def test_a_prefer_of_ones_own_is_the_only_one(origin: ScriptedOrigin) -> None:
+    assert (await run(origin.url, "-H", "Prefer: return=minimal")).exit_code == 0
+    assert origin.requests[0].fields_named(b"prefer") == [b"return=minimal"]
+
+
+async def test_a_password_is_asked_for(origin: ScriptedOrigin) -> None:
+    result = await run(origin.url, "-u", "me", stdin=b"secret\n")
+    assert "Password of me:" in result.stderr
+    assert "secret" not in result.output
+    assert fields_of(origin)[b"authorization"] == b"Basic " + b64encode(b"me:secret")
+
+
+async def test_user_and_password_of_the_url(origin: ScriptedOrigin) -> None:
+    await run(origin.url.replace("//", "//me:p%40ss@") + "/x y#part")
+    assert fields_of(origin)[b"authorization"] == b"Basic " + b64encode(b"me:p@ss")
+    assert origin.requests[0].target == b"/x%20y"
+
+
+async def test_a_file_takes_its_place_and_keeps_its_mode(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    origin.script(read_all(), answer(200, body=b"new"))
+    file, link = tmp_path / "result", tmp_path / "link"
+    file.write_text("old")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    assert (await run(origin.url, "-o", str(link))).exit_code == 0
+    assert (file.read_bytes(), file.stat().st_mode & 0o777, link.is_symlink()) == (b"new", 0o640, True)
+
+
+async def test_a_pipe_is_written_to_and_not_replaced(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    origin.script(read_all(), answer(200, body=b"through"))
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    assert (await run(origin.url, "-o", str(pipe))).exit_code == 0
+    reader.join()
+    assert read == [b"through"]
+
+
+@pytest.mark.parametrize("output", ["/dev/full", "/", "/no/such/folder/x"])
+async def test_what_cannot_be_written_is_23(origin: ScriptedOrigin, output: str) -> None:
+    result = await run(origin.url, "-o", output)
+    assert result.exit_code == 23
+    assert f"{output} cannot be written: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["ftp://h/"], "begins with http:// or https://", id="another scheme"),
+        pytest.param(["http:///x"], "begins with http:// or https://", id="no host"),
+        pytest.param(["h", "-H", "nonsense"], "`nonsense` is no field", id="no field"),
+        pytest.param(["h", "-H", "a b: c"], "cannot be sent", id="no name"),
+        pytest.param(["h", "-H", "a: b\r\nc: d"], "cannot be sent", id="two fields in one"),
+        pytest.param(["h", "-d", "@/no/such"], "there is no file /no/such", id="no file"),
+        pytest.param(["h", "-d", "a", "-d", "@/no/such"], "there is no file /no/such", id="no second file"),
+        pytest.param(["h", "-d", "a", "--json", "b"], "do not go together", id="two kinds"),
+        pytest.param(["h", "--resume", "-d", "a"], "no method and no content", id="resume with content"),
+        pytest.param(["h", "--wait", "1", "-H", "prefer: x"], "beside a Prefer of your own", id="two Prefers"),
+        pytest.param(["h", "--cacert", "/no/such"], "no certificates to trust", id="no authorities"),
+    ],
+)
+async def test_wrong_usage_is_2_and_explained(arguments: list[str], said: str) -> None:
+    result = await run(*arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+async def test_a_certificate_is_trusted_where_it_is_told_to_be(certificate: tuple[Path, Path]) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    async with ScriptedOrigin(ssl=context) as origin:
+        refused = await run(origin.url)
+        assert refused.exit_code == 60
+        assert "is not trusted: " in refused.stderr
+        assert (await run(origin.url, "--cacert", str(certificate[0]))).exit_code == 0
+        assert (await run(origin.url, "-k")).exit_code == 0
+
+
+async def test_ctrl_c_cancels_where_one_has_asked_for_it(origin: ScriptedOrigin) -> None:
+    later = [(b"Location", b"/status"), (b"Retry-After", b"60")]
+    origin.script(read_all(), answer(202, later))
+    command = [sys.executable, "-m", "proxy", "fetch", "--cancel", origin.url]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, stderr=PIPE)
+    await origin.request_received(2)
+    process.send_signal(signal.SIGINT)
+    out, err = await process.communicate()
+    assert (process.returncode, out, err) == (130, b"", b"Cancelled.\n")
+    assert (origin.requests[2].method, origin.requests[2].target) == ("DELETE", b"/status")

@@ -1,0 +1,78 @@
+"""Server-sent events: what operators see as it changes."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from proxy.operators import feed
+from proxy.operators.feed import MOST
+from tests.operators.conftest import LOCAL, Desk
+from tests.raw_client import RawClient, request
+from tests.scripted_origin import answer, read_all, wait_for
+
+
+async def test_an_operation_appears_and_completes_in_the_view(desk: Desk) -> None:
+    gate = asyncio.Event()
+    desk.origin.script(read_all(), wait_for(gate), answer(200, body=b"result"))
+    async with desk.operator.follows("/events?state=unsettled") as events:
+        view = await events.next("view")
+        assert view.keys() == {"operations", "settled", "store", "origins", "service", "requests"}
+        assert (view["operations"]["operations"], view["settled"]) == ([], [])
+        short = (await desk.accepts())[:8]
+        view = await events.view(lambda view: view["operations"]["operations"])
+        assert [one["id"] for one in view["operations"]["operations"]] == [short]
+        gate.set()
+        view = await events.view(lambda view: view["settled"])
+        assert [(one["id"], one["status"]) for one in view["settled"]] == [(short, 200)]
+        assert view["operations"]["operations"] == []
+
+
+async def test_the_first_events_are_a_view_and_the_routes(desk: Desk) -> None:
+    async with desk.operator.follows() as events:
+        assert events.response.field(b"content-type") == b"text/event-stream"
+        await events.next("view")
+        assert (await events.next("routes"))["routes"][0]["name"] == "everything"
+        assert events.response.body.startswith(b"retry: 1000\n\nevent: view\n")
+
+
+async def test_what_changes_with_time_alone_is_not_sent(desk: Desk) -> None:
+    gate = asyncio.Event()
+    desk.origin.script(read_all(), wait_for(gate), answer(200))
+    await desk.accepts()
+    await desk.origin.request_received()
+    async with desk.operator.follows() as events:
+        await events.next("view")
+        await asyncio.sleep(2.5 * feed.TICK)
+        gate.set()
+        view = await events.next("view")
+        assert view["settled"] or view["origins"][0]["servers"][0]["idle"]
+
+
+async def test_streams_end_when_others_are_to_answer(desk: Desk) -> None:
+    async with desk.operator.follows() as events:
+        await events.next("view")
+        desk.proxy.service.leave_operators()
+        assert await events.ends()
+    desk.proxy.service.answer_operators()
+    async with desk.operator.follows() as events:
+        await events.next("view")
+        await desk.proxy.service.close()
+        assert await events.ends()
+
+
+async def test_there_are_so_many_streams_and_no_more(desk: Desk) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(MOST):
+            await (await stack.enter_async_context(desk.operator.follows())).next("view")
+        assert "Close one" in await desk.operator.is_refused(503, "/events")
+
+
+async def test_a_stream_that_cannot_be_is_refused_before_it_begins(desk: Desk) -> None:
+    assert "`queued`" in await desk.operator.is_refused(400, "/events?state=done")
+
+
+async def test_head_of_a_stream_is_its_head(desk: Desk) -> None:
+    async with RawClient(port=desk.proxy.admin_port) as client:
+        await client.send(request("HEAD", b"/events", LOCAL))
+        response = await client.response("HEAD")
+        assert (response.status, response.field(b"content-type")) == (200, b"text/event-stream")
+        assert await client.eof()

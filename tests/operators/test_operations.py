@@ -1,0 +1,168 @@
+"""Operations at the `admin` address: listed, shown, cancelled, removed."""
+
+import asyncio
+from datetime import datetime
+
+import pytest
+
+from tests.conftest import StartProxy, settings_for
+from tests.operators.conftest import Desk
+from tests.raw_client import RawClient
+from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, stall, wait_for
+
+
+async def outcome(desk: Desk, id_: str) -> int:
+    """The status that the status URL has in the end."""
+    async with RawClient(port=desk.proxy.port) as client:
+        fields = [(b"Prefer", b"wait=10")]
+        return (await client.exchange("GET", f"/.async/{id_}".encode(), fields)).status
+
+
+async def test_an_operation_is_shown_from_its_202_to_its_end(desk: Desk) -> None:
+    gate = asyncio.Event()
+    desk.origin.script(read_all(), wait_for(gate), answer(200, body=b"result"))
+    id_ = await desk.accepts(b"/reports/7?secret=1")
+    [one] = (await desk.operator.sees("/operations"))["operations"]
+    assert {key: one[key] for key in ("id", "route", "origin", "method", "target", "state", "attempts")} == {
+        "id": id_[:8], "route": "everything", "origin": "legacy", "method": "GET", "target": "/reports/7",
+        "state": "running", "attempts": 1,
+    }  # fmt: skip
+    assert (one["status"], one["settled"], one["duration"], one["error"]) == (None, None, None, None)
+    assert datetime.fromisoformat(one["created"]).tzinfo is not None
+    gate.set()
+    assert await outcome(desk, id_) == 200
+    one = await desk.operator.sees(f"/operations/{id_[:8]}")
+    assert (one["state"], one["status"], one["bytes"], one["size"]) == ("completed", 200, 6, 6)
+    assert one["duration"] >= 0
+    assert one["settled"] >= one["created"]
+
+
+async def test_one_that_failed_says_why(desk: Desk) -> None:
+    desk.origin.script(read_all(), close())
+    id_ = await desk.accepts()
+    assert await outcome(desk, id_) == 502
+    one = await desk.operator.sees(f"/operations/{id_[:8]}")
+    assert (one["state"], one["error"]["code"]) == ("failed", "origin-broke-off")
+    assert one["why"].startswith("The origin closed the connection before its response was complete.")
+
+
+async def test_a_list_goes_on_page_by_page_under_the_same_filter(desk: Desk) -> None:
+    desk.origin.script(read_all(), stall())
+    ids = [(await desk.accepts())[:8] for _ in range(5)]
+    found, target = [], "/operations?state=running,queued&limit=2"
+    while target:
+        page = await desk.operator.sees(target)
+        assert page["counts"] == {"queued": 0, "running": 5, "settled": 0}
+        found += [one["id"] for one in page["operations"]]
+        target = page["next"]
+    assert found == ids[::-1]
+
+
+async def test_filters_are_by_route_state_and_age(desk: Desk) -> None:
+    desk.origin.script(read_all(), stall())
+    await desk.accepts()
+    for query, expected in {
+        "route=everything": 1, "route=other": 0, "route=other,everything": 1, "state=queued": 0, "state=unsettled": 1,
+        "state=settled": 0, "older_than=1h": 0, "younger_than=1h": 1, "route=&state=": 1,
+    }.items():  # fmt: skip
+        assert len((await desk.operator.sees(f"/operations?{query}"))["operations"]) == expected, query
+
+
+async def test_cancelling_closes_the_connection_to_the_origin(desk: Desk, quiet_log: list[dict[str, str]]) -> None:
+    desk.origin.script(read_all(), stall())
+    id_ = await desk.accepts()
+    await desk.origin.request_received()
+    one = await desk.operator.ends(f"/operations/{id_[:8]}")
+    assert (one["id"], one["state"]) == (id_[:8], "dismissed")
+    await desk.origin.connection_closed()
+    assert await outcome(desk, id_) == 404
+    [line] = [line for line in quiet_log if line["event"] == "operation cancelled by operator"]
+    assert (line["operation"], line["route"]) == (id_[:8], "everything")
+
+
+async def test_of_a_settled_one_what_is_kept_is_dropped(desk: Desk, quiet_log: list[dict[str, str]]) -> None:
+    desk.origin.script(read_all(), answer(200, body=b"result"))
+    id_ = await desk.accepts()
+    assert await outcome(desk, id_) == 200
+    assert (await desk.operator.ends(f"/operations/{id_[:8]}"))["state"] == "completed"
+    assert await outcome(desk, id_) == 404
+    assert "operation removed by operator" in [line["event"] for line in quiet_log]
+    assert "it never was" in await desk.operator.is_refused(404, f"/operations/{id_[:8]}", method="DELETE")
+
+
+async def test_all_that_fit_are_ended_at_once(start_proxy: StartProxy, origin: ScriptedOrigin) -> None:
+    settings = settings_for(origin.url)
+    settings["origins"]["legacy"]["max_connections"] = 1
+    desk = Desk(await start_proxy(settings, admin="127.0.0.1:0"), origin)
+    origin.script(read_all(), stall())
+    for _ in range(3):
+        await desk.accepts()
+    assert await desk.operator.ends("/operations?state=queued&older_than=1h") == {"dismissed": 0, "removed": 0}
+    assert await desk.operator.ends("/operations?state=queued") == {"dismissed": 2, "removed": 0}
+    assert await desk.operator.ends("/operations?state=unsettled,settled&route=everything") == {
+        "dismissed": 1, "removed": 2,
+    }  # fmt: skip
+
+
+async def test_several_pages_are_ended_at_once(desk: Desk) -> None:
+    desk.origin.script(read_all(), stall())
+    await asyncio.gather(*(desk.accepts() for _ in range(60)))
+    assert await desk.operator.ends("/operations?state=running") == {"dismissed": 60, "removed": 0}
+
+
+async def test_all_of_every_state_are_not_ended_by_mistake(desk: Desk) -> None:
+    assert "`state`" in await desk.operator.is_refused(400, "/operations?route=everything", method="DELETE")
+
+
+async def test_one_that_is_settled_just_then_stays_as_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = asyncio.Event()
+    desk.origin.script(read_all(), wait_for(gate), answer(200, body=b"result"))
+    id_ = await desk.accepts()
+    store = desk.proxy.service._store
+    settle = store.settle
+
+    async def settle_late(operation: object) -> bool:
+        monkeypatch.setattr(store, "settle", settle)
+        gate.set()
+        assert await outcome(desk, id_) == 200
+        return await settle(operation)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "settle", settle_late)
+    assert (await desk.operator.ends(f"/operations/{id_[:8]}"))["state"] == "completed"
+    assert await outcome(desk, id_) == 200
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        pytest.param("/operations?state=done", "`queued`", id="unknown state"),
+        pytest.param("/operations?older_than=30", "duration with its unit", id="no unit"),
+        pytest.param("/operations?younger_than=soon", "`younger_than` must be a duration", id="no duration"),
+        pytest.param("/operations?limit=0", "from 1 to 500", id="no limit"),
+        pytest.param("/operations?limit=501", "from 1 to 500", id="too much"),
+        pytest.param("/operations?cursor=x", "`next`", id="no cursor"),
+        pytest.param("/operations?sort=age", "There are `route`", id="unknown parameter"),
+        pytest.param("/operations?state=running&state=queued", "given twice", id="twice"),
+        pytest.param("/operations/abcdefgh?x=1", "no parameters", id="parameters of one operation"),
+        pytest.param("/requests?status=bad", "504", id="no status"),
+        pytest.param("/routes?x=1", "no parameters", id="parameters of routes"),
+    ],
+)
+async def test_what_cannot_be_read_is_refused_with_what_could_be(desk: Desk, target: str, says: str) -> None:
+    assert says in await desk.operator.is_refused(400, target)
+
+
+async def test_operations_are_named_by_the_beginning_of_their_id(desk: Desk) -> None:
+    assert "first 8 characters" in await desk.operator.is_refused(404, "/operations/short")
+    assert "never was" in await desk.operator.is_refused(404, "/operations/abcdefgh")
+
+
+async def test_several_that_begin_alike_are_not_confused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.origin.script(read_all(), stall())
+    ids = iter(["same-beg" + "x" * 16, "same-beg" + "y" * 16])
+    context = desk.proxy.service.recovery._laters["everything"]._context
+    monkeypatch.setattr(type(context), "new_id", lambda _: next(ids))
+    await desk.accepts()
+    await desk.accepts()
+    assert "more of the id" in await desk.operator.is_refused(409, "/operations/same-beg", method="DELETE")
+    assert (await desk.operator.ends("/operations/same-begx"))["state"] == "dismissed"
