@@ -49,10 +49,10 @@ test: lint
 
 # `--strict`: a link that leads nowhere, or a page that is not in the menu, is an error.
 docs: $(VENV)/dev.stamp
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 docs-serve: $(VENV)/dev.stamp
-	@$(BIN)/mkdocs serve --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 reference: $(VENV)/dev.stamp
 	$(BIN)/python -m proxy.config > config/schema.json

@@ -4,7 +4,7 @@ Whoever has a part in answering notes here what it alone knows; the log, the met
 plain request costs a few assignments, and sentences are made for the others alone.
 """
 
-from time import perf_counter
+from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from proxy import reasons
@@ -22,8 +22,9 @@ from proxy.errors import (
     TooManyOperations,
 )
 from proxy.exchange import Exchange
+from proxy.forwarded import Arrival
+from proxy.message import RequestHead
 from proxy.operation import SHORT_ID, Operation
-from proxy.plan import Race
 from proxy.response import SWITCHING_PROTOCOLS
 from proxy.tracecontext import trace_id
 from proxy.tracing import RequestTrace
@@ -46,6 +47,7 @@ LEAST_SERVER_ERROR: Final = 500
 LIMITS: Final = (
     Busy, FieldsTooLarge, OriginTimeout, RequestTimeout, RequestTooLarge, ResponseTooLarge, TargetTooLong, TooManyOperations,
 )  # fmt: skip
+REFUSALS: Final = (Busy.code, TooManyOperations.code)
 SIDES: Final = {Side.CLIENT: "C", Side.ORIGIN: "O", Side.STORE: "P", Side.PROXY: "P"}
 OPERATORS: Final = (Side.ORIGIN, Side.STORE)  # whose errors have causes that name addresses, not what clients sent
 
@@ -65,6 +67,20 @@ class Wrong(NamedTuple):
 
 
 NOTHING_WRONG: Final = Wrong(None)
+GONE: Final = Wrong("client-left")
+IDLE: Final = Wrong("idle-timeout")
+
+
+class Inbound(NamedTuple):
+    """A request that may be forwarded."""
+
+    account: "Account"
+    head: RequestHead  # with its target in origin-form or `*`
+    arrival: Arrival
+
+    @property
+    def client(self) -> ClientRequest:
+        return self.account.client
 
 
 class Account:
@@ -78,7 +94,7 @@ class Account:
     def __init__(self, client: ClientRequest, trace: RequestTrace | None = None) -> None:
         """`trace` tells a collector of it, if that is wanted."""
         self.client = client
-        self.began = perf_counter()
+        self.began = monotonic()
         self.request_id = b""
         self.target = b""
         self.trace = trace
@@ -108,6 +124,8 @@ class Account:
     def follows(self, exchange: Exchange) -> None:
         """It depends on this exchange with an origin from now on."""
         self.exchange = exchange
+        if self.trace is not None:
+            exchange.when_over = self.trace.exchange.over
 
     def shows(self, operation: Operation) -> None:
         """It is answered by how that operation stands."""
@@ -116,14 +134,13 @@ class Account:
         if why := reasons.shown(operation):
             self.note(why)
 
-    def promised(self, operation: Operation, race: Race) -> None:
+    def promised(self, operation: Operation, why: str) -> None:
         """The client is about to be answered with 202."""
         self.operation = operation.short_id
         if self.trace is not None:
             self.trace.concerns(operation)
         self.end = f"-{'H' if operation.is_running else 'Q'}"
-        if self.reasons is not None:
-            self.note(self.reasons.accepted(race, operation.short_id, queued=not operation.is_running))
+        self.note(why)
 
     def failed(self, error: ProxyError) -> None:
         """There is an error in place of the response, or of its rest."""
@@ -135,12 +152,12 @@ class Account:
         """Nobody's error; and none at all where the client had all that it came for."""
         if self.client.started and self.client.is_whole:
             return
-        self.wrong, self.end = Wrong("client-left"), f"C{self.phase}"
-        self.note(reasons.left(perf_counter() - self.began, self.phase))
+        self.wrong, self.end = GONE, f"C{self.phase}"
+        self.note(reasons.left(monotonic() - self.began, self.phase))
 
     def fell_silent(self) -> None:
         """It was a tunnel, and nothing came through it any more."""
-        self.wrong, self.end = Wrong("idle-timeout"), f"L{self.phase}"
+        self.wrong, self.end = IDLE, f"L{self.phase}"
         if self.reasons is not None:
             self.note(self.reasons.idle_tunnel())
 
@@ -150,7 +167,7 @@ class Account:
 
     def over(self) -> None:
         """Nothing more will become of it."""
-        now, exchange = perf_counter(), self.exchange
+        now, exchange = monotonic(), self.exchange
         self.seconds = now - self.began
         if self.client.started:
             self.status = self.client.status
@@ -180,6 +197,11 @@ class Account:
         return trace_id(self.client.head.fields) if self.trace is None else self.trace.span.trace_id
 
     @property
+    def span(self) -> str:
+        """Its own place in the trace, as a traceparent; empty where no collector is told of it."""
+        return "" if self.trace is None else str(self.trace.span)
+
+    @property
     def why(self) -> str | None:
         """What explains the outcome where it is not plain."""
         return " ".join(self._whys) or None
@@ -188,6 +210,29 @@ class Account:
     def is_plain(self) -> bool:
         """Whether it has nothing to explain, and nothing to do with an operation."""
         return self.wrong is None and not self._whys and self.operation is None
+
+    @property
+    def error(self) -> str | None:
+        """The code of the proxy's own error, if that was told to anybody, or broke the response off."""
+        return None if self.wrong is None or self.wrong == GONE else self.wrong.code
+
+    @property
+    def is_promised(self) -> bool:
+        """Whether it was answered with 202, and what is behind it is an operation's."""
+        return self.end[0] == "-" and self.end[1] != "-"
+
+    @property
+    def outcome(self) -> str | None:
+        """What became of the wish to be answered later; None without one, or where the client did not wait for it."""
+        if self.plan != RACE or self.wrong == GONE:
+            return None
+        if self.ignored:
+            return "ignored"
+        if self.is_promised:
+            return "accepted"
+        if self.wrong is None:
+            return "in_time"
+        return "refused" if self.wrong.code in REFUSALS else "failed"
 
     @property
     def notable(self) -> bool:

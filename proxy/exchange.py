@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from itertools import chain, repeat
-from time import perf_counter
+from time import monotonic
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
@@ -63,13 +63,8 @@ class Exchange:
         content: Content,
         deadlines: Deadlines,
         offers: tuple[bytes, ...] = (),
-        *,
-        when_over: Callable[["Exchange"], None] | None = None,
     ) -> None:
-        """The offers are protocols that the request asks to switch to: then the head may be that of a 101.
-
-        `when_over` is called once, when it is closed, and still can tell what became of it.
-        """
+        """The offers are protocols that the request asks to switch to: then the head may be that of a 101."""
         self.request = request
         self._offers = offers
         self.content = content
@@ -79,13 +74,15 @@ class Exchange:
         self._turn_came: asyncio.Future[None] | None = None  # there once it was started
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[Any]] = []
-        self._when_over = when_over
+        self.when_over: Callable[[Exchange], None] | None = None  # called when it is closed, and its outcome known
         self._failure: ProxyError | None = None  # what ended it early
         self.handed_over = False
         # When, on a clock of its own; 0 before it happens.
-        self._asked = perf_counter()  # for a connection
+        self._asked = monotonic()  # for a connection
         self.sent_at = 0.0  # the first byte of the request
         self.answered_at = 0.0  # by the head of the response
+        self.ended_at = 0.0  # by the last byte of its body, where it did not come with the head
+        self.closed = False  # by us
 
     def __enter__(self) -> Self:
         return self
@@ -166,7 +163,7 @@ class Exchange:
         except ProxyError as exc:
             self._failure = exc
             raise
-        self.answered_at = perf_counter()
+        self.answered_at = monotonic()
         return head
 
     def waited(self, now: float) -> float:
@@ -205,6 +202,7 @@ class Exchange:
         except ProxyError as exc:
             self._failure = exc
             raise
+        self.ended_at = monotonic()
 
     def take_over(self) -> tuple[asyncio.Transport, bytes]:
         """After a 101: the connection, for the other protocol until this is closed, and what has come of that already."""
@@ -212,9 +210,10 @@ class Exchange:
 
     def close(self) -> None:
         """End it. The connection is kept for others if the exchange is over, and dropped if it is not."""
-        if self._when_over is not None:
-            tell, self._when_over = self._when_over, None
+        if self.when_over is not None:
+            tell, self.when_over = self.when_over, None
             tell(self)
+        self.closed = True
         for task in self._tasks:
             task.cancel()
         self.content.close()
@@ -228,7 +227,7 @@ class Exchange:
         over = response is not None and (response.complete or response.switched)
         error = self._failure.code if self._failure is not None else None if over else "closed"
         status = response.head.status if response is not None and response.head is not None else None
-        seconds = perf_counter() - self._asked
+        seconds = monotonic() - self._asked
         return Outcome(origin.name, origin.settings.url[0].scheme, authority, seconds, status, error)
 
     @property
@@ -271,7 +270,7 @@ class Exchange:
 
     def _attempt(self, connection: Connection) -> Awaitable[ResponseHead]:
         """Send the request, as far as it is there. What is returned waits for the head of the response."""
-        self.sent_at = perf_counter()
+        self.sent_at = monotonic()
         connection.begin(self.request.method, self._offers)
         whole = self.content.whole
         if whole is None:

@@ -8,7 +8,7 @@ import structlog
 
 from proxy.accept import prefers_page
 from proxy.access import request_ids
-from proxy.account import Account
+from proxy.account import Account, Inbound
 from proxy.books import Books
 from proxy.client import ClientRequest
 from proxy.errors import (
@@ -21,7 +21,7 @@ from proxy.errors import (
     ShuttingDown,
 )
 from proxy.fields import hop_counted
-from proxy.forward import Forwarder, Inbound
+from proxy.forward import Forwarder
 from proxy.forwarded import TrustedProxies
 from proxy.message import Field, Fields, Reply, RequestHead, ResponseHead
 from proxy.monitor import VARY
@@ -85,7 +85,8 @@ class Handler:
 
     def refusal(self, client: ClientRequest, error: ProxyError) -> Reply:
         """The response to what never became a request, or made the proxy itself fail."""
-        log.info("request refused", peer=client.link.peer.address, code=error.code)
+        log.info("request refused", peer=client.link.peer.address, code=error.code, detail=error.detail or None)
+        self._books.metrics.refused(error)
         if type(error) is ProxyError:
             log.error("handler failed", exc_info=error.__cause__)
         return problem(error, "/", self._monitor.proxy_name)

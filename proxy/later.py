@@ -3,10 +3,10 @@
 An operation keeps the request as the origin gets it, so that it can be sent from the store, by another process too.
 """
 
-from collections.abc import Callable
 from functools import partial
 from math import inf
 
+from proxy.account import Inbound
 from proxy.config import RespondAsync, Route
 from proxy.context import Context
 from proxy.custody import Terms, overdue
@@ -20,8 +20,10 @@ from proxy.operation import KeptRequest, Operation, RequestSummary, State, owner
 from proxy.origin import Origin
 from proxy.pace import Pace
 from proxy.pool import Turn
+from proxy.reasons import Reasons
 from proxy.spool import NO_CONTENT, Content, Stored
 from proxy.store import Quotas
+from proxy.tracing import ExchangeTrace
 
 SAFE = frozenset({"GET", "HEAD"})  # of the methods that can become operations (RFC 9110 section 9.2.1)
 
@@ -32,6 +34,7 @@ class Later:
     def __init__(
         self, route: Route, settings: RespondAsync, origin: Origin, forwarding: Forwarding, context: Context
     ) -> None:
+        self._reasons = Reasons(route, origin.settings)
         self.settings = settings
         self._route = route
         self._origin = origin
@@ -52,29 +55,18 @@ class Later:
         if under_way >= limit:
             raise TooManyOperations(f"It has {under_way}.", retry_after=self._pace.next_end(under_way))
 
-    def exchange(
-        self,
-        request: RequestHead,
-        content: Content,
-        since: float,
-        when_over: Callable[[Exchange], None] | None = None,
-    ) -> Exchange:
+    def exchange(self, request: RequestHead, content: Content, since: float) -> Exchange:
         """An exchange that may be an operation's, and waits for its turn behind those whose clients wait."""
         name, settings = self._route.name, self.settings
         turn = Turn(None, later=True, since=since, route=name, max_running=settings.max_running)
-        deadlines = Deadlines(turn, settings.timeout, self._route.idle_timeout)
-        return Exchange(self._origin, request, content, deadlines, when_over=when_over)
+        return Exchange(self._origin, request, content, Deadlines(turn, settings.timeout, self._route.idle_timeout))
 
-    def operation(
-        self, exchange: Exchange, head: RequestHead, arrival: Arrival, local: bytes, trace: str = ""
-    ) -> Operation:
-        """The operation of an exchange, running if that is sent. `local` is for a client that named no host.
-
-        `trace` is the request's span.
-        """
+    def operation(self, exchange: Exchange, inbound: Inbound) -> Operation:
+        """The operation of an exchange, running if that is sent."""
         waits = exchange.is_waiting
-        by = None if waits else overdue(self._context.clock.monotonic(), self.settings.timeout)
-        return self._operation(head, arrival.client, local, by, trace)
+        return self._operation(
+            inbound, None if waits else overdue(self._context.clock.monotonic(), self.settings.timeout)
+        )
 
     def terms(self, exchange: Exchange, operation: Operation, arrival: Arrival) -> Terms:
         """What is agreed for the operation's exchange."""
@@ -88,12 +80,13 @@ class Later:
             resend=self._resends(operation.request.method),
             quotas=Quotas(settings.max_queued, self._context.max_of_client),
             pace=self._pace,
+            reasons=self._reasons,
         )
 
     def refused(self, refusal: ProxyError) -> ProxyError:
         """The refusal of an operation that would have been queued, with when the queue is expected to be shorter."""
         at_once = min(self._origin.settings.max_connections, self.settings.max_running or inf)
-        return type(refusal)(refusal.detail, retry_after=self._pace.next_end(at_once))
+        return type(refusal)(refusal.detail, why=refusal.why, retry_after=self._pace.next_end(at_once))
 
     # What a dead process left.
 
@@ -104,17 +97,16 @@ class Later:
     def resume(self, operation: Operation, request: KeptRequest) -> None:
         """Send the stored request of a queued operation that is this process's now, when its turn comes."""
         arrival = Arrival(NOBODY, request.authority, Client(request.scheme, request.host, request.address))
-        head, when_over = self._traced(operation, request.head)
-        exchange = self.exchange(head, self._stored(operation, request), operation.created, when_over)
+        trace = self._trace(operation)
+        head = request.head if trace is None else trace.resent(request.head)
+        exchange = self.exchange(head, self._stored(operation, request), operation.created)
+        exchange.when_over = None if trace is None else trace.over
         self._context.keeper.resume(exchange, operation, self.terms(exchange, operation, arrival))
 
-    def _traced(self, operation: Operation, head: RequestHead) -> tuple[RequestHead, Callable[[Exchange], None] | None]:
-        """The stored request as it is sent now, and who is told when that is over."""
+    def _trace(self, operation: Operation) -> ExchangeTrace | None:
+        """The part of its trace that is another attempt to send it."""
         tracing = self._context.tracing
-        if tracing is None or not operation.trace:
-            return head, None
-        trace = tracing.resumed(operation)
-        return trace.resent(head), trace.over
+        return tracing.resumed(operation) if tracing is not None and operation.trace else None
 
     def _resends(self, method: str) -> bool:
         choice = self.settings.on_interrupt
@@ -127,18 +119,17 @@ class Later:
 
     # Values.
 
-    def _operation(self, head: RequestHead, client: Client, local: bytes, by: float | None, trace: str) -> Operation:
+    def _operation(self, inbound: Inbound, by: float | None) -> Operation:
         """One that runs, and is overdue by then; without, one that is queued."""
-        context, settings = self._context, self.settings
+        context, settings, head, client = self._context, self.settings, inbound.head, inbound.arrival.client
         id, credential = context.new_id(), head.fields.first(b"authorization")
-        authority, target = (client.host or local).decode("ascii"), head.target.decode("utf-8", "surrogateescape")
         owner = credential if settings.owner == "authorization" else None
         return Operation(
             id=id,
             route=self._route.name,
             origin=self._route.origin,
             keeper=context.keeper_id,
-            request=RequestSummary(head.method, f"{client.scheme}://{authority}{target}"),
+            request=_summary(inbound),
             created=context.clock.now(),
             keep=settings.keep,
             longest_wait=settings.max_wait,
@@ -146,7 +137,7 @@ class Later:
             owner_digest=None if owner is None else owner_digest(id, owner),
             client=self._digest(head, client) if context.max_of_client is not None else "",
             attempts=0 if by is None else 1,
-            trace=trace,
+            trace=inbound.account.span,
             overdue=by,
             state=State.QUEUED if by is None else State.RUNNING,
         )
@@ -161,3 +152,10 @@ class Later:
         date = self._context.clock.date()
         fields = self._forwarding.for_client(head, arrival, date, exchange.version)
         return head._replace(fields=with_absolute_references(fields, operation.request.uri))
+
+
+def _summary(inbound: Inbound) -> RequestSummary:
+    head, client = inbound.head, inbound.arrival.client
+    authority = (client.host or inbound.client.link.local).decode("ascii")
+    target = head.target.decode("utf-8", "surrogateescape")
+    return RequestSummary(head.method, f"{client.scheme}://{authority}{target}", inbound.account.id)

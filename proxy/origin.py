@@ -75,6 +75,16 @@ class Origin:
         return self._pool.contended
 
     @property
+    def used(self) -> int:
+        """How many connections exchanges have."""
+        return len(self._used)
+
+    @property
+    def idle(self) -> int:
+        """How many lie idle."""
+        return self._pool.idle
+
+    @property
     def figures(self) -> Figures:
         """How things stand here, without other processes."""
         return Figures(self._pool.open, self._pool.waiting)

@@ -27,10 +27,10 @@ RINGS = {
     "logs": ["logwriter", "figures", "meters", "observe"],
     "origin side": ["spool", "response", "deadline", "connection", "health", "servers", "pool", "checks", "origin", "exchange"],
     "client side": ["inflow", "client", "parser", "wire", "front", "relay", "tunnel"],
-    "accounts": ["tracing", "account", "access", "recent", "books"],
-    "keepers": ["ledger", "pace", "custody", "keeper", "reaper"],
+    "accounts": ["ledger", "tracing", "account", "access", "recent", "metrics", "books", "chronicle"],
+    "keepers": ["pace", "custody", "keeper", "reaper"],
     "requests": ["status", "context", "later", "forward", "recovery", "handler"],
-    "process": ["acceptor", "listeners", "operators", "admin", "spans", "server"],
+    "process": ["acceptor", "listeners", "gauges", "operators", "admin", "spans", "server"],
     "service": [
         "reactor", "channel", "worker", "crew", "census", "services", "handover", "notify", "supervisor", "demo",
     ],

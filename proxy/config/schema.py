@@ -117,12 +117,14 @@ class LogSettings(Section):
 
 
 class TracingSettings(Section):
-    """Spans of requests, exchanges and operations, for a collector; needs `pip install 'respond-async[otel]'`."""
+    """Spans for an OpenTelemetry collector. Needs the extra `otel`: `pip install 'respond-async[otel]'`."""
 
     otlp: Collector
     """Where it takes OTLP over HTTP, such as `http://localhost:4318`; `/v1/traces` is added."""
     sample: Share = 1.0
-    """How many of the traces that begin here are recorded, from 0 to 1; clients' own are as they decided."""
+    """How many of the traces that begin here are recorded, from `0` to `1`. Where a client's `traceparent` continues a
+    trace, its own decision holds.
+    """
 
 
 class OriginTls(Section):
@@ -353,9 +355,13 @@ class Config(Section):
     tls: ServerTls | None = None
     """HTTP/1.1 over TLS on all of `listen`. Unset, plain HTTP."""
     admin_token: Secret | None = None
-    """What operators have to show: as `Authorization: Bearer`, or as a password by any user. Probes need not."""
+    """What operators have to show, as `Authorization: Bearer`, or as a password by any user: at least 16 characters, ASCII
+    and without spaces. Best from the environment, as `${ADMIN_TOKEN}`. Probes need not show it.
+    """
     admin: AddressOrOff = Field(default=address("127.0.0.1:8081"), validate_default=True)
-    """Where operators ask: health, metrics, operations; elsewhere than on this machine it needs `admin_token`. `off`: nowhere."""
+    """Where operators ask: health, metrics, operations. `off`: nowhere. Elsewhere than on a loopback address or a Unix
+    socket it needs `admin_token`.
+    """
     public_url: PublicUrl | None = None
     """Scheme, host and port that status URLs begin with, such as `https://api.example.com`. Unset, they begin with what
     the client used.
@@ -381,7 +387,7 @@ class Config(Section):
     log: LogSettings = Field(default_factory=LogSettings)
     """The log."""
     tracing: TracingSettings | None = None
-    """Present: spans are sent to a collector. Absent: trace fields pass as all others."""
+    """Spans for a collector. Unset, trace fields pass as all others."""
     origins: dict[Token, OriginSettings]
     """The backends, by names of your choice (tokens)."""
     routes: Annotated[tuple[Route, ...], AfterValidator(not_empty)]

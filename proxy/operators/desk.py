@@ -10,16 +10,17 @@ from typing import Final
 
 import structlog
 
-from proxy.ledger import Ledger
+from proxy.ledger import Course, Ledger
 from proxy.operation import Operation
 from proxy.operators.filters import Asked
 from proxy.operators.refusal import Refusal
 from proxy.operators.shown import Json, operation
-from proxy.store import ANY, UNSETTLED, Listed, Wanted
+from proxy.store import Listed
 
 log = structlog.get_logger()
 
 BEGINNING: Final = re.compile("[A-Za-z0-9_-]{8,64}")
+CANCELLED: Final = Course("An operator dismissed it.")
 LAST: Final = 20  # settled ones that are shown beside those that were asked for
 
 
@@ -41,12 +42,18 @@ class Desk:
         }
 
     async def last_settled(self, routes: frozenset[str]) -> list[Json]:
-        page = await self._store.page(Wanted(ANY - UNSETTLED, routes), LAST)
-        return self._shown(page.listed)
+        return self._shown(await self._store.last_settled(routes, LAST))
 
     async def counts(self) -> Json:
         usage = await self._store.usage()
-        return {"queued": usage.queued, "running": usage.running, "settled": usage.settled}
+        return {
+            "queued": usage.queued,
+            "running": usage.running,
+            "completed": usage.settled - usage.failed - usage.dismissed,
+            "failed": usage.failed,
+            "dismissed": usage.dismissed,
+            "settled": usage.settled,
+        }
 
     async def show(self, short: str) -> Json:
         return operation(await self._found(short), self.now())
@@ -96,7 +103,7 @@ class Desk:
         return "dismissed" if await self._dismiss(one.dismissed(self.now())) else None
 
     async def _dismiss(self, dismissed: Operation) -> bool:
-        won = await self._ledger.settle(dismissed)
+        won = await self._ledger.settle(dismissed, CANCELLED)
         if won:
             log.info("operation cancelled by operator", operation=dismissed.short_id, route=dismissed.route)
         return won

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 
-from proxy.errors import ProxyError
+from proxy import reasons
 from proxy.operation import Failure, Operation, State
 from proxy.store import Listed
 
@@ -62,7 +62,7 @@ def why(one: Operation) -> str:
         case State.COMPLETED:
             return f"The origin has answered{_with_status(one)}. The answer is kept for its client."
         case State.FAILED:
-            return _told(one.failure.error()) if one.failure else ""
+            return reasons.of(one.failure.error()) if one.failure else ""
         case State.DISMISSED:
             return "It was cancelled before it was done."
         case never:
@@ -78,10 +78,6 @@ def _amount(listed: Listed) -> Json:
 
 def _with_status(one: Operation) -> str:
     return f" with status {one.head.status}" if one.head else ""
-
-
-def _told(error: ProxyError) -> str:
-    return f"{error.title()}. {error.detail}".rstrip()
 
 
 def _error(failure: Failure) -> Json:

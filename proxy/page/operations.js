@@ -39,7 +39,7 @@ export function underWay(where, place, cancel, empty) {
       { title: "State", name: "state", make: badge(({ state }) => ({ kind: state, words: state, tip: STATES[state] })) },
       { title: "Operation", name: "operation", make: finding(place, ({ id }) => id, "Operation") },
       { title: "Route", name: "route", make: text(({ route }) => visible(route)) },
-      { title: "Request", name: "request", make: request((operation) => operation) },
+      { title: "Request", name: "request", make: request(asked) },
       { title: "Age", name: "number", make: text((operation, elapsed) => age(operation.age + elapsed)), live: true },
       { title: "Received", name: "number received", make: received },
       { title: "Left", name: "number", make: text(left), live: true },
@@ -76,6 +76,11 @@ export function range(shown, state, counts) {
 function outcome({ state, status }) {
   const kind = state === "completed" && status >= 400 ? "failed" : state;
   return { kind, words: status === null ? state : `${state} ${status}`, tip: STATES[state] };
+}
+
+/** That it runs is said by its state; there is more to say if it waits, or was sent again. */
+function asked({ method, target, state, attempts, why }) {
+  return { method, target, why: state === "running" && attempts < 2 ? "" : why };
 }
 
 function received(cell) {

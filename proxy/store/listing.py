@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 from proxy.operation import Operation, State
 
 UNSETTLED: Final = frozenset({State.QUEUED, State.RUNNING})
+NOT_COMPLETED: Final = frozenset({State.FAILED, State.DISMISSED})
+SETTLED: Final = frozenset({State.COMPLETED, *NOT_COMPLETED})
 ANY: Final = frozenset(State)
 LEEWAY: Final = 3600.0  # seconds by which clocks may have been set back: so much older, and all that follow are too
 

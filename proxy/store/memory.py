@@ -11,7 +11,7 @@ from proxy.operation import BodyRef, KeptRequest, Operation, Progress, State
 from proxy.store.bodies import inline_pieces
 from proxy.store.faults import full
 from proxy.store.growth import Growth
-from proxy.store.listing import Listed, Page, Wanted
+from proxy.store.listing import SETTLED, Listed, Page, Wanted
 from proxy.store.protocol import UNKNOWN, UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.tokens import require_token
 from proxy.store.watch import Watch
@@ -136,6 +136,12 @@ class MemoryStore:
                 found.append(self._listed(id))
         return Page(found, None)
 
+    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Listed]:
+        wanted = Wanted(SETTLED, routes)
+        found = [one for one in self._operations.values() if wanted.includes(one) and one.id not in self._tombstones]
+        latest = sorted(found, key=lambda one: one.settled_at or 0.0, reverse=True)
+        return [self._listed(one.id) for one in latest[:limit]]
+
     async def beginning(self, prefix: str) -> list[Listed]:
         ids = (id for id in self._operations if id.startswith(prefix) and id not in self._tombstones)
         return [self._listed(id) for id in islice(ids, 2)]
@@ -169,7 +175,8 @@ class MemoryStore:
     async def usage(self) -> Usage:
         queued, running = len(self._in(State.QUEUED)), len(self._in(State.RUNNING))
         settled = len(self._operations) - queued - running - len(self._tombstones)
-        return Usage(queued, running, settled, self._bytes)
+        failed, dismissed = (self._ended_as(state) for state in (State.FAILED, State.DISMISSED))
+        return Usage(queued, running, settled, self._bytes, failed, dismissed)
 
     def _replace(self, operation: Operation, keeper: str, states: set[State]) -> bool:
         """Put it in the place of one that has this keeper and one of these states, if there is such a one."""
@@ -216,6 +223,9 @@ class MemoryStore:
 
     def _in(self, state: State) -> list[Operation]:
         return [one for one in self._operations.values() if one.state is state]
+
+    def _ended_as(self, state: State) -> int:
+        return sum(one.id not in self._tombstones for one in self._in(state))
 
     def _unsettled(self) -> list[Operation]:
         return [one for one in self._operations.values() if not one.is_settled]

@@ -30,6 +30,8 @@ class Usage:
     running: int  # operations
     settled: int  # operations, tombstones not counted
     bytes: int  # of bodies, of kept requests' content, and of bodies that are being written, these to within a MiB each
+    failed: int = 0  # of the settled ones
+    dismissed: int = 0  # of these too; all others are completed
 
 
 class Quotas(NamedTuple):
@@ -184,6 +186,13 @@ class Store(Protocol):
 
         It looks at a bounded number of operations: where few are wanted it may find fewer than the limit, even none, and
         still name the position from which on to look further.
+        """
+        ...
+
+    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Listed]:
+        """The operations of these routes, of all if there are none, that were settled last, the latest first.
+
+        It looks at a bounded number of them, and may find fewer than there are of a route where little goes on.
         """
         ...
 

@@ -19,7 +19,7 @@ from typing import IO, Final, TypeVar
 
 from proxy.errors import Busy, StoreUnavailable, TooManyOperations
 from proxy.operation import BodyRef, KeptRequest, Operation, Progress
-from proxy.store import changes, queries
+from proxy.store import changes, lists, queries
 from proxy.store.bodies import Bodies, is_part
 from proxy.store.changes import Dropped
 from proxy.store.database import connect, prepare
@@ -198,14 +198,17 @@ class SqliteStore:
         found: list[Listed] = []
         for _ in range(PORTIONS):
             room = limit - len(found)
-            listed, before = await self._reads.run(partial(queries.page, wanted, room, before))
+            listed, before = await self._reads.run(partial(lists.page, wanted, room, before))
             found += listed
             if before is None or len(found) == limit:
                 break
         return Page(found, before)
 
+    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Listed]:
+        return await self._reads.run(partial(lists.last_settled, routes, limit))
+
     async def beginning(self, prefix: str) -> list[Listed]:
-        return await self._reads.run(partial(queries.beginning, prefix))
+        return await self._reads.run(partial(lists.beginning, prefix))
 
     async def queued_before(self, operation: Operation) -> int:
         return await self._reads.run(partial(queries.queued_before, operation))

@@ -73,7 +73,7 @@ def test_it_is_exposed_to_little(installed: Path) -> None:
 def test_its_command_line_exists() -> None:
     command, subcommand, *arguments = shlex.split(one("ExecStart"))
     assert Path(command).name == "respond-async"
-    assert main.commands[subcommand].make_context(subcommand, arguments).params
+    assert main.commands[subcommand].make_context(subcommand, [*arguments]).params
 
 
 def test_systemd_waits_longer_than_the_service_drains() -> None:

@@ -139,6 +139,9 @@ class Flaky:
     async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
         return await self._store.page(wanted, limit, before)
 
+    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Listed]:
+        return await self._store.last_settled(routes, limit)
+
     async def beginning(self, prefix: str) -> list[Listed]:
         return await self._store.beginning(prefix)
 

@@ -8,9 +8,9 @@ import pytest
 
 from proxy.errors import Interrupted
 from proxy.operation import Failure, Operation, State
-from proxy.store import ANY, UNSETTLED, Listed, Store, Wanted
-from proxy.store.listing import LEEWAY
-from proxy.store.queries import LOOKED_AT_AT_ONCE
+from proxy.store import SETTLED, UNSETTLED, Listed, Store, Usage, Wanted
+from proxy.store.listing import LEEWAY, NOT_COMPLETED
+from proxy.store.lists import LOOKED_AT_AT_ONCE
 from proxy.store.sqlite import PORTIONS
 from tests.store.conftest import Open
 from tests.store.samples import HEAD, LARGE, MIB, completed, queued, running, stored
@@ -69,9 +69,35 @@ async def test_states_are_told_apart(store: Store) -> None:
     }  # fmt: skip
     for state, operation in expected.items():
         assert await ids(store, Wanted(states=frozenset({state}))) == [operation.id]
+    assert await ids(store, Wanted(states=NOT_COMPLETED)) == [dismissed.id, failed.id]
     assert await ids(store, Wanted(states=UNSETTLED)) == [runs.id, waits.id]
-    assert await ids(store, Wanted(states=ANY - UNSETTLED)) == [dismissed.id, failed.id, done.id]
+    assert await ids(store, Wanted(states=SETTLED)) == [dismissed.id, failed.id, done.id]
     assert await ids(store, Wanted(states=frozenset({State.QUEUED, State.FAILED}))) == [failed.id, waits.id]
+
+
+async def test_it_is_known_how_many_ended_how(store: Store) -> None:
+    done, failed, dismissed = [running() for _ in range(3)]
+    await created(store, done, failed, dismissed, queued())
+    await store.settle(done.completed(HEAD, await stored(store, done, b"result"), 2000.0))
+    await store.settle(failed.failed(Failure.of(Interrupted("It stopped.")), 2000.0))
+    await store.settle(dismissed.dismissed(2000.0))
+    assert await store.usage() == Usage(queued=1, running=0, settled=3, bytes=6, failed=1, dismissed=1)
+    await store.remove(dismissed.id)
+    assert await store.usage() == Usage(queued=1, running=0, settled=2, bytes=6, failed=1, dismissed=0)
+    await store.expire(2150.0)
+    assert await store.usage() == Usage(queued=1, running=0, settled=0, bytes=0, failed=0, dismissed=0)
+    await store.expire(2250.0)
+    assert await store.usage() == Usage(queued=1, running=0, settled=0, bytes=0, failed=0, dismissed=0)
+
+
+async def test_the_last_settled_come_in_the_order_of_their_end(store: Store) -> None:
+    one, two, three = running(), replace(running(), route="other"), running()
+    await created(store, one, two, three, running())
+    for operation, now in ((two, 2000.0), (three, 2001.0), (one, 2002.0)):
+        await store.settle(operation.dismissed(now))
+    assert [found.operation.id for found in await store.last_settled(frozenset(), 10)] == [one.id, three.id, two.id]
+    assert [found.operation.id for found in await store.last_settled(frozenset(), 2)] == [one.id, three.id]
+    assert [found.operation.id for found in await store.last_settled(frozenset({"other"}), 10)] == [two.id]
 
 
 async def test_routes_and_times_are_told_apart(store: Store) -> None:

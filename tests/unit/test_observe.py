@@ -15,10 +15,12 @@ from proxy.client import ClientRequest
 from proxy.config import LogSettings
 from proxy.logwriter import LogWriter, to_standard_error
 from proxy.message import Fields, ResponseHead
-from proxy.observe import Metrics, configure_logging, exposition
+from proxy.metrics import Metrics
+from proxy.observe import configure_logging, exposition
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.raw_client import RawClient, request
 from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, stall, wait_for
+from tests.unit.accounts import ended
 
 Lines = list[structlog.types.EventDict]
 
@@ -92,7 +94,7 @@ def values(exposition: bytes) -> dict[tuple[str, ...], float]:
 
 def test_metrics_of_two_services_are_apart() -> None:
     first, second = Metrics(), Metrics()
-    first.request("reports", 200, 0.01)
+    first.request(ended("reports", 200, 0.01))
     assert values(exposition(first.figures()))["respond_async_requests_total", "reports", "200"] == 1
     assert ("respond_async_requests_total", "reports", "200") not in values(exposition(second.figures()))
 

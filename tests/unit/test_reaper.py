@@ -57,7 +57,7 @@ def told() -> list[Operation]:
 
 @pytest.fixture
 def ledger(store: Store, told: list[Operation]) -> Ledger:
-    return Ledger(store, StoppedClock(), told.append)
+    return Ledger(store, StoppedClock(), lambda operation, _: told.append(operation))
 
 
 async def run_until(reaper: Reaper, reached: asyncio.Event) -> None:
