@@ -26,6 +26,8 @@ from proxy.forwarded import Arrival
 from proxy.message import RequestHead
 from proxy.operation import SHORT_ID, Operation
 from proxy.response import SWITCHING_PROTOCOLS
+from proxy.tracecontext import trace_id
+from proxy.tracing import RequestTrace
 
 NO_ROUTE: Final = "(none)"  # what stands for a route where there is none
 STATUS_URL: Final = "(status)"
@@ -86,14 +88,16 @@ class Account:
 
     __slots__ = (
         "_whys", "began", "client", "end", "exchange", "ignored", "operation", "origin", "plan", "reasons", "request_id", "route",
-        "seconds", "shown", "status", "target", "varies", "waiting", "wrong",
+        "seconds", "shown", "status", "target", "trace", "varies", "waiting", "wrong",
     )  # fmt: skip
 
-    def __init__(self, client: ClientRequest) -> None:
+    def __init__(self, client: ClientRequest, trace: RequestTrace | None = None) -> None:
+        """`trace` tells a collector of it, if that is wanted."""
         self.client = client
         self.began = monotonic()
         self.request_id = b""
         self.target = b""
+        self.trace = trace
         self.shown: int | None = None  # how many characters of its path may be; None: all
         self.route = NO_ROUTE
         self.reasons: reasons.Reasons | None = None  # the route's, if there is one
@@ -120,15 +124,21 @@ class Account:
     def follows(self, exchange: Exchange) -> None:
         """It depends on this exchange with an origin from now on."""
         self.exchange = exchange
+        if self.trace is not None:
+            exchange.when_over = self.trace.exchange.over
 
     def shows(self, operation: Operation) -> None:
         """It is answered by how that operation stands."""
+        if self.trace is not None:
+            self.trace.concerns(operation)
         if why := reasons.shown(operation):
             self.note(why)
 
     def promised(self, operation: Operation, why: str) -> None:
         """The client is about to be answered with 202."""
         self.operation = operation.short_id
+        if self.trace is not None:
+            self.trace.concerns(operation)
         self.end = f"-{'H' if operation.is_running else 'Q'}"
         self.note(why)
 
@@ -180,6 +190,16 @@ class Account:
     def id(self) -> str:
         """X-Request-Id; empty where it was not looked at."""
         return self.request_id.decode("latin-1")
+
+    @property
+    def trace_id(self) -> str | None:
+        """That of the trace that it belongs to, if it does to any."""
+        return trace_id(self.client.head.fields) if self.trace is None else self.trace.span.trace_id
+
+    @property
+    def span(self) -> str:
+        """Its own place in the trace, as a traceparent; empty where no collector is told of it."""
+        return "" if self.trace is None else str(self.trace.span)
 
     @property
     def why(self) -> str | None:
@@ -257,6 +277,7 @@ class Account:
         wrong = self.wrong or NOTHING_WRONG
         found = {
             "id": self.id or None,
+            "trace": self.trace_id,
             "waiting": None if self.waiting is None else round(self.waiting, 4),
             "origin": None if self.origin is None else round(self.origin, 4),
             "operation": self.operation,

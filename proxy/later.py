@@ -23,6 +23,7 @@ from proxy.pool import Turn
 from proxy.reasons import Reasons
 from proxy.spool import NO_CONTENT, Content, Stored
 from proxy.store import Quotas
+from proxy.tracing import ExchangeTrace
 
 SAFE = frozenset({"GET", "HEAD"})  # of the methods that can become operations (RFC 9110 section 9.2.1)
 
@@ -105,8 +106,16 @@ class Later:
     def resume(self, operation: Operation, request: KeptRequest) -> None:
         """Send the stored request of a queued operation that is this process's now, when its turn comes."""
         arrival = Arrival(NOBODY, request.authority, Client(request.scheme, request.host, request.address))
-        exchange = self.exchange(request.head, self._stored(operation, request), operation.created)
+        trace = self._trace(operation)
+        head = request.head if trace is None else trace.resent(request.head)
+        exchange = self.exchange(head, self._stored(operation, request), operation.created)
+        exchange.when_over = None if trace is None else trace.over
         self._context.keeper.resume(exchange, operation, self.terms(exchange, operation, arrival))
+
+    def _trace(self, operation: Operation) -> ExchangeTrace | None:
+        """The part of its trace that is another attempt to send it."""
+        tracing = self._context.tracing
+        return tracing.resumed(operation) if tracing is not None and operation.trace else None
 
     def _resends(self, method: str) -> bool:
         choice = self.settings.on_interrupt
@@ -136,6 +145,7 @@ class Later:
             retry_after=settings.retry_after,
             owner_digest=None if owner is None else owner_digest(id, owner),
             client=self._digest(head, client) if context.max_of_client is not None else "",
+            trace=inbound.account.span,
             state=State.QUEUED,
         )
 
