@@ -38,6 +38,7 @@ UPGRADE: Final = "upgrade"  # to ask the origin for another protocol
 STATUS: Final = "status"  # to show, await or dismiss an operation
 
 PLAIN_END: Final = "--"
+PROMISED: Final = ("-H", "-Q")  # answered with 202 while it was at the origin, and while it waited for its turn
 CLIENT_LEFT: Final = 499  # what nginx logs for it; nobody is sent it
 ACCEPTED: Final = 202
 LEAST_SERVER_ERROR: Final = 500
@@ -129,7 +130,7 @@ class Account:
     def promised(self, operation: Operation, why: str) -> None:
         """The client is about to be answered with 202."""
         self.operation = operation.short_id
-        self.end = f"-{'H' if operation.is_running else 'Q'}"
+        self.end = PROMISED[not operation.is_running]
         self.note(why)
 
     def failed(self, error: ProxyError) -> None:
@@ -164,10 +165,14 @@ class Account:
         elif self.wrong is not None and self.wrong.code == ProxyError.code:  # told when this is over
             self.status = ProxyError.status
         if exchange is not None:
-            self.waiting, self.origin = exchange.waited(now), exchange.took(now)
-            status = self.client.status
-            if (status == ACCEPTED or status >= LEAST_SERVER_ERROR) and self.wrong is None and self.operation is None:
-                self.note(reasons.OWN_ANSWER.format(status=status))
+            self.waiting, self.origin = exchange.times(now)
+            if (status := self.client.status) >= ACCEPTED and self.is_plain:
+                self._note_own_answer(status)
+
+    def _note_own_answer(self, status: int) -> None:
+        """It is the origin's, and may be taken for the proxy's."""
+        if status == ACCEPTED or status >= LEAST_SERVER_ERROR:
+            self.note(reasons.OWN_ANSWER.format(status=status))
 
     # What is shown of it.
 
@@ -197,18 +202,13 @@ class Account:
         return None if self.wrong is None or self.wrong == GONE else self.wrong.code
 
     @property
-    def is_promised(self) -> bool:
-        """Whether it was answered with 202, and what is behind it is an operation's."""
-        return self.end[0] == "-" and self.end[1] != "-"
-
-    @property
     def outcome(self) -> str | None:
         """What became of the wish to be answered later; None without one, or where the client did not wait for it."""
         if self.plan != RACE or self.wrong == GONE:
             return None
         if self.ignored:
             return "ignored"
-        if self.is_promised:
+        if self.end in PROMISED:
             return "accepted"
         if self.wrong is None:
             return "in_time"
