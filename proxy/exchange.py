@@ -157,6 +157,10 @@ class Exchange:
         sent = self.sent_at
         return (sent - self._asked, (self.answered_at or now) - sent) if sent else (now - self._asked, None)
 
+    def lasted(self) -> float:
+        """Seconds since its sending; 0 before."""
+        return monotonic() - self.sent_at if self.sent_at else 0.0
+
     def arrived(self) -> bytes:
         """What of the response's body is here already."""
         return self.connection.arrived()

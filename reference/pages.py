@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from reference.commands import commands
 from reference.configuration import sections
 from reference.places import Misplaced, filled
 
 ROOT: Final = Path(__file__).parents[1]
 GENERATED: Final[Mapping[str, Callable[[str], Mapping[str, str]]]] = {
+    "docs/command-line.md": commands,
     "docs/configuration.md": sections,
 }
 

@@ -237,7 +237,7 @@ class RespondAsync(Section):
     keep: Duration = duration("1h")
     """How long an operation stays available after it has settled."""
     retry_after: Duration = duration("1s")
-    """`Retry-After` of a young operation. It grows with the operation's age, to at most 10 s."""
+    """The least `Retry-After`. It is longer where the route's past or the operation's age says so."""
     max_request_body: Size = size("10MiB")
     """Of requests that ask for an answer later; they are received whole before they are forwarded. More is answered
     with 413.
@@ -329,9 +329,13 @@ class Config(Section):
     tls: ServerTls | None = None
     """HTTP/1.1 over TLS on all of `listen`. Unset, plain HTTP."""
     admin_token: Secret | None = None
-    """What operators have to show: as `Authorization: Bearer`, or as a password by any user. Probes need not."""
+    """What operators have to show, as `Authorization: Bearer`, or as a password by any user: at least 16 characters, ASCII
+    and without spaces. Best from the environment, as `${ADMIN_TOKEN}`. Probes need not show it.
+    """
     admin: AddressOrOff = Field(default=address("127.0.0.1:8081"), validate_default=True)
-    """Where operators ask: health, metrics, operations; elsewhere than on this machine it needs `admin_token`. `off`: nowhere."""
+    """Where operators ask: health, metrics, operations. `off`: nowhere. Elsewhere than on a loopback address or a Unix
+    socket it needs `admin_token`.
+    """
     public_url: PublicUrl | None = None
     """Scheme, host and port that status URLs begin with, such as `https://api.example.com`. Unset, they begin with what
     the client used.

@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 from proxy.config.scalars import Refused, duration
 from proxy.operation import State
 from proxy.operators.refusal import Refusal
-from proxy.store import ANY, UNSETTLED, Wanted
+from proxy.store import ANY, SETTLED, UNSETTLED, Wanted
 
 KEYS: Final = ("route", "state", "older_than", "younger_than", "limit", "cursor")
 WORDS: Final = {
     **{state.value: frozenset({state}) for state in State},
     "unsettled": UNSETTLED,
-    "settled": ANY - UNSETTLED,
+    "settled": SETTLED,
 }
 USUAL: Final = 50  # operations in a page of the list
 MOST: Final = 500

@@ -5,6 +5,8 @@ import { visible } from "./words.js";
 
 const DEFAULTS = { route: "", state: "unsettled", older_than: "", younger_than: "", status: "" };
 
+const A_STATUS_URL = /\/([\w-]{8})[\w-]*$/;
+
 export class Filters {
   constructor(place) {
     this.place = place;
@@ -54,10 +56,13 @@ function choose(select, value) {
   select.value = value;
 }
 
+/** What somebody asks for: of a status URL, only as much as finds its operation, since the whole gives its result away. */
+const named = (text) => text.match(A_STATUS_URL)?.[1] ?? text;
+
 /** The field in which an id is looked for; `place` is where that leads. */
 export function searching(place) {
   byId("search").addEventListener("submit", (event) => {
     event.preventDefault();
-    place.go({ q: byId("q").value.trim() });
+    place.go({ q: named(byId("q").value.trim()) });
   });
 }

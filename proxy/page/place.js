@@ -21,12 +21,12 @@ export class Place {
   with(changes) {
     const values = new URLSearchParams(location.search);
     for (const [key, value] of Object.entries({ ...turned(changes), ...changes })) values.set(key, value);
-    return `?${named(KEYS, values)}`;
+    return address(named(KEYS, values));
   }
 
   go(changes) {
-    const address = this.with(changes);
-    if (address !== `?${named(KEYS, new URLSearchParams(location.search))}`) history.pushState(null, "", address);
+    const next = this.with(changes);
+    if (next !== address(location.search.slice(1))) history.pushState(null, "", next);
     this.onChange(this);
   }
 
@@ -37,6 +37,8 @@ export class Place {
     return `${named(OF_OPERATIONS, values)}&limit=${ROWS}`;
   }
 }
+
+const address = (query) => (query ? `?${query}` : location.pathname);
 
 /** Another filter is another list, of which a cursor says nothing. */
 function turned(changes) {

@@ -120,10 +120,40 @@ CREATE TABLE learned (
 );
 """
 
+# For lists: those that ended otherwise than most, in the order of their creation, and all settled ones in that of their
+# end. What the columns are made of stands before the body, so that nothing of that is read for them.
+_LISTED: Final = """
+ALTER TABLE operations ADD COLUMN outcome TEXT
+    GENERATED ALWAYS AS (CASE stage WHEN 'settled' THEN json_extract(record, '$.state') END) VIRTUAL;
+ALTER TABLE operations ADD COLUMN settled_at REAL
+    GENERATED ALWAYS AS (CASE stage WHEN 'settled' THEN json_extract(record, '$.settled_at') END) VIRTUAL;
+CREATE INDEX not_completed ON operations (stage) WHERE stage = 'settled' AND outcome <> 'completed';
+CREATE INDEX settled_at ON operations (settled_at) WHERE stage = 'settled';
+
+ALTER TABLE totals ADD COLUMN failed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE totals ADD COLUMN dismissed INTEGER NOT NULL DEFAULT 0;
+UPDATE totals SET
+    failed = (SELECT count(*) FROM operations
+        WHERE stage = 'settled' AND outcome <> 'completed' AND outcome = 'failed'),
+    dismissed = (SELECT count(*) FROM operations
+        WHERE stage = 'settled' AND outcome <> 'completed' AND outcome = 'dismissed');
+CREATE TRIGGER ended AFTER UPDATE ON operations WHEN NEW.outcome IS NOT OLD.outcome BEGIN
+    UPDATE totals SET
+        failed = failed + (NEW.outcome IS 'failed') - (OLD.outcome IS 'failed'),
+        dismissed = dismissed + (NEW.outcome IS 'dismissed') - (OLD.outcome IS 'dismissed');
+END;
+CREATE TRIGGER end_removed AFTER DELETE ON operations WHEN OLD.outcome <> 'completed' BEGIN
+    UPDATE totals SET
+        failed = failed - (OLD.outcome IS 'failed'),
+        dismissed = dismissed - (OLD.outcome IS 'dismissed');
+END;
+"""
+
 _STEPS: Final = (
     _FIRST,
     _QUEUED_AND_KEPT,
     _LEARNED,
+    _LISTED,
 )  # each makes the next version of the schema; those that were released stay
 VERSION: Final = len(_STEPS)
 

@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 from proxy.operation import Operation, State
 
 UNSETTLED: Final = frozenset({State.QUEUED, State.RUNNING})
+NOT_COMPLETED: Final = frozenset({State.FAILED, State.DISMISSED})
+SETTLED: Final = frozenset({State.COMPLETED, *NOT_COMPLETED})
 ANY: Final = frozenset(State)
 LEEWAY: Final = 3600.0  # seconds by which clocks may have been set back: so much older, and all that follow are too
 
@@ -36,15 +38,8 @@ class Wanted:
         return created < self.earliest - LEEWAY
 
 
-class Listed(NamedTuple):
-    """An operation in a list."""
-
-    operation: Operation  # without the bytes of its body
-    received: int  # bytes of its response's body so far, to within a MiB, while it is running
-
-
 class Page(NamedTuple):
     """A part of a list."""
 
-    listed: list[Listed]
+    operations: list[Operation]  # without the bytes of their bodies
     next: int | None  # position from which on there may be more; None: that was all

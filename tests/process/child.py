@@ -116,6 +116,10 @@ class Child:
         await self._until(lambda: self.count(event) >= number or self._reader.done(), f"log line {event!r}")
         return self._event(event, number)
 
+    async def logs_more(self, than: int) -> None:
+        """Until there are more lines than so many."""
+        await self._until(lambda: len(self.lines) > than, f"more than {than} log lines")
+
     def count(self, event: str) -> int:
         return len(self._all(event))
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from proxy.errors import Busy, Interrupted, StoreUnavailable
 from proxy.operation import TRANSITIONS, BodyRef, Failure, Operation, State
-from proxy.store import Quotas, Store, Usage, open_store
+from proxy.store import Quotas, Store, Usage, Wanted, open_store
 from tests.store.samples import AMPLE, HEAD, KEEPER, MIB, body_of, content_of, kept, running, stored
 
 T = TypeVar("T")
@@ -199,10 +199,24 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def usage_is_exact(self) -> None:
-        settled = sum(one.operation.is_settled and not one.buried for one in self.known.values())
+        kept = [one.operation for one in self.known.values() if one.operation.is_settled and not one.buried]
+        failed, dismissed = (sum(one.state is state for one in kept) for state in (State.FAILED, State.DISMISSED))
         held = sum(one.held for one in self.known.values())
-        expected = Usage(self.count(State.QUEUED), self.count(State.RUNNING), settled, held)
-        assert self.run(self.store.usage()) == expected
+        queued, running = self.count(State.QUEUED), self.count(State.RUNNING)
+        assert self.run(self.store.usage()) == Usage(queued, running, len(kept), held, failed, dismissed)
+
+    @rule(states=st.frozensets(st.sampled_from(State)), limit=st.integers(1, 3))
+    def list_some(self, states: frozenset[State], limit: int) -> None:
+        wanted = Wanted(states)
+        expected = [
+            one.operation.id for one in self.known.values() if not one.buried and wanted.includes(one.operation)
+        ]
+        page = self.run(self.store.page(wanted, limit))
+        found = [one.id for one in page.operations]
+        while page.next is not None:
+            page = self.run(self.store.page(wanted, limit, page.next))
+            found += [one.id for one in page.operations]
+        assert found == expected[::-1]
 
     def count(self, state: State) -> int:
         return sum(one.operation.state is state for one in self.known.values())

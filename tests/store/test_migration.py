@@ -123,7 +123,7 @@ async def test_what_was_running_is_an_orphan_and_can_be_settled(store: Store) ->
     [orphan] = await store.orphans()
     assert orphan.id == RUNNING_ID
     assert await store.settle(orphan.dismissed(3000.0))
-    assert await store.usage() == Usage(0, 0, 2, 2)
+    assert await store.usage() == Usage(0, 0, 2, 2, dismissed=1)
 
 
 async def test_it_is_made_once(tmp_path: Path, store: Store) -> None:

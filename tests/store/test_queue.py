@@ -54,7 +54,7 @@ async def test_what_waits_can_be_dismissed_and_can_fail(store: Store) -> None:
         await store.create(operation)
         assert await store.settle(end)
         assert await store.get(operation.id) == end
-    assert await store.usage() == Usage(0, 0, 2, 0)
+    assert await store.usage() == Usage(0, 0, 2, 0, failed=1, dismissed=1)
 
 
 async def test_a_wait_goes_on_through_line_and_run_until_the_end(store: Store) -> None:

@@ -718,7 +718,7 @@ async def test_a_full_disk_makes_it_unavailable_until_there_is_room_again(folder
     assert isinstance(caught.value.__cause__, sqlite3.Error)
     assert str(folder) not in caught.value.detail
     assert await store.settle(before.dismissed(2000.0))
-    assert await store.usage() == Usage(0, 0, 1, 0)
+    assert await store.usage() == Usage(0, 0, 1, 0, dismissed=1)
 
 
 async def test_a_body_that_does_not_fit_leaves_nothing(folder: Path, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""The files that are shipped: default, examples, JSON Schema, and the documentation's own blocks."""
+"""The files that are shipped: default, examples, JSON Schema."""
 
 import json
 import re
@@ -13,9 +13,6 @@ from proxy.config.section import Section
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(ROOT.glob("config/**/*.yaml"))
 ENVIRON = {"ORIGIN_URL": "http://10.0.0.5:8000", "REPORTS_KEY": "k", "LEGACY_KEY": "k"}
-
-DOCUMENT = (ROOT / "docs/configuration.md").read_text()
-BLOCKS = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
@@ -58,15 +55,3 @@ def test_every_key_has_a_description() -> None:
     schema = json_schema()
     for section in (schema, *schema["$defs"].values()):
         assert all(key["description"] for key in section["properties"].values())
-
-
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.partition("\n")[0])
-def test_blocks_of_the_documentation_load(tmp_path: Path, block: str) -> None:
-    """A block may be a fragment: it gets the origins or routes that it lacks."""
-    origins = re.findall(r"^  (\w+):\n    url:", block, re.MULTILINE)
-    if not origins:
-        block += "origins: {legacy: {url: 'http://10.0.0.5:8000'}}\n"
-    if "routes:" not in block:
-        block += f"routes: [{{name: all, origin: {[*origins, 'legacy'][0]}}}]\n"
-    (tmp_path / "proxy.yaml").write_text(block)
-    assert load(tmp_path / "proxy.yaml", ENVIRON).routes

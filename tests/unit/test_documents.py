@@ -1,53 +1,40 @@
-"""The documents: what they show loads, exists, and says what the code says."""
+"""The documents: what they name exists, and is as the code has it. What they show is run and loaded by tests/documents."""
 
 import re
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 from typing import Final
 
 import pytest
 from pydantic import BaseModel
 
 from proxy.cli import main
-from proxy.config import Limits, Match, OriginSettings, OriginTls, RespondAsync, Route, StoreSettings, load
+from proxy.config import Limits, Match, OriginSettings, OriginTls, RespondAsync, Route, StoreSettings
 from proxy.demo import TOUR
 from proxy.errors import ProxyError
+from reference.places import anchor
+from tests.documents.blocks import PAGES, ROOT
 
-ROOT: Final = Path(__file__).parents[2]
-DOCUMENTS: Final = {
-    str(file.relative_to(ROOT)): file.read_text() for file in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-}
+DOCUMENTS: Final = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
 HTTP: Final = DOCUMENTS["docs/http.md"]
 OPERATIONS: Final = DOCUMENTS["docs/operations.md"]
 SOURCE: Final = "".join(file.read_text() for file in ROOT.glob("proxy/**/*.py"))
 
-FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-INDENTED: Final = re.compile(r"^    (.*)$", re.MULTILINE)
+FENCE: Final = re.compile(r"^```[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN: Final = re.compile(r"`([^`]+)`")
 LINK: Final = re.compile(r"\[[^]]+\]\(([^)\s]+)\)")
 HEADING: Final = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
-def blocks(text: str, language: str) -> Iterator[str]:
-    return (content for kind, content in FENCE.findall(text) if kind == language)
-
-
 def code(text: str) -> Iterator[str]:
-    """What a document shows as code: blocks, fenced or indented, and spans."""
-    rest = FENCE.sub("", text)
-    return chain((content for _, content in FENCE.findall(text)), INDENTED.findall(rest), SPAN.findall(rest))
+    """What a document shows as code: blocks and spans."""
+    return chain(FENCE.findall(text), SPAN.findall(FENCE.sub("", text)))
 
 
 def words_after(command: str) -> set[str]:
-    """The words that follow a command, wherever a document shows it."""
-    pattern = re.compile(rf"(?<![\w:-]){command} ([a-z]+)(?![\w-])")
+    """The words that follow a command, wherever a document shows one that is to be run."""
+    pattern = re.compile(rf"(?:^|\$ |\$\(|sudo )(?:\S*/)?{command} ([a-z]+)(?![\w-])", re.MULTILINE)
     return {word for text in DOCUMENTS.values() for piece in code(text) for word in pattern.findall(piece)}
-
-
-def anchor(heading: str) -> str:
-    """The name that a heading can be linked to by."""
-    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def kinds(kind: type[ProxyError]) -> Iterator[type[ProxyError]]:
@@ -62,17 +49,6 @@ def kinds(kind: type[ProxyError]) -> Iterator[type[ProxyError]]:
 # What is shown.
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/http.md"])
-def test_configurations_that_are_shown_load(document: str, tmp_path: Path) -> None:
-    for block in blocks(DOCUMENTS[document], "yaml"):
-        (tmp_path / "proxy.yaml").write_text(block)
-        assert load(tmp_path / "proxy.yaml", {}).routes
-
-
-def test_the_readme_shows_a_configuration() -> None:
-    assert list(blocks(DOCUMENTS["README.md"], "yaml"))
-
-
 def test_subcommands_that_are_shown_exist() -> None:
     assert {"serve", "check"} <= words_after("respond-async") <= set(main.commands)
 
@@ -82,9 +58,14 @@ def test_make_targets_that_are_shown_exist() -> None:
     assert {"run", "test", "serve"} <= words_after("make") <= targets
 
 
-def test_the_tour_of_the_readme_is_the_one_that_the_demo_prints() -> None:
-    shown = re.findall(r"^    \$ (.*)$", DOCUMENTS["README.md"], re.MULTILINE)
+def test_the_tour_is_the_one_that_the_demo_prints() -> None:
+    shown = re.findall(r"^\$ (.*curl -.*)$", DOCUMENTS["docs/index.md"], re.MULTILINE)
     assert shown == [line for line in TOUR.splitlines() if "curl -" in line]
+
+
+def test_the_first_minute_of_the_readme_is_the_beginning_of_the_tour() -> None:
+    shown = re.findall(r"^\$ (.*curl -.*)$", DOCUMENTS["README.md"], re.MULTILINE)
+    assert [line.partition(" | ")[0] for line in shown if line.partition(" | ")[0] not in TOUR] == []
 
 
 LINKS: Final = [
@@ -131,10 +112,9 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
 }
 
 
-@pytest.mark.parametrize("document", ["docs/http.md", "SECURITY.md"])
+@pytest.mark.parametrize("document", [page for page in DOCUMENTS if page.startswith("docs/")])
 def test_keys_that_are_named_exist(document: str) -> None:
     named = re.findall(r"`((?:limits|store|origin|route)(?:\.\w+)*)\.(\w+)\b", DOCUMENTS[document])
-    assert named
     assert [(section, key) for section, key in named if key not in SECTIONS[section].model_fields] == []
 
 

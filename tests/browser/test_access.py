@@ -1,0 +1,207 @@
+"""The operator page for everybody: without a mouse, with a screen reader, in the dark, on a small screen."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.conftest import Proxy
+from tests.raw_client import Field
+from tests.scripted_origin import ScriptedOrigin, read_all, stall
+
+AT_ONCE: Field = (b"Prefer", b"respond-async, wait=0")
+SMALLEST_CONTRAST = 4.5  # WCAG 2.1, 1.4.3
+
+# The texts of the page, each with its contrast to what is behind it. Colours that are mixed are asked of a canvas.
+CONTRASTS = """() => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const channels = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = (colour) => {
+    const [r, g, b] = channels(colour).map((value) => value / 255)
+      .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (node) => {
+    for (let at = node; at; at = at.parentElement) {
+      const { backgroundColor } = getComputedStyle(at);
+      if (channels(backgroundColor)[3] === 255) return backgroundColor;
+    }
+  };
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (texts.nextNode()) {
+    const node = texts.currentNode.parentElement;
+    if (!texts.currentNode.data.trim() || !node.checkVisibility()) continue;
+    const [dark, light] = [luminance(getComputedStyle(node).color), luminance(behind(node))].sort((a, b) => a - b);
+    found.push([texts.currentNode.data.trim(), (light + 0.05) / (dark + 0.05)]);
+  }
+  return found;
+}"""
+
+
+async def have_something_to_show(proxy: Proxy, origin: ScriptedOrigin) -> None:
+    origin.script(read_all(), stall())
+    client = await proxy.client()
+    for target in (b"/one", b"/two", b"/three"):
+        assert (await client.exchange("POST", target, [AT_ONCE], b"")).status == 202
+
+
+async def test_an_empty_page_says_how_to_fill_it(page: Page) -> None:
+    await expect(page.locator("#operations-table")).to_contain_text("curl -i -H 'Prefer: respond-async, wait=0'")
+    await expect(page.locator("#requests-table")).to_contain_text("Nothing to explain yet.")
+    await expect(page.locator("#settled-table")).to_contain_text("No operation has been settled yet.")
+    await expect(page.locator("#origins-table tbody tr")).to_contain_text("legacy")
+    await expect(page.locator("#store")).to_contain_text("(memory)")
+
+
+async def test_an_operation_can_be_cancelled_without_a_mouse(
+    page: Page, watched: Proxy, origin: ScriptedOrigin
+) -> None:
+    await have_something_to_show(watched, origin)
+    rows = page.locator("#operations-table tbody tr")
+    await expect(rows).to_have_count(3)
+    press = page.keyboard.press
+    await press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the operations")).to_be_focused()
+    await press("Enter")
+    for _ in range(6):  # four filters, the button beside them, then the table as one stop
+        await press("Tab")
+    await expect(rows.nth(0).get_by_role("link")).to_be_focused()
+    await press("ArrowDown")
+    await press("ArrowRight")
+    await expect(rows.nth(1).get_by_role("button")).to_be_focused()
+    await press("End")
+    await expect(rows.nth(2).get_by_role("button")).to_be_focused()
+    outline = await page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+
+    await press("Delete")
+    await expect(page.get_by_role("button", name="Keep it")).to_be_focused()
+    await press("Escape")
+    await expect(rows.nth(2).get_by_role("button")).to_be_focused()
+    await press("Enter")
+    await press("Tab")
+    await press("Enter")
+    await origin.connection_closed()
+    await expect(rows).to_have_count(2)
+    await expect(rows.nth(1).get_by_role("button")).to_be_focused()
+
+
+async def test_updates_are_not_read_out(page: Page, watched: Proxy, origin: ScriptedOrigin) -> None:
+    await page.evaluate("""() => {
+        window.said = [];
+        const status = document.querySelector("[role=status]");
+        new MutationObserver(() => window.said.push(status.textContent)).observe(status, { childList: true, characterData: true, subtree: true });
+    }""")
+    await have_something_to_show(watched, origin)
+    await expect(page.locator("#operations-table tbody tr")).to_have_count(3)
+    assert await page.evaluate("() => said.filter(Boolean)") == []
+    assert await page.locator("[aria-live]").count() == 0
+
+
+async def test_it_holds_still_when_told_to(page: Page, watched: Proxy, origin: ScriptedOrigin) -> None:
+    pause = page.get_by_role("button", name="Pause")
+    await pause.click()
+    await expect(page.locator("#connection")).to_have_text("paused")
+    await have_something_to_show(watched, origin)
+    assert await page.locator("#operations-table tbody tr").count() == 0
+    await pause.click()
+    await expect(page.locator("#operations-table tbody tr")).to_have_count(3)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_text_can_be_read(
+    watched: Proxy, open_page: OpenPage, origin: ScriptedOrigin, scheme: Literal["light", "dark"]
+) -> None:
+    await have_something_to_show(watched, origin)
+    page = await open_page(watched.admin_port, color_scheme=scheme)
+    await expect(page.locator("#operations-table tbody tr")).to_have_count(3)
+    contrasts = await page.evaluate(CONTRASTS)
+    assert len(contrasts) > 50
+    assert [(text, contrast) for text, contrast in contrasts if contrast < SMALLEST_CONTRAST] == []
+    ground = await page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    assert (max(map(int, re.findall(r"\d+", ground))) < 64) == (scheme == "dark")
+
+
+async def test_it_fits_a_small_screen(watched: Proxy, open_page: OpenPage, origin: ScriptedOrigin) -> None:
+    await have_something_to_show(watched, origin)
+    page = await open_page(watched.admin_port, viewport={"width": 360, "height": 640})
+    rows = page.locator("#operations-table tbody tr")
+    await expect(rows).to_have_count(3)
+    assert await page.evaluate("() => document.scrollingElement.scrollWidth") <= 360
+    await expect(page.get_by_role("table", name="Operations under way").get_by_role("row")).to_have_count(3)
+    await rows.first.get_by_role("button").click(trial=True)
+
+
+async def test_the_last_hour_of_a_route_can_be_read_with_the_arrow_keys(page: Page) -> None:
+    at = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    points = [
+        {
+            "at": (at + timedelta(seconds=10 * number)).isoformat(),
+            "requests": float(number), "operations": 0.5, "p50": 0.25, "p95": None, "p99": 3.0, "in_time": 0.985,
+            "failures": {"busy": 2} if number == 1 else {},
+        }
+        for number in range(360)
+    ]  # fmt: skip
+    route = {"name": "reports", "path": "/reports", "origin": "legacy", "asynchronous": True, "points": points}
+    await page.evaluate(
+        """async (told) => {
+            const { Routes } = await import("/page/routes.js");
+            const place = document.querySelector("main");
+            place.replaceChildren();
+            new Routes(place, document.createElement("p")).show(told);
+        }""",
+        {"step": 10, "routes": [route]},
+    )
+    hour = page.get_by_role("slider", name="The last hour of route reports")
+    said = (
+        "Requests 359/s; Operations 0.5/s; Duration p50 250 ms, p95 -, p99 3.0 s; Answered in time 98.5 %; Failures 0"
+    )
+    await expect(hour).to_have_attribute("aria-valuetext", re.compile(re.escape(said)))
+    await expect(hour).to_contain_text("359/s")
+    await hour.press("Home")
+    await hour.press("ArrowRight")
+    await expect(hour).to_have_attribute("aria-valuetext", re.compile("Requests 1/s.*Failures 2. 2 busy"))
+    await expect(page.locator(".route-card")).to_contain_text("2 busy")
+    assert (
+        await page.locator("path.line").evaluate_all("lines => lines.every((line) => line.getAttribute('d'))") is False
+    )
+    await hour.hover(position={"x": 10, "y": 40})
+    await expect(page.locator(".route-card time")).to_contain_text("at ")
+    await hour.blur()
+    await page.mouse.move(0, 0)
+    await expect(page.locator(".route-card time")).to_have_text("the last 59 min 50 s")
+
+
+WORDS = {
+    "size(1023)": "1023 B",
+    "size(1536)": "1.5 KiB",
+    "size(1024 ** 2 - 1)": "1.0 MiB",
+    "size(null)": "-",
+    "duration(0.0421)": "42 ms",
+    "duration(3.26)": "3.3 s",
+    "duration(75)": "1 min 15 s",
+    "age(59.9)": "59 s",
+    "age(300)": "5 min",
+    "age(7385)": "2 h 3 min",
+    "age(90000)": "1 d 1 h",
+    "count(10000)": "10,000",
+    "figure(0.0333)": "0.033",
+    "figure(1234.5)": "1,235",
+    "percent(0.98249)": "98.2 %",
+    "visible('a\\u202eb\\0')": "a\\u{202e}b\\u{0}",
+}
+
+
+async def test_figures_are_put_into_words(page: Page) -> None:
+    calls = ", ".join(f"words.{call}" for call in WORDS)
+    said = await page.evaluate(f"async () => {{ const words = await import('/page/words.js'); return [{calls}]; }}")
+    assert dict(zip(WORDS, said, strict=True)) == WORDS

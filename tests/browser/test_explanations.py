@@ -1,0 +1,172 @@
+"""What the operator page says of requests: why they were answered as they were, to whoever may know."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Error, Locator, Page, expect
+
+from tests.browser.conftest import OpenPage, serving_at
+from tests.conftest import Proxy, StartProxy, settings_for
+from tests.raw_client import Field
+from tests.scripted_origin import ScriptedOrigin, read_all, stall
+
+AT_ONCE: Field = (b"Prefer", b"respond-async, wait=0")
+TOKEN = "a-token-that-nobody-knows"
+HOSTILE_NAME = "it's&amp|`!"  # all that a token may be made of
+HOSTILE = b"/<img/src=x/onerror=document.title='hurt'>"
+
+
+def requests(page: Page) -> Locator:
+    return page.locator("#requests-table tbody tr")
+
+
+def with_status(page: Page, status: int) -> Locator:
+    return requests(page).filter(has=page.locator("td.state", has_text=str(status)))
+
+
+async def test_the_page_says_why_a_request_got_202_503_or_504(
+    start_proxy: StartProxy, open_page: OpenPage, origin: ScriptedOrigin
+) -> None:
+    origin.script(read_all(), stall())
+    settings = settings_for(origin.url, timeout="150ms")
+    settings["origins"]["legacy"] |= {"max_connections": 1, "queue_timeout": "100ms"}
+    proxy = await start_proxy(settings, admin="127.0.0.1:0")
+    client = await proxy.client()
+    assert (await client.exchange("POST", b"/late", (), b"")).status == 504
+    assert (await client.exchange("POST", b"/handed/over", [AT_ONCE], b"")).status == 202
+    assert (await client.exchange("POST", b"/crowded", (), b"")).status == 503
+
+    page = await open_page(proxy.admin_port)
+    late, handed_over, crowded = (with_status(page, status) for status in (504, 202, 503))
+    await expect(late).to_contain_text("No response head within 0.15 s (timeout of route everything).")
+    await expect(late).to_contain_text("origin-timeout")
+    await expect(handed_over).to_contain_text("The origin had not answered after 0 s (the client's wait)")
+    await expect(crowded).to_contain_text("All 1 connections to origin legacy were in use for 0.1 s (queue_timeout).")
+
+    flag = late.get_by_role("button")
+    await flag.focus()
+    tip = page.get_by_role("tooltip")
+    await expect(tip).to_have_text(re.compile("A limit or a timeout .* before its response began"))
+    await page.keyboard.press("Escape")
+    await expect(tip).to_be_hidden()
+    await handed_over.get_by_role("button").hover()
+    await expect(tip).to_have_text(re.compile("handed over with 202"))
+
+
+async def test_every_flag_of_the_log_has_words(page: Page) -> None:
+    unexplained = await page.evaluate("""async () => {
+        const { meaningOf } = await import("/page/flags.js");
+        const flags = [..."COPL"].flatMap((who) => [..."RQHDTS"].map((when) => who + when));
+        return [...flags, "-H", "-Q", "--"].filter((flag) => meaningOf(flag).includes(flag));
+    }""")
+    assert unexplained == []
+
+
+async def test_an_id_leads_to_its_operation_and_its_request(page: Page, watched: Proxy, origin: ScriptedOrigin) -> None:
+    origin.script(read_all(), stall())
+    client = await watched.client()
+    accepted = await client.exchange("POST", b"/reports", [AT_ONCE, (b"X-Request-Id", b"order-17")], b"")
+    status_url = (accepted.field(b"location") or b"").decode()
+    short = status_url.rpartition("/")[2][:8]
+
+    search, found = page.get_by_role("searchbox"), page.locator("#found")
+    await search.fill("order-17")
+    await search.press("Enter")
+    await expect(found.get_by_role("heading")).to_be_focused()
+    await expect(found.get_by_role("table")).to_contain_text("The origin had not answered after 0 s")
+    await found.get_by_role("link", name=f"Operation {short}").click()
+    await expect(found.get_by_role("definition").nth(1)).to_have_text(short)
+
+    await search.fill(status_url)
+    await search.press("Enter")
+    await expect(search).to_have_value(short)
+    assert page.url.endswith(f"?q={short}"), "what gives the result away is not kept in the address"
+    await found.get_by_role("button", name="Cancel this operation").click()
+    await page.get_by_role("button", name="Cancel the operation").click()
+    await origin.connection_closed()
+    await expect(found).to_contain_text("dismissed")
+
+    await search.fill("nobody-has-this")
+    await search.press("Enter")
+    await expect(found).to_contain_text("Nothing is known of it.")
+    await found.get_by_role("button", name="Close").click()
+    await expect(found).to_be_hidden()
+
+
+async def test_a_filter_is_in_the_address_and_can_be_shared(
+    start_proxy: StartProxy, open_page: OpenPage, origin: ScriptedOrigin
+) -> None:
+    origin.script(read_all(), stall())
+    settings = settings_for(origin.url)
+    fast = {"name": "fast", "match": {"path": "/fast"}, "origin": "legacy", "respond_async": {}}
+    settings["routes"].insert(0, fast)
+    proxy = await start_proxy(settings, admin="127.0.0.1:0")
+    client = await proxy.client()
+    for target in (b"/fast/1", b"/other/1"):
+        await client.exchange("POST", target, [AT_ONCE], b"")
+
+    page = await open_page(proxy.admin_port)
+    rows = page.locator("#operations-table tbody tr")
+    await expect(rows).to_have_count(2)
+    await page.get_by_role("combobox", name="Route").select_option("fast")
+    await expect(rows).to_have_count(1)
+    await page.get_by_label("Younger than").select_option("1h")
+    assert page.url.endswith("?route=fast&younger_than=1h")
+
+    other = await open_page(proxy.admin_port, "?route=fast&younger_than=1h")
+    await expect(other.locator("#operations-table tbody tr")).to_contain_text(["/fast/1"])
+    await expect(other.get_by_role("combobox", name="Route")).to_have_value("fast")
+    await other.get_by_label("Older than").select_option("1h")
+    await expect(other.locator("#operations-table")).to_contain_text("No operation is like that now.")
+    await other.go_back()
+    await expect(other.locator("#operations-table tbody tr")).to_have_count(1)
+    await other.get_by_role("button", name="Show all").click()
+    await expect(other.locator("#operations-table tbody tr")).to_have_count(2)
+    await other.get_by_label("State").select_option("failed")
+    await expect(other.get_by_role("heading", name="Failed")).to_be_visible()
+
+
+async def test_what_strangers_wrote_is_text(
+    start_proxy: StartProxy, open_page: OpenPage, origin: ScriptedOrigin
+) -> None:
+    origin.script(read_all(), stall())
+    proxy = await start_proxy(settings_for(origin.url, name=HOSTILE_NAME), admin="127.0.0.1:0")
+    client = await proxy.client()
+    backwards = HOSTILE + "/\u202egnp.exe".encode()
+    id = (b"X-Request-Id", b"\"'><script>document.title='hurt'</script>")
+    assert (await client.exchange("POST", backwards, [AT_ONCE, id], b"")).status == 202
+
+    page = await open_page(proxy.admin_port)
+    for row in (page.locator("#operations-table tbody tr"), requests(page)):
+        await expect(row).to_contain_text(HOSTILE.decode())
+        await expect(row).to_contain_text(r"\u{202e}gnp.exe")
+        await expect(row).to_contain_text(HOSTILE_NAME)
+    await requests(page).get_by_role("link", name="Request").click()
+    await expect(page.locator("#found")).to_contain_text("<script>document.title='hurt'</script>")
+    assert await page.title() == "respond-async"
+    assert await page.locator("main img, main script").count() == 0
+
+
+async def test_nobody_without_the_token_sees_anything(
+    start_proxy: StartProxy, open_page: OpenPage, origin: ScriptedOrigin
+) -> None:
+    proxy = await start_proxy(settings_for(origin.url), admin="127.0.0.1:0", admin_token=TOKEN)
+    with pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS"):
+        await open_page(proxy.admin_port)
+    known = await open_page(proxy.admin_port, http_credentials={"username": "anybody", "password": TOKEN})
+    await expect(known.locator("#connection")).to_have_text("live")
+    await expect(known.locator("#service")).to_contain_text("ready")
+
+
+async def test_a_service_that_has_another_token_is_not_asked_again_and_again(
+    tmp_path: Path, unused_port: int, open_page: OpenPage, origin: ScriptedOrigin
+) -> None:
+    credentials = {"username": "anybody", "password": TOKEN}
+    async with serving_at(unused_port, origin, tmp_path, admin_token=TOKEN):
+        page = await open_page(unused_port, http_credentials=credentials)
+        await expect(page.locator("#connection")).to_have_text("live")
+    async with serving_at(unused_port, origin, tmp_path, admin_token=f"another-{TOKEN}"):
+        await expect(page.locator("#connection")).to_contain_text(
+            "It answers 401. This needs the service's `admin_token`"
+        )
