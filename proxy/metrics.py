@@ -63,7 +63,7 @@ class Metrics:
 
     def request(self, account: Account) -> None:
         """Count a request that is over."""
-        route, client, exchange = account.route, account.client, account.exchange
+        route, client = account.route, account.client
         self._requests.add(route, account.status)
         self._request_seconds.observe(route, account.seconds)
         self._sent.more(route, client.sent)
@@ -71,8 +71,8 @@ class Metrics:
             self._received.more(route, received)
         if account.waiting is not None and account.end not in PROMISED:
             self._queue_seconds.observe(route, account.waiting)
-            if exchange is not None and exchange.answered_at and account.origin is not None:
-                self._origin_seconds.observe(route, account.origin)
+            if account.answered:
+                self._origin_seconds.observe(route, account.origin or 0)
         if account.wrong is not None or account.plan == RACE:
             self._outcome(account)
 
