@@ -60,11 +60,10 @@ class Later:
 
     def operation(self, exchange: Exchange, head: RequestHead, arrival: Arrival, local: bytes) -> Operation:
         """The operation of an exchange, running if that is sent. `local` is for a client that named no host."""
-        waiting = self._operation(head, arrival.client, local)
         if exchange.is_waiting:
-            return waiting
+            return self._operation(head, arrival.client, local)
         by = overdue(self._context.clock.monotonic(), self.settings.timeout)
-        return waiting.started(by, waiting.created - exchange.lasted())
+        return self._operation(head, arrival.client, local, by, exchange.lasted())
 
     def terms(self, exchange: Exchange, operation: Operation, arrival: Arrival) -> Terms:
         """What is agreed for the operation's exchange."""
@@ -115,10 +114,12 @@ class Later:
 
     # Values.
 
-    def _operation(self, head: RequestHead, client: Client, local: bytes) -> Operation:
-        """One that is queued."""
+    def _operation(
+        self, head: RequestHead, client: Client, local: bytes, by: float | None = None, age: float = 0.0
+    ) -> Operation:
+        """One that has been running for so long, and is overdue by then; without, one that is queued."""
         context, settings = self._context, self.settings
-        id, credential = context.new_id(), head.fields.first(b"authorization")
+        id, now, credential = context.new_id(), context.clock.now(), head.fields.first(b"authorization")
         authority, target = (client.host or local).decode("ascii"), head.target.decode("utf-8", "surrogateescape")
         owner = credential if settings.owner == "authorization" else None
         return Operation(
@@ -127,13 +128,16 @@ class Later:
             origin=self._route.origin,
             keeper=context.keeper_id,
             request=RequestSummary(head.method, f"{client.scheme}://{authority}{target}"),
-            created=context.clock.now(),
+            created=now,
             keep=settings.keep,
             longest_wait=settings.max_wait,
             retry_after=settings.retry_after,
             owner_digest=None if owner is None else owner_digest(id, owner),
             client=self._digest(head, client) if context.max_of_client is not None else "",
-            state=State.QUEUED,
+            attempts=0 if by is None else 1,
+            overdue=by,
+            began=None if by is None else now - age,
+            state=State.QUEUED if by is None else State.RUNNING,
         )
 
     def _digest(self, head: RequestHead, client: Client) -> str:
