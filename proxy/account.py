@@ -4,7 +4,7 @@ Whoever has a part in answering notes here what it alone knows; the log, the met
 plain request costs a few assignments, and sentences are made for the others alone.
 """
 
-from time import perf_counter
+from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from proxy import reasons
@@ -22,8 +22,9 @@ from proxy.errors import (
     TooManyOperations,
 )
 from proxy.exchange import Exchange
+from proxy.forwarded import Arrival
+from proxy.message import RequestHead
 from proxy.operation import SHORT_ID, Operation
-from proxy.plan import Race
 from proxy.response import SWITCHING_PROTOCOLS
 
 NO_ROUTE: Final = "(none)"  # what stands for a route where there is none
@@ -44,6 +45,7 @@ LEAST_SERVER_ERROR: Final = 500
 LIMITS: Final = (
     Busy, FieldsTooLarge, OriginTimeout, RequestTimeout, RequestTooLarge, ResponseTooLarge, TargetTooLong, TooManyOperations,
 )  # fmt: skip
+REFUSALS: Final = (Busy.code, TooManyOperations.code)
 SIDES: Final = {Side.CLIENT: "C", Side.ORIGIN: "O", Side.STORE: "P", Side.PROXY: "P"}
 OPERATORS: Final = (Side.ORIGIN, Side.STORE)  # whose errors have causes that name addresses, not what clients sent
 
@@ -63,6 +65,20 @@ class Wrong(NamedTuple):
 
 
 NOTHING_WRONG: Final = Wrong(None)
+GONE: Final = Wrong("client-left")
+IDLE: Final = Wrong("idle-timeout")
+
+
+class Inbound(NamedTuple):
+    """A request that may be forwarded."""
+
+    account: "Account"
+    head: RequestHead  # with its target in origin-form or `*`
+    arrival: Arrival
+
+    @property
+    def client(self) -> ClientRequest:
+        return self.account.client
 
 
 class Account:
@@ -75,7 +91,7 @@ class Account:
 
     def __init__(self, client: ClientRequest) -> None:
         self.client = client
-        self.began = perf_counter()
+        self.began = monotonic()
         self.request_id = b""
         self.target = b""
         self.shown: int | None = None  # how many characters of its path may be; None: all
@@ -110,12 +126,11 @@ class Account:
         if why := reasons.shown(operation):
             self.note(why)
 
-    def promised(self, operation: Operation, race: Race) -> None:
+    def promised(self, operation: Operation, why: str) -> None:
         """The client is about to be answered with 202."""
         self.operation = operation.short_id
         self.end = f"-{'H' if operation.is_running else 'Q'}"
-        if self.reasons is not None:
-            self.note(self.reasons.accepted(race, operation.short_id, queued=not operation.is_running))
+        self.note(why)
 
     def failed(self, error: ProxyError) -> None:
         """There is an error in place of the response, or of its rest."""
@@ -127,12 +142,12 @@ class Account:
         """Nobody's error; and none at all where the client had all that it came for."""
         if self.client.started and self.client.is_whole:
             return
-        self.wrong, self.end = Wrong("client-left"), f"C{self.phase}"
-        self.note(reasons.left(perf_counter() - self.began, self.phase))
+        self.wrong, self.end = GONE, f"C{self.phase}"
+        self.note(reasons.left(monotonic() - self.began, self.phase))
 
     def fell_silent(self) -> None:
         """It was a tunnel, and nothing came through it any more."""
-        self.wrong, self.end = Wrong("idle-timeout"), f"L{self.phase}"
+        self.wrong, self.end = IDLE, f"L{self.phase}"
         if self.reasons is not None:
             self.note(self.reasons.idle_tunnel())
 
@@ -142,7 +157,7 @@ class Account:
 
     def over(self) -> None:
         """Nothing more will become of it."""
-        now, exchange = perf_counter(), self.exchange
+        now, exchange = monotonic(), self.exchange
         self.seconds = now - self.began
         if self.client.started:
             self.status = self.client.status
@@ -175,6 +190,29 @@ class Account:
     def is_plain(self) -> bool:
         """Whether it has nothing to explain, and nothing to do with an operation."""
         return self.wrong is None and not self._whys and self.operation is None
+
+    @property
+    def error(self) -> str | None:
+        """The code of the proxy's own error, if that was told to anybody, or broke the response off."""
+        return None if self.wrong is None or self.wrong == GONE else self.wrong.code
+
+    @property
+    def is_promised(self) -> bool:
+        """Whether it was answered with 202, and what is behind it is an operation's."""
+        return self.end[0] == "-" and self.end[1] != "-"
+
+    @property
+    def outcome(self) -> str | None:
+        """What became of the wish to be answered later; None without one, or where the client did not wait for it."""
+        if self.plan != RACE or self.wrong == GONE:
+            return None
+        if self.ignored:
+            return "ignored"
+        if self.is_promised:
+            return "accepted"
+        if self.wrong is None:
+            return "in_time"
+        return "refused" if self.wrong.code in REFUSALS else "failed"
 
     @property
     def notable(self) -> bool:

@@ -3,7 +3,7 @@
 from proxy.access import AccessLog
 from proxy.account import Account
 from proxy.clock import Clock
-from proxy.observe import Metrics
+from proxy.metrics import Metrics
 from proxy.recent import Recent
 
 
@@ -19,7 +19,7 @@ class Books:
     def enter(self, account: Account) -> None:
         """Take the account of a request that is over now."""
         account.over()
-        self.metrics.request(account.route, account.status, account.seconds)
+        self.metrics.request(account)
         if self._access.enabled:
             self._access.write(account)
         if account.notable:

@@ -9,6 +9,7 @@ from proxy.keeper import Keeper
 from proxy.pace import Paces
 from proxy.status import StatusUrls
 from proxy.store import Store
+from proxy.tunnel import Tunnels
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Context:
     paces: Paces
     urls: StatusUrls
     clock: Clock
+    tunnels: Tunnels
     new_id: Callable[[], str]  # at least 128 random bits, safe in a path
     max_of_client: int | None  # operations that one client may have under way
     spool_folder: Path | None  # None: the system's place for temporary files

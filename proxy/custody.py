@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from proxy import chronicle
 from proxy.errors import (
     Busy,
     Interrupted,
@@ -23,10 +24,11 @@ from proxy.errors import (
     TooManyOperations,
 )
 from proxy.exchange import Exchange, pauses
-from proxy.ledger import Ledger
+from proxy.ledger import Course, Ledger
 from proxy.message import ResponseHead
 from proxy.operation import BodyRef, Failure, KeptRequest, Operation, Progress
 from proxy.pace import Pace
+from proxy.reasons import Reasons
 from proxy.store import LONGEST_INLINE, Quotas, inlined
 
 log = structlog.get_logger()
@@ -49,6 +51,7 @@ class Terms(NamedTuple):
     resend: bool  # whether it may be sent again if it was under way then
     quotas: Quotas
     pace: Pace
+    reasons: Reasons
 
 
 class Custody:
@@ -89,7 +92,8 @@ class Custody:
 
     async def dismiss(self) -> None:
         """Nobody will ask for it."""
-        await self._settle(self.operation.dismissed(self._ledger.now()))
+        course = self._course("The client left before its 202 was sent.")
+        await self._settle(self.operation.dismissed(self._ledger.now()), course)
 
     async def release(self) -> None:
         """Leave an operation that waits for its turn to others."""
@@ -103,8 +107,9 @@ class Custody:
         """Give up what was sent. If the store cannot be told, it is an orphan as soon as this process has ended."""
         if not self.operation.is_running:
             return
+        interrupted, course = Failure.of(Interrupted()), self._course("The proxy was stopped, and it took too long.")
         try:
-            await self._ledger.settle(self.operation.failed(Failure.of(Interrupted()), self._ledger.now()))
+            await self._ledger.settle(self.operation.failed(interrupted, self._ledger.now()), course)
         except StoreUnavailable as exc:
             log.warning("operation left to others", operation=self.operation.short_id, reason=exc.detail)
 
@@ -163,17 +168,20 @@ class Custody:
         if not stands:
             raise OriginBrokeOff("The operation was dismissed while it waited, or is another process's now.")
         self.operation = started
+        chronicle.started(started, self._ledger.now())
         return True
 
     # Carrying on.
 
     async def _carry_on(self) -> None:
         with self._ledger.store.when_settled(self.operation.id, self._exchange.close):
-            settled = await self._outcome()
+            settled, why = await self._outcome()
+        course = self._course(why)
         self._exchange.close()  # a store in trouble must not keep a place at the origin
-        await self._settle(settled)
+        await self._settle(settled, course)
 
-    async def _outcome(self) -> Operation:
+    async def _outcome(self) -> tuple[Operation, str | None]:
+        """How it is settled, and why if it failed."""
         operation = self.operation
         try:
             await self._exchange.turn_within(None)
@@ -184,14 +192,17 @@ class Custody:
             log.error("result not stored", operation=operation.short_id, reason=exc.detail, cause=exc.cause)
             error = ProxyError("The result could not be stored.")
         except ProxyError as exc:
-            log.info("exchange failed", operation=operation.short_id, error=exc.code, cause=exc.cause)
+            if not self._exchange.closed:
+                log.info("exchange failed", operation=operation.short_id, error=exc.code, cause=exc.cause)
             error = exc
         except Exception:
             log.exception("operation failed", operation=operation.short_id)
             error = ProxyError("An error in the proxy itself, which its log tells more about.")
         else:
-            return self.operation.completed(head, body, self._ledger.now())
-        return self.operation.failed(Failure.of(error), self._ledger.now())
+            return self.operation.completed(head, body, self._ledger.now()), None
+        return self.operation.failed(Failure.of(error), self._ledger.now()), self._terms.reasons.failed(
+            error, later=True
+        )
 
     async def _collect_in_time(self) -> tuple[ResponseHead, BodyRef]:
         """The same as `_collect`. Closing the exchange ends that, for less than `asyncio.timeout` costs."""
@@ -202,7 +213,8 @@ class Custody:
         except OriginBrokeOff as exc:
             if not self._late:
                 raise
-            raise OriginTimeout(f"The exchange took more than {timeout:g} seconds.") from exc
+            why = self._terms.reasons.too_long
+            raise OriginTimeout(f"The exchange took more than {timeout:g} seconds.", why=why) from exc
         finally:
             timer.cancel()
 
@@ -234,11 +246,16 @@ class Custody:
                 await sink.write(piece)
         return sink.ref
 
-    async def _settle(self, operation: Operation) -> None:
+    def _course(self, why: str | None) -> Course:
+        exchange, now = self._exchange, self._ledger.monotonic()
+        ended = (exchange.ended_at or exchange.answered_at) if why is None else None
+        return Course(why, exchange.waited(now), exchange.took(now), ended)
+
+    async def _settle(self, operation: Operation, course: Course) -> None:
         """Settle it, or find it settled. While the store is in trouble the operation waits with us."""
         for pause in pauses():
             try:
-                await self._ledger.settle(operation)
+                await self._ledger.settle(operation, course)
             except StoreUnavailable as exc:
                 _log_waiting(operation, exc)
                 await asyncio.sleep(pause)

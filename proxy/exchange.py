@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from itertools import chain, repeat
-from time import perf_counter
+from time import monotonic
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
@@ -65,9 +65,11 @@ class Exchange:
         self._tasks: list[asyncio.Task[Any]] = []
         self.handed_over = False
         # When, on a clock of its own; 0 before it happens.
-        self._asked = perf_counter()  # for a connection
+        self._asked = monotonic()  # for a connection
         self.sent_at = 0.0  # the first byte of the request
         self.answered_at = 0.0  # by the head of the response
+        self.ended_at = 0.0  # by the last byte of its body, where it did not come with the head
+        self.closed = False  # by us
 
     def __enter__(self) -> Self:
         return self
@@ -144,7 +146,7 @@ class Exchange:
             if not self._may_repeat():
                 raise
             head = await self._attempt(await self._another())
-        self.answered_at = perf_counter()
+        self.answered_at = monotonic()
         return head
 
     def waited(self, now: float) -> float:
@@ -157,7 +159,7 @@ class Exchange:
 
     def lasted(self) -> float:
         """Seconds since its sending; 0 before."""
-        return perf_counter() - self.sent_at if self.sent_at else 0.0
+        return monotonic() - self.sent_at if self.sent_at else 0.0
 
     def arrived(self) -> bytes:
         """What of the response's body is here already."""
@@ -183,6 +185,7 @@ class Exchange:
         # Asked for each time: once this is closed, the connection may be another exchange's.
         while piece := await self.connection.piece(self._deadlines.idle):
             yield piece
+        self.ended_at = monotonic()
 
     def take_over(self) -> tuple[asyncio.Transport, bytes]:
         """After a 101: the connection, for the other protocol until this is closed, and what has come of that already."""
@@ -190,6 +193,7 @@ class Exchange:
 
     def close(self) -> None:
         """End it. The connection is kept for others if the exchange is over, and dropped if it is not."""
+        self.closed = True
         for task in self._tasks:
             task.cancel()
         self.content.close()
@@ -235,7 +239,7 @@ class Exchange:
 
     def _attempt(self, connection: Connection) -> Awaitable[ResponseHead]:
         """Send the request, as far as it is there. What is returned waits for the head of the response."""
-        self.sent_at = perf_counter()
+        self.sent_at = monotonic()
         connection.begin(self.request.method, self._offers)
         whole = self.content.whole
         if whole is None:

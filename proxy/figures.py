@@ -13,6 +13,7 @@ class Family(TypedDict):
 
     name: str
     type: str
+    whole: bool  # whether each process tells of the whole service, so that the highest counts and not the sum
     documentation: str
     samples: list[Sample]
 
@@ -21,7 +22,7 @@ Figures = list[Family]
 
 
 def summed(parts: Iterable[Figures]) -> Figures:
-    """Sample by sample, the sum of them all."""
+    """Sample by sample, the sum of them all; the highest, where each tells of the whole."""
     families: dict[str, Family] = {}
     values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
     for family in (family for figures in parts for family in figures):
@@ -30,7 +31,8 @@ def summed(parts: Iterable[Figures]) -> Figures:
         sums = values.setdefault(name, {})
         for sample, labels, value in family["samples"]:
             key = sample, tuple(labels.items())
-            sums[key] = sums.get(key, 0) + value
+            before = sums.get(key, 0)
+            sums[key] = max(before, value) if family["whole"] else before + value
     return [_with(family, values[name]) for name, family in families.items()]
 
 
@@ -42,9 +44,9 @@ def lasting(figures: Figures) -> Figures:
 def single(name: str, type: str, documentation: str, value: float) -> Family:
     """A metric with one sample and no labels."""
     sample = f"{name}_total" if type == "counter" else name
-    return Family(name=name, type=type, documentation=documentation, samples=[(sample, {}, value)])
+    return Family(name=name, type=type, whole=False, documentation=documentation, samples=[(sample, {}, value)])
 
 
 def _with(family: Family, sums: dict[tuple[str, tuple[tuple[str, str], ...]], float]) -> Family:
     samples: list[Sample] = [(sample, dict(labels), value) for (sample, labels), value in sums.items()]
-    return Family(name=family["name"], type=family["type"], documentation=family["documentation"], samples=samples)
+    return {**family, "samples": samples}

@@ -9,19 +9,17 @@ exchange that has not had its turn by then waits on as a queued operation.
 import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Final
 
 import structlog
 
-from proxy import monitor
-from proxy.account import RACE, SYNC, UPGRADE, Account
-from proxy.client import ClientRequest
+from proxy import chronicle, monitor
+from proxy.account import RACE, SYNC, UPGRADE, Inbound
 from proxy.config import Route
 from proxy.context import Context
 from proxy.errors import Busy, OriginTimeout, ProxyError, ShuttingDown, StoreUnavailable, TooManyOperations
 from proxy.exchange import Deadlines, Exchange
 from proxy.fields import Forwarding
-from proxy.forwarded import Arrival
 from proxy.later import Later
 from proxy.message import Fields, RequestHead, ResponseHead
 from proxy.operation import Operation
@@ -33,24 +31,11 @@ from proxy.reasons import Reasons
 from proxy.relay import relay
 from proxy.response import SWITCHING_PROTOCOLS
 from proxy.spool import Content, Remainder, Spool
-from proxy.tunnel import tunnel
 from proxy.upgrade import chosen, offered, with_upgrade
 
 log = structlog.get_logger()
 
 A_MOMENT: Final = 0.05  # seconds in which a turn comes where there is room
-
-
-class Inbound(NamedTuple):
-    """A request that may be forwarded."""
-
-    account: Account
-    head: RequestHead  # with its target in origin-form or `*`
-    arrival: Arrival
-
-    @property
-    def client(self) -> ClientRequest:
-        return self.account.client
 
 
 class Forwarder:
@@ -105,7 +90,9 @@ class Forwarder:
             head = await exchange.head()
             if head.status == SWITCHING_PROTOCOLS:
                 fields = with_upgrade(self._for_client(inbound, exchange, head), chosen(head.fields, offers))
-                if not await tunnel(inbound.client, head.with_fields(fields), exchange, route.idle_timeout):
+                if not await self._context.tunnels.carry(
+                    inbound.client, head.with_fields(fields), exchange, route.idle_timeout
+                ):
                     inbound.account.fell_silent()
             else:
                 await self._relay(inbound, exchange, head)
@@ -137,12 +124,11 @@ class Forwarder:
         """Whether the client has its 202, and the keeper the exchange; False if it cannot be and the client waits on."""
         if not self._origin.is_full:
             await exchange.turn_within(A_MOMENT)
-        operation = later.operation(exchange, inbound.head, inbound.arrival, inbound.client.link.local)
+        operation = later.operation(exchange, inbound)
         terms = later.terms(exchange, operation, inbound.arrival)
         try:
             await self._context.keeper.adopt(exchange, operation, terms)
-            self._log_accepted(inbound, operation)
-            inbound.account.promised(operation, race)
+            self._note_accepted(inbound, operation, race)
             estimate = await later.estimate(operation)
             href = self._context.urls.href(operation.id, inbound.arrival.client, inbound.client.link.local)
             await inbound.client.respond(monitor.accepted(operation, href, race.honoured_wait, estimate))
@@ -157,9 +143,12 @@ class Forwarder:
             raise
         return True
 
-    def _log_accepted(self, inbound: Inbound, operation: Operation) -> None:
-        request_id = inbound.account.id
-        log.info("operation accepted", operation=operation.short_id, route=self._route.name, id=request_id)
+    def _note_accepted(self, inbound: Inbound, operation: Operation, race: Race) -> None:
+        why = self.reasons.accepted(race, operation)
+        inbound.account.promised(operation, why)
+        chronicle.accepted(operation, why)
+        if not operation.is_running:
+            chronicle.queued(operation, self.reasons.queued)
 
     def _ignore_preference(self, inbound: Inbound, reason: str, cause: str | None = None) -> None:
         """The client waits for the origin, though it might have had a 202."""

@@ -8,7 +8,7 @@ import structlog
 
 from proxy.accept import prefers_page
 from proxy.access import request_ids
-from proxy.account import Account
+from proxy.account import Account, Inbound
 from proxy.books import Books
 from proxy.client import ClientRequest
 from proxy.errors import (
@@ -21,7 +21,7 @@ from proxy.errors import (
     ShuttingDown,
 )
 from proxy.fields import hop_counted
-from proxy.forward import Forwarder, Inbound
+from proxy.forward import Forwarder
 from proxy.forwarded import TrustedProxies
 from proxy.message import Field, Fields, Reply, RequestHead, ResponseHead
 from proxy.monitor import VARY
@@ -80,7 +80,8 @@ class Handler:
 
     def refusal(self, client: ClientRequest, error: ProxyError) -> Reply:
         """The response to what never became a request, or made the proxy itself fail."""
-        log.info("request refused", peer=client.link.peer.address, code=error.code)
+        log.info("request refused", peer=client.link.peer.address, code=error.code, detail=error.detail or None)
+        self._books.metrics.refused(error)
         if type(error) is ProxyError:
             log.error("handler failed", exc_info=error.__cause__)
         return problem(error, "/", self._monitor.proxy_name)
@@ -89,7 +90,7 @@ class Handler:
         """Find out whose it is to respond, and have that done by awaiting what is returned."""
         client = account.client
         head = client.head
-        target = _checked(head)
+        target = checked(head)
         account.target = target.origin_form
         account.request_id = (head.fields.first(b"x-request-id") or next(self._ids))[:LONGEST_ID]
         arrival = self._trusted.arrival(client.link.peer, target.authority, head.fields)
@@ -139,7 +140,7 @@ def _leave(account: Account) -> None:
     account.client.abort()
 
 
-def _checked(head: RequestHead) -> Target:
+def checked(head: RequestHead) -> Target:
     """What the request is sent to. Raises BadRequest, MethodNotImplemented for what the parser lets through."""
     if head.version not in VERSIONS:
         raise BadRequest("The request is not HTTP/1.1 or HTTP/1.0.")

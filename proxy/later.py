@@ -6,6 +6,7 @@ An operation keeps the request as the origin gets it, so that it can be sent fro
 from contextlib import suppress
 from functools import partial
 
+from proxy.account import Inbound
 from proxy.config import RespondAsync, Route
 from proxy.context import Context
 from proxy.custody import Terms, overdue
@@ -19,6 +20,7 @@ from proxy.message import RequestHead, ResponseHead
 from proxy.operation import KeptRequest, Operation, RequestSummary, State, owner_digest
 from proxy.origin import Origin
 from proxy.pool import Turn
+from proxy.reasons import Reasons
 from proxy.spool import NO_CONTENT, Content, Stored
 from proxy.store import Quotas
 
@@ -31,6 +33,7 @@ class Later:
     def __init__(
         self, route: Route, settings: RespondAsync, origin: Origin, forwarding: Forwarding, context: Context
     ) -> None:
+        self._reasons = Reasons(route, origin.settings)
         self.settings = settings
         self._route = route
         self._origin = origin
@@ -58,12 +61,12 @@ class Later:
         turn = Turn(None, later=True, since=since, route=name, max_running=settings.max_running)
         return Exchange(self._origin, request, content, Deadlines(turn, settings.timeout, self._route.idle_timeout))
 
-    def operation(self, exchange: Exchange, head: RequestHead, arrival: Arrival, local: bytes) -> Operation:
-        """The operation of an exchange, running if that is sent. `local` is for a client that named no host."""
+    def operation(self, exchange: Exchange, inbound: Inbound) -> Operation:
+        """The operation of an exchange, running if that is sent."""
         if exchange.is_waiting:
-            return self._operation(head, arrival.client, local)
+            return self._operation(inbound)
         by = overdue(self._context.clock.monotonic(), self.settings.timeout)
-        return self._operation(head, arrival.client, local, by, exchange.lasted())
+        return self._operation(inbound, by, exchange.lasted())
 
     def terms(self, exchange: Exchange, operation: Operation, arrival: Arrival) -> Terms:
         """What is agreed for the operation's exchange."""
@@ -77,11 +80,12 @@ class Later:
             resend=self._resends(operation.request.method),
             quotas=Quotas(settings.max_queued, self._context.max_of_client),
             pace=self._pace,
+            reasons=self._reasons,
         )
 
     def refused(self, refusal: ProxyError) -> ProxyError:
         """The refusal of an operation that would have been queued, with when the queue is expected to be shorter."""
-        return type(refusal)(refusal.detail, retry_after=self._pace.next_end(self._at_once))
+        return type(refusal)(refusal.detail, why=refusal.why, retry_after=self._pace.next_end(self._at_once))
 
     async def estimate(self, operation: Operation) -> Estimate:
         """What can be told of a new operation."""
@@ -114,20 +118,17 @@ class Later:
 
     # Values.
 
-    def _operation(
-        self, head: RequestHead, client: Client, local: bytes, by: float | None = None, age: float = 0.0
-    ) -> Operation:
+    def _operation(self, inbound: Inbound, by: float | None = None, age: float = 0.0) -> Operation:
         """One that has been running for so long, and is overdue by then; without, one that is queued."""
-        context, settings = self._context, self.settings
+        context, settings, head, client = self._context, self.settings, inbound.head, inbound.arrival.client
         id, now, credential = context.new_id(), context.clock.now(), head.fields.first(b"authorization")
-        authority, target = (client.host or local).decode("ascii"), head.target.decode("utf-8", "surrogateescape")
         owner = credential if settings.owner == "authorization" else None
         return Operation(
             id=id,
             route=self._route.name,
             origin=self._route.origin,
             keeper=context.keeper_id,
-            request=RequestSummary(head.method, f"{client.scheme}://{authority}{target}"),
+            request=_summary(inbound),
             created=now,
             keep=settings.keep,
             longest_wait=settings.max_wait,
@@ -150,3 +151,10 @@ class Later:
         date = self._context.clock.date()
         fields = self._forwarding.for_client(head, arrival, date, exchange.version)
         return head._replace(fields=with_absolute_references(fields, operation.request.uri))
+
+
+def _summary(inbound: Inbound) -> RequestSummary:
+    head, client = inbound.head, inbound.arrival.client
+    authority = (client.host or inbound.client.link.local).decode("ascii")
+    target = head.target.decode("utf-8", "surrogateescape")
+    return RequestSummary(head.method, f"{client.scheme}://{authority}{target}", inbound.account.id)

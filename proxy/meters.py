@@ -5,15 +5,17 @@ A request is counted several times, and looked at seldom: counting costs a look-
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from math import inf
 
-from proxy.figures import PASSING, Family, Sample, single
+from proxy.figures import PASSING, Family, Sample
+
+ByLabels = Mapping[tuple[str, ...], float]  # the values of labels, and what is counted of them
 
 
 class Counts:
-    """How often something happened, by the values of its labels."""
+    """How often something happened, or how much of it there was, by the values of its labels."""
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str]) -> None:
         self._name = name
@@ -21,16 +23,16 @@ class Counts:
         self._labels = labels
         self._counts: defaultdict[tuple[object, ...], int] = defaultdict(int)
 
-    def add(self, *values: object) -> None:
-        """Count one more."""
-        self._counts[values] += 1
+    def add(self, *values: object, by: int = 1) -> None:
+        """Count one more, or so many."""
+        self._counts[values] += by
 
     def family(self) -> Family:
         samples: list[Sample] = [
             (f"{self._name}_total", dict(zip(self._labels, map(str, values), strict=True)), float(count))
             for values, count in self._counts.items()
         ]
-        return Family(name=self._name, type="counter", documentation=self._documentation, samples=samples)
+        return Family(name=self._name, type="counter", whole=False, documentation=self._documentation, samples=samples)
 
 
 class Durations:
@@ -41,41 +43,70 @@ class Durations:
         self._documentation = documentation
         self._label = label
         self._bounds = (*bounds, inf)
-        self._buckets: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(self._bounds))
-        self._sums: defaultdict[str, float] = defaultdict(float)
+        self._series: defaultdict[str, _Series] = defaultdict(lambda: _Series(len(self._bounds)))
 
     def observe(self, value: str, seconds: float) -> None:
         """Count one more."""
-        self._buckets[value][bisect_left(self._bounds, seconds)] += 1
-        self._sums[value] += seconds
+        series = self._series[value]
+        series.buckets[bisect_left(self._bounds, seconds)] += 1
+        series.sum += seconds
 
     def family(self) -> Family:
-        samples = [sample for value in self._buckets for sample in self._samples(value)]
-        return Family(name=self._name, type="histogram", documentation=self._documentation, samples=samples)
+        samples = [sample for value, series in self._series.items() for sample in self._samples(value, series)]
+        return Family(
+            name=self._name, type="histogram", whole=False, documentation=self._documentation, samples=samples
+        )
 
-    def _samples(self, value: str) -> list[Sample]:
+    def _samples(self, value: str, series: "_Series") -> list[Sample]:
         """As Prometheus has them: each bucket with all that took less."""
-        labels, up_to = {self._label: value}, list(accumulate(self._buckets[value]))
+        labels, up_to = {self._label: value}, list(accumulate(series.buckets))
         return [
             *(
                 (f"{self._name}_bucket", labels | {"le": _bound(bound)}, float(count))
                 for bound, count in zip(self._bounds, up_to, strict=True)
             ),
             (f"{self._name}_count", labels, float(up_to[-1])),
-            (f"{self._name}_sum", labels, self._sums[value]),
+            (f"{self._name}_sum", labels, series.sum),
         ]
 
 
-class Gauge:
-    """How something stands, read when somebody looks."""
+class _Series:
+    """The durations of one label's value."""
 
-    def __init__(self, name: str, documentation: str, read: Callable[[], float]) -> None:
+    __slots__ = ("buckets", "sum")
+
+    def __init__(self, buckets: int) -> None:
+        self.buckets = [0] * buckets  # how many there are in each
+        self.sum = 0.0  # seconds
+
+
+class Gauge:
+    """How something stands, by the values of its labels, read when somebody looks."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labels: Sequence[str],
+        read: Callable[[], ByLabels],
+        *,
+        whole: bool = False,
+    ) -> None:
+        """`whole`: what is read is not the process's part, but all of it."""
         self._name = name
         self._documentation = documentation
+        self._labels = labels
         self._read = read
+        self._whole = whole
 
     def family(self) -> Family:
-        return single(self._name, PASSING, self._documentation, float(self._read()))
+        samples: list[Sample] = [
+            (self._name, dict(zip(self._labels, values, strict=True)), float(value))
+            for values, value in self._read().items()
+        ]
+        return Family(
+            name=self._name, type=PASSING, whole=self._whole, documentation=self._documentation, samples=samples
+        )
 
 
 def _bound(bound: float) -> str:

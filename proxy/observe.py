@@ -14,13 +14,9 @@ from prometheus_client.registry import Collector
 from proxy.config import LogSettings
 from proxy.figures import Figures
 from proxy.logwriter import DirectWriter, LogWriter
-from proxy.meters import Counts, Durations, Gauge
-from proxy.operation import Operation
 
 _JSON: Final = JSONEncoder(default=repr)
 _with_traceback: Final = structlog.processors.format_exc_info
-
-SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
 def configure_logging(settings: LogSettings, writer: LogWriter | DirectWriter) -> None:
@@ -56,61 +52,6 @@ def _readable(_: object, level: str, line: structlog.types.EventDict) -> structl
 
 def _rendered(_: object, __: str, line: structlog.types.EventDict) -> str:
     return as_json(line)
-
-
-class Metrics:
-    """What is counted in one service."""
-
-    def __init__(self) -> None:
-        self._requests = Counts("respond_async_requests", "Requests answered.", ("route", "status"))
-        self._request_seconds = Durations(
-            "respond_async_request_seconds", "Time from a request's head to the end of its response.", "route", SECONDS
-        )
-        self._settled = Counts("respond_async_operations_settled", "Operations settled.", ("route", "state"))
-        self._seconds = Durations(
-            "respond_async_operation_seconds", "Time from an operation's 202 to its settling.", "route", SECONDS
-        )
-        self._log = structlog.get_logger().bind()  # as in AccessLog
-        self._meters: list[Counts | Durations | Gauge] = [
-            self._requests, self._request_seconds, self._settled, self._seconds,
-        ]  # fmt: skip
-
-    def request(self, route: str, status: int, seconds: float) -> None:
-        """Count an answered request."""
-        self._requests.add(route, status)
-        self._request_seconds.observe(route, seconds)
-
-    def settled(self, operation: Operation) -> None:
-        """Count an operation that was settled here, and log it."""
-        self._settled.add(operation.route, operation.state.value)
-        seconds = (operation.settled_at or operation.created) - operation.created
-        self._seconds.observe(operation.route, seconds)
-        if self._log.is_enabled_for(logging.INFO):
-            self._log_settled(operation, seconds)
-
-    def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
-        """Show a figure that is read when somebody looks."""
-        self._meters.append(Gauge(name, documentation, read))
-
-    def figures(self) -> Figures:
-        """All of it as it stands."""
-        return [meter.family() for meter in self._meters]
-
-    def _log_settled(self, operation: Operation, seconds: float) -> None:
-        log = self._log
-        log.info(
-            "operation settled",
-            operation=operation.short_id,
-            state=operation.state.value,
-            status=operation.head.status if operation.head else None,
-            error=operation.failure.code if operation.failure else None,
-            error_type=operation.failure.error_type if operation.failure else None,
-            detail=operation.failure.detail if operation.failure else None,
-            bytes=operation.body.size if operation.body else None,
-            seconds=round(seconds, 3),
-            route=operation.route,
-            method=operation.request.method,
-        )
 
 
 def exposition(figures: Figures) -> bytes:

@@ -43,6 +43,7 @@ class RequestSummary:
 
     method: str
     uri: str  # absolute, as the client saw it, for relative references to resolve against; surrogates where not UTF-8
+    id: str = ""  # X-Request-Id; empty of one that an earlier version has stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,11 @@ class Operation:
     def age(self, now: float) -> float:
         """Seconds for which it has been running, or waiting for its turn."""
         return max(now - (self.created if self.began is None else self.began), 0.0)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken; 0 before it is settled."""
+        return (self.settled_at or self.created) - self.created
 
     @property
     def is_running(self) -> bool:

@@ -49,9 +49,12 @@ class Outlook:
         """The ask that saves the most, less the price of what it finds late."""
         best = by_age(age)
         below, asks, most = self._weight_below(age), asks_by_age(age) + 1, 0.0
+        left = self._below[-1] - below
         for seconds in self._worth_a_look(age, best):
-            saved = (self._below[-1] - below) * (asks_by_age(age + seconds) - asks)
-            gain = saved - PRICE * (self._late_at(age + seconds) - below)
+            cost = PRICE * (self._late_at(age + seconds) - below)
+            if cost > left * MOST_ASKS:  # as for all that come later
+                break
+            gain = left * (asks_by_age(age + seconds) - asks) - cost
             if gain > most:
                 best, most = seconds, gain
         return best
@@ -92,6 +95,9 @@ def asks_by_age(age: float) -> float:
     """How many asks by the age come before that age, about."""
     apart = SOONEST / LAG  # the age until which they are as soon as may be
     return age if age <= apart else apart + log(age / apart) / log(1 + LAG)
+
+
+MOST_ASKS: Final = asks_by_age(EDGES[-1])
 
 
 def _cumulated(weights: Mapping[int, float], seen: list[int]) -> tuple[list[float], list[float]]:

@@ -83,6 +83,11 @@ class Pool:
         return len(self._places)
 
     @property
+    def idle(self) -> int:
+        """How many of them have a connection that waits for the next exchange."""
+        return sum(map(len, self._idle.values()))
+
+    @property
     def waiting(self) -> int:
         return len(self._asks)
 

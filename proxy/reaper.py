@@ -10,9 +10,11 @@ from typing import Final
 
 import structlog
 
+from proxy import chronicle
 from proxy.errors import OriginTimeout, StoreUnavailable
-from proxy.ledger import Ledger
+from proxy.ledger import Course, Ledger
 from proxy.operation import Failure
+from proxy.store import Usage
 
 log = structlog.get_logger()
 
@@ -31,6 +33,7 @@ class Reaper:
         self._take_over = take_over
         self._share = share
         self._called = asyncio.Event()
+        self.usage = Usage(0, 0, 0, 0)  # of the store, at the last look
 
     def look_now(self) -> None:
         """Do not wait for the next round: a process has died."""
@@ -55,10 +58,12 @@ class Reaper:
         await self._take_over()
         await self._settle_overdue()
         await self._share()
-        await self._ledger.store.expire(self._ledger.now())
+        if count := await self._ledger.store.expire(self._ledger.now()):
+            chronicle.expired(count)
+        self.usage = await self._ledger.store.usage()
 
     async def _settle_overdue(self) -> None:
         """Settle what runs beyond its timeout: its keeper lives, but is stopped or stuck."""
         for operation in await self._ledger.store.overdue(self._ledger.monotonic()):
             failure = Failure.of(OriginTimeout(OVERDUE))
-            await self._ledger.settle(operation.failed(failure, self._ledger.now()))
+            await self._ledger.settle(operation.failed(failure, self._ledger.now()), Course(OVERDUE))

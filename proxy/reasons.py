@@ -15,7 +15,8 @@ OWN_ANSWER: Final = "The origin itself answered {status}."
 
 def of(error: ProxyError) -> str:
     """What is to be said where nothing is known of the route."""
-    return error.why or f"{error.title()}." + (f" {error.detail}" if error.detail else "")
+    title = f"{error.title()}."
+    return error.why or (title if error.detail in ("", title) else f"{title} {error.detail}")
 
 
 def shown(operation: Operation) -> str | None:
@@ -24,7 +25,7 @@ def shown(operation: Operation) -> str | None:
         case State.QUEUED:
             return f"Operation {operation.short_id} waits for its turn at the origin."
         case State.RUNNING:
-            return f"Operation {operation.short_id} still runs: the origin has not answered yet."
+            return f"Operation {operation.short_id} still runs: the origin's response is not complete."
         case State.FAILED if operation.failure is not None:
             return f"Operation {operation.short_id} failed: {of(operation.failure.error())}"
         case _:
@@ -72,11 +73,23 @@ class Reasons:
             return timeouts.get(error.error_type or "", "") or of(error)
         return of(error)
 
-    def accepted(self, race: Race, operation: str, *, queued: bool) -> str:
-        """Why the client has a 202. The operation is given by its short id."""
-        what = f"{self._no_turn} after" if queued else "The origin had not answered after"
-        promise = f"answered 202 with {'queued ' if queued else ''}operation {operation}"
-        return f"{what} {race.wait:g} s ({self._wait(race)}); {promise}."
+    def accepted(self, race: Race, operation: Operation) -> str:
+        """Why the client has a 202."""
+        what = "The origin had not answered" if operation.is_running else self._no_turn
+        promise = f"answered 202 with operation {operation.short_id}"
+        return f"{what} after {race.wait:g} s ({self._wait(race)}); {promise}."
+
+    @property
+    def too_long(self) -> str:
+        """Why an operation's exchange was ended."""
+        later = self._route.respond_async
+        seconds = later.timeout if later else self._route.timeout
+        return f"The exchange took more than {seconds:g} s (respond_async.timeout of route {self._route.name})."
+
+    @property
+    def queued(self) -> str:
+        """Why an operation waits."""
+        return f"{self._no_turn} yet."
 
     def out_of_time(self, race: Race) -> str:
         """Why one that could not be an operation has no response."""

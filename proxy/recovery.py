@@ -8,16 +8,16 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-import structlog
-
+from proxy import chronicle
 from proxy.errors import Interrupted
 from proxy.later import Later
-from proxy.ledger import Ledger
+from proxy.ledger import Course, Ledger
 from proxy.operation import Failure, KeptRequest, Operation
 
-log = structlog.get_logger()
-
 LEFT_TO_OTHERS: Final = 10.0  # seconds in which a service that knows the route may take its operation over
+DIED: Final = (
+    "The process that ran it died, and the request may not be sent again: its effect at the origin is unknown."
+)
 NO_ROUTE: Final = "It was never sent: its route is no longer there, or answers nothing later."
 
 Taken = tuple[Later, Operation, KeptRequest]
@@ -72,8 +72,9 @@ class Recovery:
         if not known and now - self._unknown.setdefault(orphan.id, now) < LEFT_TO_OTHERS:
             return
         interrupted = Interrupted("" if orphan.is_running else NO_ROUTE)
-        await self._ledger.settle(orphan.failed(Failure.of(interrupted), self._ledger.now()))
+        course = Course(DIED if orphan.is_running else NO_ROUTE)
+        await self._ledger.settle(orphan.failed(Failure.of(interrupted), self._ledger.now()), course)
 
     def _resume(self, later: Later, mine: Operation, request: KeptRequest) -> None:
-        log.info("operation taken over", operation=mine.short_id, route=mine.route, attempts=mine.attempts)
+        chronicle.taken_over(mine)
         later.resume(mine, request)

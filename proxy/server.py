@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
+from proxy import chronicle, gauges
 from proxy.admin import Admin
 from proxy.books import Books
 from proxy.clock import Clock
@@ -21,11 +22,12 @@ from proxy.errors import ShuttingDown, StoreUnavailable
 from proxy.forward import Forwarder
 from proxy.forwarded import TrustedProxies
 from proxy.front import PATIENCE, Server
+from proxy.gauges import Standing
 from proxy.handler import Handler
 from proxy.keeper import Keeper
-from proxy.ledger import Ledger
+from proxy.ledger import Course, Ledger
 from proxy.listeners import Doors, Listener, open_doors
-from proxy.observe import Metrics
+from proxy.metrics import Metrics
 from proxy.operation import Operation
 from proxy.operators.backends import server_states
 from proxy.operators.desk import Desk
@@ -44,6 +46,7 @@ from proxy.routes import Routes
 from proxy.status import StatusMonitor, StatusUrls
 from proxy.store import Store, open_store
 from proxy.tally import Cell, Tally
+from proxy.tunnel import Tunnels
 
 T = TypeVar("T")
 
@@ -84,6 +87,7 @@ class Service:
             paces=self._paces,
             urls=urls,
             clock=clock,
+            tunnels=Tunnels(),
             new_id=_new_id,
             max_of_client=config.limits.max_operations_per_client,
             spool_folder=config.store.url.folder,
@@ -102,7 +106,9 @@ class Service:
         self.listeners: list[Listener] = []
         self.admin: Listener | None = None
         self.draining = False
-        self._show_operations()
+        usage = partial(getattr, self.reaper, "usage")
+        standing = Standing(self._keeper, self._front, context.tunnels, origins, usage, config.store.max_size)
+        gauges.show(self.metrics, standing)
 
     def listen(self, doors: Doors, whole: Whole) -> None:
         """Accept on the doors, that for operators last; these are shown the service as a whole."""
@@ -171,18 +177,14 @@ class Service:
             listener.close()
         await asyncio.gather(*(listener.drain(timeout) for listener in self.listeners))
 
-    def _show_operations(self) -> None:
-        keeper, gauge = self._keeper, self.metrics.gauge
-        gauge("respond_async_operations_running", "Operations under way.", lambda: keeper.running)
-        gauge("respond_async_operations_queued", "Operations that wait for their turn.", lambda: keeper.queued)
-
     def hear_settled(self, ids: Iterable[str]) -> None:
         """Another process has settled these operations."""
         for id in ids:
             self._store.wake(id)
 
-    def _settled(self, operation: Operation) -> None:
-        self.metrics.settled(operation)
+    def _settled(self, operation: Operation, course: Course) -> None:
+        self.metrics.settled(operation, course)
+        chronicle.settled(operation, course)
         self.tell_settled(operation.id)
 
     def report(self, question: Question) -> Report:
@@ -197,7 +199,7 @@ class Service:
         return found
 
     def _admin(self, whole: Whole) -> Admin:
-        config, desk = self._config, Desk(self._ledger)
+        config, desk = self._config, Desk(self._ledger, self._paces.outlook)
         survey = Survey(config, self._store, whole, self.not_ready)
         self._feed = Feed(desk, survey)
         token = config.admin_token.get_secret_value() if config.admin_token is not None else None

@@ -137,6 +137,11 @@ class Servers:
             pauses = [pause for server in self._all if (pause := server.health.pause) is not None]
             await asyncio.wait({self._changed}, timeout=min(pauses, default=None))
 
+    @property
+    def left_alone(self) -> int:
+        """How many are."""
+        return len(self._all) - len(self._candidates())
+
     def _candidates(self) -> list[Server]:
         return [server for server in self._all if not server.health.left_alone]
 

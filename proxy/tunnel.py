@@ -12,21 +12,28 @@ from proxy.exchange import Exchange
 from proxy.message import ResponseHead
 
 
-async def tunnel(client: ClientRequest, head: ResponseHead, exchange: Exchange, idle_timeout: float) -> bool:
-    """Send the origin's 101, which is given as the client is to see it, and be a tunnel from then on, to its end.
+class Tunnels:
+    """Those of a process."""
 
-    Returns whether it came to that by itself: it did not if it was idle for too long.
+    def __init__(self) -> None:
+        self.open = 0
 
-    Raises OriginBrokeOff if the origin has left before that, and ConnectionError if the client has.
-    """
-    to_origin, from_origin = exchange.take_over()
-    to_client, from_client = await client.switch(head)
-    between = Tunnel(to_client, to_origin, idle_timeout)
-    try:
-        await between.run(from_client, from_origin)
-        return not between.idle
-    finally:
-        client.tunnelled, client.sent = between.from_client, between.from_origin
+    async def carry(self, client: ClientRequest, head: ResponseHead, exchange: Exchange, idle_timeout: float) -> bool:
+        """Send the origin's 101, which is given as the client is to see it, and be a tunnel from then on, to its end.
+
+        Returns whether it came to that by itself: it did not if it was idle for too long. Raises OriginBrokeOff if the
+        origin has left before there was one, and ConnectionError if the client has.
+        """
+        to_origin, from_origin = exchange.take_over()
+        to_client, from_client = await client.switch(head)
+        between = Tunnel(to_client, to_origin, idle_timeout)
+        self.open += 1
+        try:
+            await between.run(from_client, from_origin)
+            return not between.idle
+        finally:
+            self.open -= 1
+            client.tunnelled, client.sent = between.from_client, between.from_origin
 
 
 class Tunnel:

@@ -29,6 +29,7 @@ def encode(operation: Operation) -> str:
         "attempts": operation.attempts,
         "overdue": operation.overdue,
         "request": [operation.request.method, operation.request.uri],
+        "request_id": operation.request.id,
         "created": operation.created,
         "began": operation.began,
         "keep": operation.keep,
@@ -79,6 +80,7 @@ def decode_request(row: RequestRow) -> KeptRequest:
 def _operation(row: Row, record: dict[str, Any]) -> Operation:
     id, keeper, stage, growth, expected, arriving, _, body = row
     owner, head, ref, failure = (record[name] for name in ("owner_digest", "head", "body", "failure"))
+    method, uri = record["request"]
     return Operation(
         id=id,
         route=record["route"],
@@ -89,7 +91,7 @@ def _operation(row: Row, record: dict[str, Any]) -> Operation:
         began=record.get("began"),
         progress=Progress(growth, expected, arriving or 0.0) if growth and stage == State.RUNNING.value else None,
         keeper=keeper,
-        request=RequestSummary(*record["request"]),
+        request=RequestSummary(method, uri, record.get("request_id", "")),
         created=record["created"],
         keep=record["keep"],
         longest_wait=record["longest_wait"],

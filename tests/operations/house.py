@@ -20,7 +20,7 @@ from proxy.operators.whole import Alone
 from proxy.origin import Origins
 from proxy.pool import Places
 from proxy.server import Service
-from proxy.store import UNKNOWN, UNLIMITED, Listed, Page, Quotas, Sink, Store, Usage, Wanted, open_store
+from proxy.store import UNKNOWN, UNLIMITED, Page, Quotas, Sink, Store, Usage, Wanted, open_store
 from tests.raw_client import Field, RawClient, Response, request
 
 Call = Literal[
@@ -151,10 +151,10 @@ class Flaky:
     async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
         return await self._store.page(wanted, limit, before)
 
-    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Listed]:
+    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Operation]:
         return await self._store.last_settled(routes, limit)
 
-    async def beginning(self, prefix: str) -> list[Listed]:
+    async def beginning(self, prefix: str) -> list[Operation]:
         return await self._store.beginning(prefix)
 
     async def queued_before(self, operation: Operation) -> int:

@@ -41,3 +41,10 @@ def account_of(target: bytes = b"/", id: bytes = b"", *, status: int = 200) -> A
     account = Account(client)
     account.target, account.request_id = target, id
     return account
+
+
+def ended(route: str, status: int, seconds: float) -> Account:
+    """That of a request to a route, which is over."""
+    account = account_of(status=status)
+    account.route, account.status, account.seconds = route, status, seconds
+    return account

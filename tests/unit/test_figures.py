@@ -5,12 +5,14 @@ import json
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from proxy.figures import Family, Figures, lasting, single, summed
-from proxy.observe import SECONDS, Metrics, exposition
+from proxy.metrics import SECONDS, Metrics
+from proxy.observe import exposition
+from tests.unit.accounts import ended
 
 
 def counted(**values: float) -> Family:
     samples = [("things_total", {"kind": kind}, value) for kind, value in values.items()]
-    return Family(name="things", type="counter", documentation="Things.", samples=samples)
+    return Family(name="things", type="counter", whole=False, documentation="Things.", samples=samples)
 
 
 def test_samples_of_the_same_labels_are_added_and_others_stand_beside_them() -> None:
@@ -32,8 +34,8 @@ def test_a_single_counter_is_named_as_counters_are() -> None:
 
 def test_metrics_are_the_same_after_a_way_through_json_and_a_sum() -> None:
     first, second = Metrics(), Metrics()
-    first.request("reports", 200, 0.01)
-    second.request("reports", 200, 700)
+    first.request(ended("reports", 200, 0.01))
+    second.request(ended("reports", 200, 700))
     sent: list[Figures] = [json.loads(json.dumps(metrics.figures())) for metrics in (first, second)]
     text = exposition(summed(sent)).decode().splitlines()
     assert 'respond_async_requests_total{route="reports",status="200"} 2.0' in text
@@ -46,7 +48,12 @@ def test_metrics_are_the_same_after_a_way_through_json_and_a_sum() -> None:
 
 def test_what_is_counted_is_shown_as_prometheus_own_client_shows_it() -> None:
     ours, registry = Metrics(), CollectorRegistry()
-    requests = Counter("respond_async_requests", "Requests answered.", ["route", "status"], registry=registry)
+    requests = Counter(
+        "respond_async_requests",
+        "Requests that have ended, by the status that was sent.",
+        ["route", "status"],
+        registry=registry,
+    )
     seconds = Histogram(
         "respond_async_request_seconds",
         "Time from a request's head to the end of its response.",
@@ -55,7 +62,7 @@ def test_what_is_counted_is_shown_as_prometheus_own_client_shows_it() -> None:
         registry=registry,
     )
     for route, status, took in (("a", 200, 0.005), ("b", 404, 0), ("a", 200, 9999), ("a", 502, 0.0051), ("a", 200, 1)):
-        ours.request(route, status, took)
+        ours.request(ended(route, status, took))
         requests.labels(route, status).inc()
         seconds.labels(route).observe(took)
     lines = generate_latest(registry).decode().splitlines()

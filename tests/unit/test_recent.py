@@ -7,7 +7,7 @@ from proxy.account import Account
 from proxy.books import Books
 from proxy.clock import Clock
 from proxy.errors import OriginTimeout
-from proxy.observe import Metrics
+from proxy.metrics import Metrics
 from proxy.recent import LONGEST, Recent
 from tests.unit.accounts import account_of
 

@@ -1,0 +1,121 @@
+"""What is counted in one process: requests, operations, and how things stand there."""
+
+from collections.abc import Callable
+from typing import Final
+
+from proxy.account import NO_ROUTE, Account
+from proxy.errors import ProxyError
+from proxy.figures import Figures
+from proxy.ledger import Course
+from proxy.meters import ByLabels, Counts, Durations, Gauge
+from proxy.operation import Operation, State
+
+# Upper bounds of what is counted together, in seconds: close enough for percentiles, from 1 ms to an hour.
+SECONDS: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600,
+)  # fmt: skip
+
+
+class Metrics:
+    """What is counted, by Prometheus' conventions; labels have few values, never what a client sends."""
+
+    def __init__(self) -> None:
+        self._requests = Counts(
+            "respond_async_requests", "Requests that have ended, by the status that was sent.", ("route", "status")
+        )
+        self._request_seconds = _seconds(
+            "respond_async_request_seconds", "Time from a request's head to the end of its response."
+        )
+        self._preferences = Counts(
+            "respond_async_preferences",
+            "Requests with Prefer: respond-async that could be honoured, by what became of them.",
+            ("route", "outcome"),
+        )
+        self._errors = Counts(
+            "respond_async_errors", "Requests that the proxy answered with an error of its own.", ("route", "code")
+        )
+        self._received = Counts("respond_async_received_bytes", "Content received from clients.", ("route",))
+        self._sent = Counts("respond_async_sent_bytes", "Content sent to clients.", ("route",))
+        self._queue_seconds = _seconds(
+            "respond_async_queue_seconds", "Time that a request waited for its turn and a connection to its origin."
+        )
+        self._origin_seconds = _seconds(
+            "respond_async_origin_seconds", "Time from sending a request to the head of the origin's response."
+        )
+        self._settled = Counts(
+            "respond_async_operations_settled", "Operations that were settled, by how.", ("route", "state")
+        )
+        self._failures = Counts(
+            "respond_async_operation_failures", "Operations that failed, by the code of the error.", ("route", "code")
+        )
+        self._operation_seconds = _seconds(
+            "respond_async_operation_seconds", "Time from an operation's 202 to its settling."
+        )
+        self._lag_seconds = _seconds(
+            "respond_async_operation_lag_seconds",
+            "Time from the last byte of the origin's response until the operation was durably settled.",
+        )
+        self._meters: list[Counts | Durations | Gauge] = [
+            self._requests, self._request_seconds, self._preferences, self._errors, self._received, self._sent,
+            self._queue_seconds, self._origin_seconds,
+            self._settled, self._failures, self._operation_seconds, self._lag_seconds,
+        ]  # fmt: skip
+
+    def request(self, account: Account) -> None:
+        """Count a request that is over."""
+        route = account.route
+        self._requests.add(route, account.status)
+        self._request_seconds.observe(route, account.seconds)
+        self._sent.add(route, by=account.client.sent)
+        if received := account.client.received:
+            self._received.add(route, by=received)
+        if (exchange := account.exchange) is not None and not account.is_promised:
+            self._queue_seconds.observe(route, account.waiting or 0)
+            if exchange.answered_at:
+                self._origin_seconds.observe(route, account.origin or 0)
+        if (error := account.error) is not None:
+            self._errors.add(route, error)
+        if (outcome := account.outcome) is not None:
+            self._preferences.add(route, outcome)
+
+    def refused(self, error: ProxyError) -> None:
+        """Count what never became a request."""
+        self._errors.add(NO_ROUTE, error.code)
+
+    def settled(self, operation: Operation, course: Course) -> None:
+        """Count an operation that was settled here."""
+        route = operation.route
+        self._settled.add(route, operation.state.value)
+        self._operation_seconds.observe(route, operation.seconds)
+        if operation.failure is not None:
+            self._failures.add(route, operation.failure.code)
+        if course.queued is not None:
+            self._queue_seconds.observe(route, course.queued)
+        if operation.state is State.COMPLETED and course.origin is not None:
+            self._origin_seconds.observe(route, course.origin)
+        if course.lag is not None:
+            self._lag_seconds.observe(route, course.lag)
+
+    def gauge(self, name: str, documentation: str, read: Callable[[], float], *, whole: bool = False) -> None:
+        """Show a figure that is read when somebody looks. `whole`: it is not the process's part, but all of it."""
+        self._meters.append(Gauge(name, documentation, (), lambda: {(): read()}, whole=whole))
+
+    def gauges(
+        self,
+        name: str,
+        documentation: str,
+        labels: tuple[str, ...],
+        read: Callable[[], ByLabels],
+        *,
+        whole: bool = False,
+    ) -> None:
+        """The same for some of one name, by the values of their labels."""
+        self._meters.append(Gauge(name, documentation, labels, read, whole=whole))
+
+    def figures(self) -> Figures:
+        """All of it as it stands."""
+        return [meter.family() for meter in self._meters]
+
+
+def _seconds(name: str, documentation: str) -> Durations:
+    return Durations(name, documentation, "route", SECONDS)
