@@ -36,7 +36,7 @@ def operation(one: Operation, now: float, outlook: Outlook) -> Json:
         "status": None if one.head is None else one.head.status,
         "error": None if one.failure is None else _error(one.failure),
         "attempts": one.attempts,
-        "request_id": None,
+        "request_id": one.request.id or None,
         "why": why(one),
     }
 
