@@ -18,7 +18,8 @@ requests), `handler` (every request), `operators` and `admin` (what operators se
 And the service of several processes: `reactor` and `channel` (what the supervisor runs on), `worker` (a process that
 serves), `crew` (the workers, forked and replaced), `census` (what they tell together), `notify` (systemd), `supervisor`; `demo`.
 
-And the command line: `fetch` (a client that follows a 202), `commands` and `cli` (what can be said).
+And the command line: `fetch` (a client that follows a 202), `explain` (what would become of a request), `remote` (a service that runs, asked by its operators),
+`commands` and `cli` (what can be said).
 """
 
 __version__ = "0.1.0"

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy.commands.options import FIELD, FILE, end
+
 if TYPE_CHECKING:
     from proxy.fetch import Order
-
-FIELD = "NAME: VALUE"
-FILE = click.Path(path_type=Path)
 
 
 @click.command(short_help="Ask, follow the 202, and bring the result home.")
@@ -73,9 +72,8 @@ def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the op
         raise click.UsageError(str(error)) from error
     try:
         sys.exit(asyncio.run(run(order, terms, sys.stdout.buffer, sys.stderr)))
-    except Ended as end:
-        click.echo(f"respond-async fetch: {end}", err=True)
-        sys.exit(end.code)
+    except Ended as ended:
+        end(ended.code, f"respond-async fetch: {ended}")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 

@@ -6,6 +6,7 @@ the pages (backend 8000, proxy 8080, admin 8081) become those that are free.
 """
 
 import re
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from itertools import count
@@ -44,8 +45,11 @@ SERVE: Final = re.compile(r"respond-async serve --config (\S+)(?: 2>(\S+))?")
 ENVIRON: Final = {"ORIGIN_URL": "http://10.0.0.5:8000", "REPORTS_KEY": "k", "LEGACY_KEY": "k", "TOKEN": TOKEN}
 
 
+ASSIGNMENTS: Final = re.compile(r"(?:\w+=\S* )*")
+
+
 def is_run(step: Step) -> bool:
-    return not step.command.startswith(tuple(NOT_RUN))
+    return not ASSIGNMENTS.sub("", step.command, count=1).startswith(tuple(NOT_RUN))
 
 
 class Session:
@@ -124,6 +128,7 @@ def backend() -> Iterator[LegacyBackend]:
 async def session(tmp_path: Path, backend: LegacyBackend) -> AsyncIterator[Session]:
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     (tmp_path / "config").symlink_to(ROOT / "config")
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")  # a copy: commands may write there
     async with AsyncExitStack() as stack:
         session = Session(tmp_path, backend, stack)
         await session.begin()

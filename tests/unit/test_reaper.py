@@ -80,7 +80,9 @@ async def test_what_is_overdue_is_settled_and_counted(store: Store, ledger: Ledg
     assert await store.get(in_time.id) == in_time
 
 
-async def test_its_rounds_drop_what_has_expired(store: Store, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_its_rounds_drop_what_has_expired(
+    store: Store, ledger: Ledger, quiet_log: list[structlog.types.EventDict], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(proxy.reaper, "ROUND", 0.001)
     operation = running(keep=100.0)
     await store.create(operation)
@@ -89,6 +91,16 @@ async def test_its_rounds_drop_what_has_expired(store: Store, ledger: Ledger, mo
     await run_until(Reaper(ledger, rounds.take_over), rounds.reached)
     assert await store.get(operation.id) is None
     assert (await store.usage()).bytes == 0
+    assert next(line["count"] for line in quiet_log if line["event"] == "operations expired") == 1
+
+
+async def test_it_knows_how_full_the_store_was_when_it_looked(store: Store, ledger: Ledger) -> None:
+    rounds = Rounds()
+    reaper = Reaper(ledger, rounds.take_over)
+    await store.create(running())
+    await reaper.look()
+    assert reaper.usage == await store.usage()
+    assert reaper.usage.running == 1
 
 
 async def test_a_call_makes_it_look_before_the_next_round(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
