@@ -61,11 +61,13 @@ def of_queued(operation: Operation, now: float, outlook: Outlook, before: int, a
 
 def span(seconds: float) -> str:
     """A length of time, as precise as an estimate is."""
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{round(seconds / size)} {unit}"
     whole = max(round(seconds), 1)
-    return f"{whole if whole < ROUGH else 5 * round(seconds / 5)} s"
+    if whole >= ROUGH:
+        whole = 5 * round(seconds / 5)
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if whole >= 2 * size:
+            return f"{round(whole / size)} {unit}"
+    return f"{whole} s"
 
 
 def amount(size: int) -> str:

@@ -157,6 +157,10 @@ class Exchange:
         """Seconds from its sending to the head of its response, or to now without one; None if it was not sent."""
         return (self.answered_at or now) - self.sent_at if self.sent_at else None
 
+    def lasted(self) -> float:
+        """Seconds since its sending; 0 before."""
+        return monotonic() - self.sent_at if self.sent_at else 0.0
+
     def arrived(self) -> bytes:
         """What of the response's body is here already."""
         return self.connection.arrived()

@@ -17,7 +17,7 @@ LAG: Final = 0.1  # of its duration, by which the end of an operation may be not
 SOONEST: Final = 1  # second between two asks, and so by which any end may be noticed late
 LONGEST: Final = 600  # seconds between two asks: who is told to wait longer will not come back
 PRICE: Final = 200  # asks that may be saved for one operation more whose end is noticed later than that
-DOUBT: Final = 0.25  # exchanges that may have ended where none was seen to end
+DOUBT: Final = 0.5  # exchanges that may have ended where none was seen to end
 RARE: Final = 0.02  # share of exchanges that are said to take longer than usual
 
 
