@@ -11,7 +11,7 @@ Then the machinery: `clock`, `spool` (the content of requests), `inflow`, `clien
 content, request and connection, and all connections), `response`, `connection`, `origin` and `exchange` (the backend's side), `relay` (a response to a client),
 `tunnel` (after an upgrade), `store` (what survives),
 `keeper` (who carries on after the 202), `tracing` (which spans there are), `status` (the status URL), `forward` (a request's way, and the race), `reaper`
-(what expires), `observe`, `figures` and `logwriter` (logs and metrics), `account`, `reasons`, `recent`, `access` and `books` (what is told of
+(what expires), `observe`, `figures` and `logwriter` (logs and metrics), `account`, `wrong`, `reasons`, `recent`, `access` and `books` (what is told of
 requests), `handler` (every request), `operators` and `admin` (what operators see and do), `listeners`, `spans` (to a collector), `server`
 (what lives long).
 

@@ -18,7 +18,7 @@ RINGS = {
     "values": ["errors", "message", "grammar"],
     "configuration": ["config"],
     "decisions": [
-        "prefer", "target", "forwarded", "tracecontext", "location", "fields", "accept", "upgrade", "routes", "plan", "operation", "picture", "outlook", "estimate", "reasons", "ranges", "pages", "problem", "monitor",
+        "prefer", "target", "forwarded", "tracecontext", "location", "fields", "accept", "upgrade", "routes", "plan", "operation", "picture", "outlook", "estimate", "wrong", "reasons", "ranges", "pages", "problem", "monitor",
         "places",
     ],
     "clock": ["clock"],

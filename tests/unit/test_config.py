@@ -198,6 +198,18 @@ def test_memory_is_a_store(tmp_path: Path) -> None:
     assert loaded(tmp_path, "store: {url: 'memory:'}").store.url == StoreUrl("memory")
 
 
+@pytest.mark.parametrize("admin", ["127.0.0.1:1", "127.1.2.3:1", "'[::1]:1'", "localhost:1", "unix:/run/x.sock", "off"])
+def test_operators_on_this_machine_need_no_token(tmp_path: Path, admin: str) -> None:
+    assert loaded(tmp_path, f"admin: {admin}").admin_token is None
+
+
+def test_operators_elsewhere_need_one_which_is_never_shown(tmp_path: Path) -> None:
+    config = loaded(tmp_path, "admin: :8081\nadmin_token: correct-horse-battery")
+    assert config.admin_token is not None
+    assert config.admin_token.get_secret_value() == "correct-horse-battery"
+    assert "battery" not in f"{config!r} {config.model_dump()} {config.model_dump_json()}"
+
+
 def test_a_configuration_is_frozen(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
         setattr(loaded(tmp_path, ""), "name", "other")  # noqa: B010 - mypy forbids the plain way
@@ -265,6 +277,12 @@ WRONG = [
     ("listen: {a: 1}", "1: listen: must be a list"),
     ("admin: 127.0.0.1:8080", "1: admin: must not be one of the addresses of `listen`"),
     ("listen: :8081\nadmin: :8081", "2: admin: must not be one of the addresses of `listen`"),
+    ("admin: :8081", "1: admin: can be reached from other machines: set `admin_token` too, or use an address such as 127.0.0.1:8081"),
+    ("admin: 0.0.0.0:8081", "1: admin: can be reached from other machines: set `admin_token` too, or use an address such as 127.0.0.1:8081"),
+    ("admin: '[::]:8081'", "1: admin: can be reached from other machines: set `admin_token` too, or use an address such as 127.0.0.1:8081"),
+    ("admin: proxy.example:8081", "1: admin: can be reached from other machines: set `admin_token` too, or use an address such as 127.0.0.1:8081"),
+    ("admin: :8081\nadmin_token: short", "2: admin_token: must be at least 16 characters, of ASCII and without spaces, as `openssl rand -hex 24` prints"),
+    ("admin_token: correct horse battery", "1: admin_token: must be at least 16 characters, of ASCII and without spaces, as `openssl rand -hex 24` prints"),
     ("tls: {cert_file: no.pem, key_file: }", "1: tls.key_file: is required"),
     ("status_path: /", "1: status_path: must begin and end with `/`, with a name between, as in `/.async/`"),
     ("status_path: /async", "1: status_path: must begin and end with `/`, with a name between, as in `/.async/`"),
