@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from typing import BinaryIO, Final, TextIO
 
 import aiohttp
@@ -16,7 +17,7 @@ from proxy.fetch.order import Order, same_origin
 from proxy.fetch.output import Output, Stream, check_place, output_to
 from proxy.fetch.progress import Progress
 from proxy.fetch.pursuit import Outcome, Pursuit
-from proxy.fetch.terms import Terms
+from proxy.fetch.terms import WATCHED_POLL, Terms
 
 GOODBYE: Final = 10.0  # seconds for a DELETE at the end
 GONE: Final = frozenset({404, 410})
@@ -27,6 +28,8 @@ async def run(order: Order, terms: Terms, stdout: BinaryIO, stderr: TextIO) -> i
     if terms.output is not None:
         check_place(terms.output)
     line = stderr.isatty() and not terms.quiet
+    if line:
+        terms = replace(terms, poll=min(terms.poll, WATCHED_POLL))
     with Progress(stderr, line=line, notes=not terms.quiet) as progress:
         async with asking(terms.trust) as asker:
             return await Errand(order, terms, asker, progress, stdout).run()

@@ -17,6 +17,7 @@ from proxy.fetch.progress import Progress, told_by_server
 from proxy.fetch.terms import Terms
 
 GRACE: Final = 30.0  # seconds beyond the wait of a poll until that counts as lost
+HELD: Final = 3.0  # seconds; a poll that took longer was held, and Retry-After is for those that are not
 SHORTEST_PAUSE: Final = 0.5  # seconds from one poll to the next, whatever a server says
 MOST_REDIRECTS: Final = 10
 LARGEST_DOCUMENT: Final = 1 << 20  # bytes; of what a monitor says only the beginning counts
@@ -57,7 +58,9 @@ class Pursuit:
                     response.release()
                     self._tell_of(response)
                     pause = next(unasked) if pause is None else max(pause, SHORTEST_PAUSE)
-                    await asyncio.sleep(asked + pause - self._clock.monotonic())
+                    took = self._clock.monotonic() - asked
+                    if took < min(HELD, self._terms.poll):
+                        await asyncio.sleep(pause - took)
                 case never:
                     assert_never(never)
             if redirects > MOST_REDIRECTS:

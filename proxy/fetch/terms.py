@@ -7,6 +7,7 @@ from ssl import SSLContext
 from typing import Final
 
 LONG_POLL: Final = 30  # seconds, less than what proxies in between wait for an answer
+WATCHED_POLL: Final = 5  # where somebody looks on: each answer says anew how far it has come
 
 
 def pauses() -> Iterator[float]:

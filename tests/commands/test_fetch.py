@@ -135,7 +135,10 @@ async def test_a_large_result_appears_whole(
     assert names_in(tmp_path) == {"proxy.yaml", "result"}
 
 
-async def test_a_terminal_sees_what_is_going_on(proxy: Proxy, origin: ScriptedOrigin, fetch: Fetch) -> None:
+async def test_a_terminal_sees_what_is_going_on_and_a_poll_that_was_held_is_followed_by_another(
+    start_proxy: StartProxy, origin: ScriptedOrigin, fetch: Fetch
+) -> None:
+    proxy = await start_proxy(settings_for(origin.url, respond_async={"retry_after": "1h"}))
     gate = asyncio.Event()
     origin.script(read_all(), wait_for(gate), answer(200, body=b"x"))
     screen = Terminal()

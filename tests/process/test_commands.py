@@ -53,6 +53,11 @@ def test_version_of_the_module_and_of_the_command() -> None:
     assert run("--version", program=(command,)) == told
 
 
+def test_help_and_completion_load_nothing_that_serves_or_asks() -> None:
+    code = "import sys, proxy.cli; print({'aiohttp', 'asyncio', 'pydantic', 'yaml'} & set(sys.modules))"
+    assert run("-c", code, program=(sys.executable,)) == (0, "set()\n", "")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["serv"], ["check"], ["check", "a", "b"], ["serve", "--conf=x"], ["serve", "--config"], ["serve", "x"], ["--nope"],

@@ -153,9 +153,10 @@ def names_of_commands(group: click.Group = main) -> Iterator[str]:
 def parse(words: list[str]) -> None:
     """As the program would, up to running a command. Raises click's UsageError, KeyError for no command."""
     command: click.Command = main
+    context = click.Context(main, **main.context_settings)
     while isinstance(command, click.Group):
         command = command.commands[words.pop(0)]
-    command.make_context("respond-async", words)
+    command.make_context(command.name, words, parent=context)
 
 
 EXAMPLE = re.compile(r"^ +(?:eval \"\$\()?respond-async (.*?)(?: > .*|\)\")?$", re.MULTILINE)
