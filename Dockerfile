@@ -34,6 +34,6 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8081/livez', timeout=2)"]
 
 # Exec form: the proxy is process 1 and gets SIGTERM itself, which drains it. Give it longer than its drain_timeout:
-# `docker stop --time 40`.
+# `docker stop --time 45`.
 ENTRYPOINT ["respond-async"]
 CMD ["serve", "--config", "/etc/respond-async/proxy.yaml"]

@@ -11,14 +11,15 @@ Then the machinery: `clock`, `spool` (the content of requests), `inflow`, `clien
 content, request and connection, and all connections), `response`, `connection`, `origin` and `exchange` (the backend's side), `relay` (a response to a client),
 `tunnel` (after an upgrade), `store` (what survives),
 `keeper` (who carries on after the 202), `tracing` (which spans there are), `status` (the status URL), `forward` (a request's way, and the race), `reaper`
-(what expires), `observe`, `figures` and `logwriter` (logs and metrics), `account`, `reasons`, `recent`, `access` and `books` (what is told of
+(what expires), `observe`, `figures` and `logwriter` (logs and metrics), `account`, `wrong`, `reasons`, `recent`, `access` and `books` (what is told of
 requests), `handler` (every request), `operators` and `admin` (what operators see and do), `listeners`, `spans` (to a collector), `server`
 (what lives long).
 
 And the service of several processes: `reactor` and `channel` (what the supervisor runs on), `worker` (a process that
 serves), `crew` (the workers, forked and replaced), `census` (what they tell together), `notify` (systemd), `supervisor`; `demo`.
 
-And the command line: `fetch` (a client that follows a 202), `commands` and `cli` (what can be said).
+And the command line: `fetch` (a client that follows a 202), `explain` (what would become of a request), `remote` (a service that runs, asked by its operators),
+`commands` and `cli` (what can be said).
 """
 
 __version__ = "0.1.0"

@@ -1,78 +1,135 @@
 """The command line. Exit codes: 0 fine, 1 bad configuration, 2 wrong usage, 3 cannot start."""
 
 import gc
+import json
 import os
-import sys
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import click
+from click.shell_completion import get_completion_class
 
 from proxy import __version__
-from proxy.commands import fetch
+from proxy.commands import explain, fetch, operations
+from proxy.commands.options import BAD_CONFIGURATION, CANNOT_START, DEFAULT_CONFIG, FILE, end
 
-DEFAULT_CONFIG: Final = Path("config/proxy.yaml")
-BAD_CONFIGURATION: Final = 1
-CANNOT_START: Final = 3
+if TYPE_CHECKING:
+    from proxy.supervisor import Ready
+
+NAME: Final = "respond-async"
+COMPLETE_VARIABLE: Final = "_RESPOND_ASYNC_COMPLETE"  # which click derives from the name
 
 # What serves is imported by the commands that serve: the others answer at once without it.
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="respond-async")
+@click.version_option(__version__, prog_name=NAME)
 def main() -> None:
     """A reverse proxy that gives any slow HTTP backend `Prefer: respond-async`."""
 
 
 @main.command(short_help="Run the proxy.")
-@click.option(
-    "--config", "file", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True, help="A YAML file."
-)
+@click.option("--config", "file", type=FILE, default=DEFAULT_CONFIG, show_default=True, help="A YAML file.")
 def serve(file: Path) -> None:
-    """Run the proxy. SIGTERM and Ctrl-C drain it, a second one stops it at once; SIGHUP reads the configuration again."""
+    """Run the proxy. SIGTERM and Ctrl-C drain it, a second one stops it at once; SIGHUP reads the configuration again.
+
+    \b
+    In the foreground, with its log on standard error:
+        respond-async serve --config /etc/respond-async/proxy.yaml
+    """
     _run(file)
 
 
-@main.command(short_help="Report everything that is wrong with a configuration.")
-@click.argument("file", type=click.Path(path_type=Path))
-def check(file: Path) -> None:
-    """Check a configuration FILE, and report everything that is wrong with it."""
-    from proxy.config import ConfigError, load
+@main.command(short_help="Report everything that is wrong or odd in a configuration.")
+@click.argument("file", type=FILE)
+@click.option("--strict", is_flag=True, help="What is odd is wrong.")
+def check(file: Path, *, strict: bool) -> None:
+    """Check a configuration FILE: report everything that is wrong with it, and warn of what is hardly meant.
+
+    \b
+    Before a reload:
+        respond-async check /etc/respond-async/proxy.yaml
+    Where nothing odd is to pass:
+        respond-async check --strict config/proxy.yaml
+
+    Each line of standard error is a problem, as `FILE:LINE: KEY: what`; warnings have `warning:` before what is odd.
+    """
+    from proxy.config import ConfigError, load_with_source
+    from proxy.config.oddities import warnings
 
     try:
-        load(file, os.environ)
+        odd = warnings(load_with_source(file, os.environ))
     except ConfigError as exc:
-        click.echo(str(exc), err=True)
-        sys.exit(BAD_CONFIGURATION)
+        end(BAD_CONFIGURATION, str(exc))
+    if strict and odd:
+        end(BAD_CONFIGURATION, str(ConfigError(odd)))
+    for problem in odd:
+        click.echo(problem._replace(what=f"warning: {problem.what}"), err=True)
     click.echo(f"{file}: fine")
+
+
+@main.command(short_help="The configuration's JSON Schema.")
+def schema() -> None:
+    """Write the JSON Schema of the configuration file, from which editors complete and check.
+
+    \b
+    Beside the configuration, for `# yaml-language-server: $schema=schema.json` in its first line:
+        respond-async schema > schema.json
+    """
+    from proxy.config import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
 
 
 @main.command(short_help="Try it: a slow backend, and what to ask it.")
 @click.option(
     "--port",
-    type=click.IntRange(1, 65535),
+    type=click.IntRange(0, 65535),
     default=8080,
     show_default=True,
-    help="Where the proxy listens, on 127.0.0.1.",
+    help="Where the proxy listens, on 127.0.0.1; 0: at any port that is free.",
 )
 def demo(port: int) -> None:
-    """Run a slow, old-fashioned backend with the proxy in front of it, and show what to try."""
+    """Run a slow, old-fashioned backend with the proxy in front of it, and show what to try.
+
+    \b
+    Where 8080 is taken:
+        respond-async demo --port 0
+    """
     from proxy.demo import LegacyBackend, demo_config, in_its_own_process, tour
 
     backend = LegacyBackend(say=click.echo)
     with tempfile.TemporaryDirectory(prefix="respond-async-") as folder, in_its_own_process(backend):
         file = Path(folder, "demo.yaml")
         file.write_text(demo_config(backend.port, port, Path(folder, "store")))
-        _run(file, ready=partial(click.echo, tour(port)))
+        _run(file, ready=lambda doors: click.echo(tour(doors.listen[0].address.port)))
 
 
-main.add_command(fetch)
+@main.command(short_help="What has a shell complete commands and options.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Write a script that has SHELL complete commands, options and what they take.
+
+    \b
+    For bash, in ~/.bashrc:
+        eval "$(respond-async completion bash)"
+    For zsh, in ~/.zshrc:
+        eval "$(respond-async completion zsh)"
+    For fish:
+        respond-async completion fish > ~/.config/fish/completions/respond-async.fish
+    """
+    kind = get_completion_class(shell)
+    if kind is not None:
+        click.echo(kind(main, {}, NAME, COMPLETE_VARIABLE).source())
 
 
-def _run(file: Path, ready: Callable[[], None] = lambda: None) -> None:
+for command in (explain, fetch, operations):
+    main.add_command(command)
+
+
+def _run(file: Path, ready: "Ready" = lambda _: None) -> None:
     gc.disable()  # imports leave no garbage, but would be searched for it dozens of times: a fifth of their time
     from proxy.config import ConfigError, load
     from proxy.listeners import CannotListen
@@ -82,11 +139,6 @@ def _run(file: Path, ready: Callable[[], None] = lambda: None) -> None:
     try:
         supervise(partial(load, file, os.environ), ready)
     except ConfigError as exc:
-        _end(BAD_CONFIGURATION, str(exc))
+        end(BAD_CONFIGURATION, str(exc))
     except (CannotListen, CannotStart) as exc:
-        _end(CANNOT_START, str(exc))
-
-
-def _end(code: int, message: str) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(code)
+        end(CANNOT_START, str(exc))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from proxy.clock import Clock
 from proxy.keeper import Keeper
+from proxy.pace import Paces
 from proxy.status import StatusUrls
 from proxy.store import Store
 from proxy.tracing import Tracing
@@ -20,6 +21,7 @@ class Context:
     keeper_id: str
     keeper: Keeper
     store: Store
+    paces: Paces
     urls: StatusUrls
     clock: Clock
     tunnels: Tunnels

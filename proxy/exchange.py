@@ -166,13 +166,17 @@ class Exchange:
         self.answered_at = monotonic()
         return head
 
-    def waited(self, now: float) -> float:
-        """Seconds in which it waited for its turn and a connection, until now if it still does."""
-        return (self.sent_at or now) - self._asked
+    def times(self, now: float) -> tuple[float, float | None]:
+        """Seconds in which it waited for its turn and a connection, and those from its sending to the head of its response.
 
-    def took(self, now: float) -> float | None:
-        """Seconds from its sending to the head of its response, or to now without one; None if it was not sent."""
-        return (self.answered_at or now) - self.sent_at if self.sent_at else None
+        What is not over yet has lasted until now; the second is None if it was not sent.
+        """
+        sent = self.sent_at
+        return (sent - self._asked, (self.answered_at or now) - sent) if sent else (now - self._asked, None)
+
+    def lasted(self) -> float:
+        """Seconds since its sending; 0 before."""
+        return monotonic() - self.sent_at if self.sent_at else 0.0
 
     def arrived(self) -> bytes:
         """What of the response's body is here already."""

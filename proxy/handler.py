@@ -95,7 +95,7 @@ class Handler:
         """Find out whose it is to respond, and have that done by awaiting what is returned."""
         client = account.client
         head = client.head
-        target = _checked(head)
+        target = checked(head)
         account.target = target.origin_form
         account.request_id = (head.fields.first(b"x-request-id") or next(self._ids))[:LONGEST_ID]
         arrival = self._trusted.arrival(client.link.peer, target.authority, head.fields)
@@ -150,7 +150,7 @@ def _leave(account: Account) -> None:
     account.client.abort()
 
 
-def _checked(head: RequestHead) -> Target:
+def checked(head: RequestHead) -> Target:
     """What the request is sent to. Raises BadRequest, MethodNotImplemented for what the parser lets through."""
     if head.version not in VERSIONS:
         raise BadRequest("The request is not HTTP/1.1 or HTTP/1.0.")

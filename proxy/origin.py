@@ -26,7 +26,7 @@ class Origin:
         loop = asyncio.get_running_loop()
         self.name = name
         self.settings = settings
-        self._busy = f"All {settings.max_connections} connections to origin {name} were in use"
+        self._name = name
         self.servers = Servers(name, settings, max_fields)
         self._pool = places.pool(key, settings.max_connections, settings.keepalive_timeout, loop.time)
         self._used: dict[Connection, tuple[Place, Server]] = {}
@@ -128,9 +128,14 @@ class Origin:
         except BaseException as exc:
             self._pool.stop_waiting(number, granted)
             if isinstance(exc, TimeoutError):
-                why = f"{self._busy} for {turn.patience:g} s (queue_timeout)."
-                raise Busy("All connections to the origin are in use.", why=why) from exc
+                raise Busy("All connections to the origin are in use.", why=self._busy(turn)) from exc
             raise
+
+    def _busy(self, turn: Turn) -> str:
+        limit = self.settings.max_connections
+        what = "The only connection" if limit == 1 else f"All {limit} connections"
+        is_or_are = "was" if limit == 1 else "were"
+        return f"{what} to origin {self._name} {is_or_are} in use for {turn.patience:g} s (queue_timeout)."
 
     def _use(self, place: Place, link: Link) -> Connection:
         link.server.exchanges += 1

@@ -15,7 +15,8 @@ OWN_ANSWER: Final = "The origin itself answered {status}."
 
 def of(error: ProxyError) -> str:
     """What is to be said where nothing is known of the route."""
-    return error.why or f"{error.title()}." + (f" {error.detail}" if error.detail else "")
+    title = f"{error.title()}."
+    return error.why or (title if error.detail in ("", title) else f"{title} {error.detail}")
 
 
 def shown(operation: Operation) -> str | None:
@@ -24,7 +25,7 @@ def shown(operation: Operation) -> str | None:
         case State.QUEUED:
             return f"Operation {operation.short_id} waits for its turn at the origin."
         case State.RUNNING:
-            return f"Operation {operation.short_id} still runs: the origin has not answered yet."
+            return f"Operation {operation.short_id} still runs: the origin's response is not complete."
         case State.FAILED if operation.failure is not None:
             return f"Operation {operation.short_id} failed: {of(operation.failure.error())}"
         case _:

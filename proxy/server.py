@@ -6,7 +6,7 @@ A stop drains: listeners close, open requests end, then the keeper waits for its
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -18,7 +18,7 @@ from proxy.books import Books
 from proxy.clock import Clock
 from proxy.config import Config
 from proxy.context import Context
-from proxy.errors import ShuttingDown
+from proxy.errors import ShuttingDown, StoreUnavailable
 from proxy.forward import Forwarder
 from proxy.forwarded import TrustedProxies
 from proxy.front import PATIENCE, Server
@@ -38,6 +38,7 @@ from proxy.operators.report import Question, Report
 from proxy.operators.survey import Survey
 from proxy.operators.whole import Alone, Whole
 from proxy.origin import Origins
+from proxy.pace import Paces
 from proxy.pool import Places
 from proxy.reaper import Reaper
 from proxy.recovery import Recovery
@@ -82,12 +83,14 @@ class Service:
         self._origins = origins
         self._keeper = Keeper(ledger)
         urls = StatusUrls(config.status_path, config.public_url)
-        self._monitor = StatusMonitor(ledger, urls, config.name)
+        self._paces = Paces(store)
+        self._monitor = StatusMonitor(ledger, self._paces, urls, config.name)
         context = Context(
             proxy_name=config.name,
             keeper_id=keeper_id,
             keeper=self._keeper,
             store=store,
+            paces=self._paces,
             urls=urls,
             clock=clock,
             tunnels=Tunnels(),
@@ -99,7 +102,7 @@ class Service:
         forwarders = {route.name: Forwarder(route, origins[route.origin], context) for route in config.routes}
         laters = {name: forwarder.later for name, forwarder in forwarders.items() if forwarder.later is not None}
         self.recovery = Recovery(ledger, keeper_id, laters)
-        self.reaper = Reaper(ledger, self.recovery.take_over)
+        self.reaper = Reaper(ledger, self.recovery.take_over, self._paces.share)
         self.books = Books(self.metrics, clock)
         handler = Handler(Routes(config.routes), forwarders, self._monitor, trusted, self.books, tracing=self._tracing)
         peer = partial(trusted.peer, tls=config.tls is not None)
@@ -165,6 +168,8 @@ class Service:
         await self._close_listeners(min(timeout, LAST_HANDSHAKES))
         await self._front.drain(max(deadline - loop.time(), 0), patience)
         await self._keeper.drain(max(deadline - loop.time(), 0))
+        with suppress(StoreUnavailable):  # then the last seconds are not learned
+            await self._paces.share()
 
     async def close(self) -> None:
         """Leave the operators' door too."""
@@ -203,7 +208,7 @@ class Service:
         return found
 
     def _admin(self, whole: Whole) -> Admin:
-        config, desk = self._config, Desk(self._ledger)
+        config, desk = self._config, Desk(self._ledger, self._paces.outlook)
         survey = Survey(config, self._store, whole, self.not_ready)
         self._feed = Feed(desk, survey)
         token = config.admin_token.get_secret_value() if config.admin_token is not None else None

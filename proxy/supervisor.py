@@ -41,6 +41,7 @@ UNHURRIED: Final = 5.0  # PATIENCE where another service is in its place, and no
 MOMENTS_AT_ONCE: Final = 60  # of the last hour, in a message
 
 Load = Callable[[], Config]
+Ready = Callable[[Doors], None]  # called when it serves for the first time, with where
 
 
 class CannotStart(Exception):
@@ -54,11 +55,11 @@ class CannotChange(Exception):
 class Supervisor:  # an Employer
     """The service as a whole."""
 
-    def __init__(self, load: Load, notifier: Notifier, ready: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, load: Load, notifier: Notifier, ready: Ready = lambda _: None) -> None:
         self._load = load
         self._notifier = notifier
         self._broker = Broker()
-        self._ready = ready  # called when it serves for the first time
+        self._ready = ready
         self._reactor = Reactor()
         self._clock = Clock()
         self._census = Census(self._reactor, self._clock.now())
@@ -104,7 +105,7 @@ class Supervisor:  # an Employer
     def complete(self, generation: Generation) -> None:
         if generation is self._current:
             log.info("serving", **generation.doors.shown())
-            self._ready()
+            self._ready(generation.doors)
             self._handover.ready()
         else:
             self._succeed(generation)
@@ -286,8 +287,8 @@ def longest(route: Route) -> float:
     return max(route.timeout, route.respond_async.timeout if route.respond_async is not None else 0)
 
 
-def supervise(load: Load, ready: Callable[[], None] = lambda: None) -> None:
-    """Run the service until SIGTERM or SIGINT, then drain; a second signal stops at once. `ready` is called when it serves.
+def supervise(load: Load, ready: Ready = lambda _: None) -> None:
+    """Run the service until SIGTERM or SIGINT, then drain; a second signal stops at once.
 
     Raises ConfigError, CannotListen, CannotStart.
     """

@@ -14,7 +14,10 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT: Final = Path(__file__).parents[1]
-PAGES: Final = {"deploy/README.md": "deploy.md"}  # of the repository, and where they are in the site
+PAGES: Final = {  # of the repository, and where they are in the site
+    "deploy/README.md": "deploy.md",
+    "deploy/front/README.md": "front.md",
+}
 
 _LINK: Final = re.compile(r"\[(?P<text>[^]]+)\]\((?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
 _SITE: Final = "docs/"

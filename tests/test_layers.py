@@ -18,7 +18,7 @@ RINGS = {
     "values": ["errors", "message", "grammar"],
     "configuration": ["config"],
     "decisions": [
-        "prefer", "target", "forwarded", "tracecontext", "location", "fields", "accept", "upgrade", "routes", "plan", "operation", "picture", "outlook", "estimate", "reasons", "ranges", "pages", "problem", "monitor",
+        "prefer", "target", "forwarded", "tracecontext", "location", "fields", "accept", "upgrade", "routes", "plan", "operation", "picture", "outlook", "estimate", "wrong", "reasons", "ranges", "pages", "problem", "monitor",
         "places",
     ],
     "clock": ["clock"],
@@ -34,7 +34,7 @@ RINGS = {
     "service": [
         "reactor", "channel", "worker", "crew", "census", "services", "handover", "notify", "supervisor", "demo",
     ],
-    "commands": ["fetch", "commands", "cli", "__main__"],
+    "commands": ["fetch", "explain", "remote", "commands", "cli", "__main__"],
 }  # fmt: skip
 
 PURE = {*RINGS["values"], *RINGS["configuration"], *RINGS["decisions"]}
@@ -42,7 +42,7 @@ IMPURE = {"asyncio", "aiohttp", "sqlite3", "structlog", "time", "random", "socke
 
 # Which libraries are known to which modules. A ring that is not named knows none of them.
 KNOWS = {
-    "aiohttp": {"admin", "server", "fetch"},
+    "aiohttp": {"admin", "server", "fetch", "remote"},
     "httptools": {"parser", "response"},
     "sqlite3": {"store"},
     "pydantic": {"config"},
@@ -54,7 +54,7 @@ KNOWS = {
     "opentelemetry": {"spans"},
 }
 
-CLIENTS = {"fetch"}  # who asks for themselves, and proxies nobody
+CLIENTS = {"fetch", "remote"}  # who asks for themselves, and proxies nobody
 
 
 def module_of(file: Path) -> str:

@@ -3,6 +3,8 @@
 What a command needs is imported when it runs, so that help and completion answer at once.
 """
 
+from proxy.commands.explain import explain
 from proxy.commands.fetch import fetch
+from proxy.commands.operations import operations
 
-__all__ = ["fetch"]
+__all__ = ["explain", "fetch", "operations"]

@@ -1,6 +1,5 @@
 """`respond-async fetch`."""
 
-import asyncio
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy.commands.options import FIELD, FILE, end
+
 if TYPE_CHECKING:
     from proxy.fetch import Order
-
-FIELD = "NAME: VALUE"
-FILE = click.Path(path_type=Path)
 
 
 @click.command(short_help="Ask, follow the 202, and bring the result home.")
@@ -38,7 +36,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--resume", is_flag=True, help="URL is a status URL that an earlier fetch left.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, and no notes.")
 def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the options above
-    r"""Fetch URL: ask with `Prefer: respond-async`, follow the 202 to its outcome, and write that, exactly.
+    """Fetch URL: ask with `Prefer: respond-async`, follow the 202 to its outcome, and write that, exactly.
 
     \b
     A report that takes its time:
@@ -56,6 +54,8 @@ def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the op
     6 unknown host, 7 no connection, 18 cut, 23 not written, 28 --timeout, 35 no TLS, 47 redirects without end,
     56 broken off, 60 certificate not trusted.
     """
+    import asyncio
+
     from proxy.fetch import Ended, Terms, run
     from proxy.fetch.asking import trust_in
     from proxy.fetch.ending import INTERRUPTED
@@ -73,9 +73,8 @@ def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the op
         raise click.UsageError(str(error)) from error
     try:
         sys.exit(asyncio.run(run(order, terms, sys.stdout.buffer, sys.stderr)))
-    except Ended as end:
-        click.echo(f"respond-async fetch: {end}", err=True)
-        sys.exit(end.code)
+    except Ended as ended:
+        end(ended.code, f"respond-async fetch: {ended}")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 

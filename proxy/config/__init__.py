@@ -2,12 +2,13 @@
 
 In reading order: `schema` (every key, its type, its default), `section` (what all parts of it share), `scalars` and
 `addresses` (what a single value may be), `source` (YAML with line numbers and the environment), `loading` (a file
-becomes a `Config`, or one error that names everything wrong with it), `jsonschema` (what editors complete from).
+becomes a `Config`, or one error that names everything wrong with it), `misplaced` (keys in the wrong section),
+`oddities` (what is legal, and hardly meant), `reach` (routes that no request reaches), `jsonschema` (what editors complete from).
 """
 
 from proxy.config.addresses import Address, OriginUrl, StoreUrl
 from proxy.config.jsonschema import json_schema
-from proxy.config.loading import load
+from proxy.config.loading import Loaded, load, load_with_source
 from proxy.config.schema import (
     Config,
     FieldChanges,
@@ -32,6 +33,7 @@ __all__ = [
     "FieldChanges",
     "HealthCheck",
     "Limits",
+    "Loaded",
     "LogSettings",
     "Match",
     "OriginSettings",
@@ -46,4 +48,5 @@ __all__ = [
     "TracingSettings",
     "json_schema",
     "load",
+    "load_with_source",
 ]

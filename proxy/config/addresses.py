@@ -25,6 +25,7 @@ from proxy.config.scalars import Refused, absolute, not_empty, read_by, written
 _AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]*))(?::([0-9]{1,5}))?")
 _URL: Final = re.compile(r"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _MAX_PORT: Final = 65535
+_WEB_SOCKET: Final = {"ws": "http", "wss": "https"}
 _OWN_PORT: Final = {"http": 80, "https": 443}
 
 
@@ -172,13 +173,22 @@ def _network_hint(value: object) -> str:
 def _http_url(text: str) -> _HttpUrl:
     found = _URL.fullmatch(text)
     if not found:
-        raise Refused("must begin with `http://` or `https://`")
+        raise Refused("must begin with `http://` or `https://`", _url_hint(text))
     if "@" in found[2]:
         raise Refused("must not contain a user or password")
     host, port = _host_and_port(found[2])
     if not host or port == 0:
         raise Refused("must name a host after `//`, and no port 0")
     return _HttpUrl("https" if found[1].lower() == "https" else "http", host, port, found[3])
+
+
+def _url_hint(text: str) -> str:
+    scheme, _, rest = text.partition("://")
+    if rest and scheme.lower() in _WEB_SOCKET:
+        meant = f"{_WEB_SOCKET[scheme.lower()]}://{rest}"
+        return f"did you mean `{meant}`? WebSocket begins as HTTP, and is let through by a route's `upgrade: true`"
+    found = None if rest else _AUTHORITY.fullmatch(text.partition("/")[0])
+    return f"did you mean `http://{text}`?" if found and found[0] else ""
 
 
 def _host_and_port(text: str) -> tuple[str, int | None]:

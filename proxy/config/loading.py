@@ -2,16 +2,30 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from proxy.config.misplaced import elsewhere
 from proxy.config.schema import Config
 from proxy.config.section import wrongs
 from proxy.config.source import ConfigError, Source, read
 
 
+class Loaded(NamedTuple):
+    """A configuration, and where in its file everything stands."""
+
+    config: Config
+    source: Source
+
+
 def load(path: Path, environ: Mapping[str, str]) -> Config:
     """The configuration in a file, with `${NAME}` from environ. Raises ConfigError with every problem of the file."""
+    return load_with_source(path, environ).config
+
+
+def load_with_source(path: Path, environ: Mapping[str, str]) -> Loaded:
+    """The same, for those who have something to say about it."""
     source = read(path, environ)
     try:
         config = Config.model_validate(source.data, context=path.parent)
@@ -19,9 +33,9 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         raise _all_problems(source, error) from error
     if source.problems:
         raise ConfigError(source.problems)
-    return config
+    return Loaded(config, source)
 
 
 def _all_problems(source: Source, error: ValidationError) -> ConfigError:
-    wrong = [one for one in wrongs(error) if not source.mark(one.loc).broken]
+    wrong = [elsewhere(one) for one in wrongs(error) if not source.mark(one.loc).broken]
     return ConfigError([*source.problems, *(source.problem(*one) for one in wrong)])

@@ -62,6 +62,17 @@ def written(pattern: str, *examples: str) -> WithJsonSchema:
 _NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 _DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
 _SECONDS: Final = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
+_LONG_UNITS: Final = {
+    **dict.fromkeys(("ms", "msec"), 0.001),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600),
+    **dict.fromkeys(("d", "day", "days"), 86400),
+    **dict.fromkeys(("w", "week", "weeks"), 7 * 86400),
+}
+_PART: Final = rf"([0-9]{{1,9}}(?:\.[0-9]{{1,9}})?) ?({'|'.join(sorted(_LONG_UNITS, key=len, reverse=True))})"
+_ALMOST_A_PART: Final = re.compile(_PART, re.IGNORECASE)
+_ALMOST_A_DURATION: Final = re.compile(rf"(?:{_PART} ?)+", re.IGNORECASE)
 _YEAR: Final = 366 * 24 * 3600  # longer ones are mistakes, and overflow dates
 _SIZE: Final = re.compile(r"([0-9]{1,12})(B|KiB|MiB|GiB|TiB)")
 _ALMOST_A_SIZE: Final = re.compile(r"([0-9]+) ?([kmgt])i?b?", re.IGNORECASE)
@@ -73,8 +84,17 @@ def duration(text: str) -> float:
     """Seconds in `500ms`, `2s`, `15m` or `1h`."""
     if found := _DURATION.fullmatch(text):
         return float(found[1]) * _SECONDS[found[2]]
-    hint = f"did you mean `{text}s`?" if _NUMBER.fullmatch(text) else ""
-    raise Refused("must be a duration with its unit, such as `500ms`, `2s`, `15m` or `1h`", hint)
+    raise Refused("must be a duration with its unit, such as `500ms`, `2s`, `15m` or `1h`", _duration_hint(text))
+
+
+def _duration_hint(text: str) -> str:
+    """What was meant by a bare number, `7d`, `1h30m` or `5 min`."""
+    if _NUMBER.fullmatch(text):
+        return f"did you mean `{text}s`?"
+    if not _ALMOST_A_DURATION.fullmatch(text):
+        return ""
+    seconds = sum(float(count) * _LONG_UNITS[unit.lower()] for count, unit in _ALMOST_A_PART.findall(text))
+    return f"did you mean `{duration_text(seconds)}`?"
 
 
 def duration_text(seconds: float) -> str:
@@ -120,11 +140,13 @@ Size = Annotated[
 # Numbers, flags, names.
 
 _TOKEN: Final = re.compile(TOKEN)
+_ALMOST_FLAGS: Final = {"true": {"yes", "y", "on", "1", "true"}, "false": {"no", "n", "off", "0", "false"}}
 
 
 def flag(text: str) -> bool:
     if text not in {"true", "false"}:
-        raise Refused("must be `true` or `false`")
+        meant = next((flag for flag, words in _ALMOST_FLAGS.items() if text.lower() in words), None)
+        raise Refused("must be `true` or `false`", f"did you mean `{meant}`?" if meant else "")
     return text == "true"
 
 

@@ -263,7 +263,7 @@ class RespondAsync(Section):
     keep: Duration = duration("1h")
     """How long an operation stays available after it has settled."""
     retry_after: Duration = duration("1s")
-    """`Retry-After` of a young operation. It grows with the operation's age, to at most 10 s."""
+    """The least `Retry-After`. It is longer where the route's past or the operation's age says so."""
     max_request_body: Size = size("10MiB")
     """Of requests that ask for an answer later; they are received whole before they are forwarded. More is answered
     with 413.

@@ -16,6 +16,8 @@ from proxy.config.source import Loc
 
 _KIND: Final = "configuration"  # of errors that are in our words already
 
+UNKNOWN: Final = "unknown key"
+
 _WORDS: Final = {
     "missing": "is required",
     "model_type": "must be a mapping",
@@ -105,7 +107,7 @@ def _words(detail: ErrorDetails, keys: Iterable[str]) -> tuple[str, str]:
     if kind == _KIND:
         return context["reason"], context["hint"]
     if kind == "extra_forbidden":
-        return "unknown key", similar(detail["loc"][-1], keys)
+        return UNKNOWN, similar(detail["loc"][-1], keys)
     if isinstance(refused := context.get("error"), Refused):
         return refused.reason, refused.hint
     if detail["input"] is None:

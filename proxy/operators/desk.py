@@ -6,6 +6,7 @@ hears from the store and closes the connection to the origin; of one that is set
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -15,7 +16,7 @@ from proxy.operation import Operation
 from proxy.operators.filters import Asked
 from proxy.operators.refusal import Refusal
 from proxy.operators.shown import Json, operation
-from proxy.store import Listed
+from proxy.outlook import Outlook
 
 log = structlog.get_logger()
 
@@ -27,16 +28,18 @@ LAST: Final = 20  # settled ones that are shown beside those that were asked for
 class Desk:
     """Where operators have their hands on operations. Raises Refusal, StoreUnavailable."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, outlook: Callable[[str], Outlook]) -> None:
+        """`outlook` is what is known of how long the operations of a route take."""
         self._ledger = ledger
         self._store = ledger.store
+        self._outlook = outlook
         self.now = ledger.now
 
     async def page(self, asked: Asked) -> Json:
         """A page of the list, with how many there are."""
         page = await self._store.page(asked.wanted, asked.limit, asked.before)
         return {
-            "operations": self._shown(page.listed),
+            "operations": self._shown(page.operations),
             "counts": await self.counts(),
             "next": asked.next(page.next),
         }
@@ -56,21 +59,20 @@ class Desk:
         }
 
     async def show(self, short: str) -> Json:
-        return operation(await self._found(short), self.now())
+        return self._shown([await self._found(short)])[0]
 
     async def end(self, short: str) -> Json:
         """Dismiss it, or drop what is kept of it; how it stands then, or stood.
 
         One that is settled by somebody else just now stays as it is: that was not what the operator saw.
         """
-        listed = await self._found(short)
-        if listed.operation.is_settled:
-            await self._remove(listed.operation)
-        while not listed.operation.is_settled:
-            dismissed = listed.operation.dismissed(self.now())
-            won = await self._dismiss(dismissed)
-            listed = Listed(dismissed, 0) if won else await self._found(short)
-        return operation(listed, self.now())
+        one = await self._found(short)
+        if one.is_settled:
+            await self._remove(one)
+        while not one.is_settled:
+            dismissed = one.dismissed(self.now())
+            one = dismissed if await self._dismiss(dismissed) else await self._found(short)
+        return self._shown([one])[0]
 
     async def end_all(self, asked: Asked) -> Json:
         """Do that with all that are wanted."""
@@ -78,19 +80,19 @@ class Desk:
         before = asked.before
         while True:
             page = await self._store.page(asked.wanted, asked.limit, before)
-            ended = await asyncio.gather(*(self._end(listed.operation) for listed in page.listed))
+            ended = await asyncio.gather(*(self._end(one) for one in page.operations))
             dismissed += ended.count("dismissed")
             removed += ended.count("removed")
             if page.next is None:
                 return {"dismissed": dismissed, "removed": removed}
             before = page.next
 
-    async def _found(self, short: str) -> Listed:
+    async def _found(self, short: str) -> Operation:
         if not BEGINNING.fullmatch(short):
             raise Refusal(404, "An operation is asked for by the first 8 characters of its id, as the log has them.")
         match await self._store.beginning(short):
-            case [listed]:
-                return listed
+            case [one]:
+                return one
             case []:
                 raise Refusal(404, "No operation has an id that begins so: it never was, was removed, or has expired.")
             case _:
@@ -114,6 +116,6 @@ class Desk:
             log.info("operation removed by operator", operation=one.short_id, route=one.route)
         return removed
 
-    def _shown(self, listed: list[Listed]) -> list[Json]:
+    def _shown(self, operations: list[Operation]) -> list[Json]:
         now = self.now()
-        return [operation(one, now) for one in listed]
+        return [operation(one, now, self._outlook(one.route)) for one in operations]

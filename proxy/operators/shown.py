@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 
 from proxy import reasons
+from proxy.estimate import of_running
 from proxy.operation import Failure, Operation, State
-from proxy.store import Listed
+from proxy.outlook import Outlook
 
 LONGEST_TARGET: Final = 500  # characters
 
@@ -17,10 +18,8 @@ def time_text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-def operation(listed: Listed, now: float) -> Json:
-    """An operation as it is at this time."""
-    one = listed.operation
-    age = round(max(now - one.created, 0), 3)
+def operation(one: Operation, now: float, outlook: Outlook) -> Json:
+    """An operation as it is at this time, and as it is expected to go on."""
     return {
         "id": one.short_id,
         "route": one.route,
@@ -29,15 +28,15 @@ def operation(listed: Listed, now: float) -> Json:
         "target": target(one),
         "state": one.state.value,
         "created": time_text(one.created),
-        "age": age,
-        "waited": age if one.state is State.QUEUED else None,
-        "duration": None if one.settled_at is None else round(max(one.settled_at - one.created, 0), 3),
+        "age": _seconds(one.created, now),
+        "waited": _seconds(one.created, now if one.state is State.QUEUED else one.began),
+        "duration": _seconds(one.created, one.settled_at),
         "settled": None if one.settled_at is None else time_text(one.settled_at),
-        **_amount(listed),
+        **_amount(one, now, outlook),
         "status": None if one.head is None else one.head.status,
         "error": None if one.failure is None else _error(one.failure),
         "attempts": one.attempts,
-        "request_id": None,
+        "request_id": one.request.id or None,
         "why": why(one),
     }
 
@@ -69,11 +68,19 @@ def why(one: Operation) -> str:
             assert_never(never)
 
 
-def _amount(listed: Listed) -> Json:
-    one = listed.operation
-    size = None if one.body is None else one.body.size
-    received = listed.received if one.is_running else None
-    return {"bytes": size if one.is_settled else received, "size": size, "progress": None, "left": None}
+def _amount(one: Operation, now: float, outlook: Outlook) -> Json:
+    """How much of its response there is, and how much longer that may take."""
+    if not one.is_running:
+        size = None if one.body is None else one.body.size
+        return {"bytes": size, "size": size, "progress": None, "left": None}
+    estimate = of_running(one, now, outlook)
+    left = None if estimate.left is None else round(estimate.left, 1)
+    return {"bytes": estimate.done, "size": estimate.size, "progress": estimate.progress, "left": left}
+
+
+def _seconds(since: float, until: float | None) -> float | None:
+    """How long that was; clocks may be set back meanwhile."""
+    return None if until is None else round(max(until - since, 0), 3)
 
 
 def _with_status(one: Operation) -> str:

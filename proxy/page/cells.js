@@ -26,9 +26,9 @@ export const badge = (of) => (cell) => {
 export const request = (of) => (cell) => {
   const method = element("b");
   const target = element("bdi", { class: "target" });
-  const why = element("p", { class: "why" });
-  const cause = element("p", { class: "cause" });
-  cell.append(element("p", { class: "asked" }, method, " ", target), why, cause);
+  const why = element("span", { class: "why" });
+  const cause = element("span", { class: "cause" });
+  cell.append(element("p", { class: "asked" }, method, " ", target), element("p", { class: "explained" }, why, " ", cause));
   return (item) => {
     const shown = of(item);
     setText(method, shown.method);

@@ -6,6 +6,7 @@
  */
 
 const PAUSES = [500, 1000, 2000, 5000]; // milliseconds before each attempt to connect again; the last one repeats
+const NO_TOKEN = 401;
 const MOST_SAID = 300; // characters of a refusal
 const SILENCE = 35_000; // the service tells of its routes every ten seconds
 
@@ -40,7 +41,7 @@ export class Feed {
     this.#disconnect();
     if (this.state === null) this.#become("connecting");
     this.source = new EventSource(`events?${this.query}`);
-    this.source.addEventListener("error", () => this.#lost("The connection to the service ended."));
+    this.source.addEventListener("error", () => this.#lost());
     for (const name of Object.keys(this.handlers)) {
       this.source.addEventListener(name, (event) => this.#heard(name, event.data));
     }
@@ -62,12 +63,12 @@ export class Feed {
 
   #listen() {
     clearTimeout(this.silence);
-    this.silence = setTimeout(() => this.#lost("The service is silent."), SILENCE);
+    this.silence = setTimeout(() => this.#lost(), SILENCE);
   }
 
-  #lost(reason) {
+  #lost() {
     this.#disconnect();
-    this.#become("reconnecting", reason);
+    if (this.state !== "reconnecting") this.#become("reconnecting");
     const pause = PAUSES[Math.min(this.failures, PAUSES.length - 1)];
     this.failures += 1;
     this.next = setTimeout(() => this.#connect(), pause);
@@ -76,8 +77,10 @@ export class Feed {
 
   /** Finds out why it is refused, which the browser does not tell of a stream of events. */
   async #inquire() {
-    const reason = await refusal(`events?${this.query}`);
-    if (reason !== null && this.state === "reconnecting") this.#become("reconnecting", reason);
+    const { status, reason } = await refusal(`events?${this.query}`);
+    if (this.state !== "reconnecting") return;
+    this.#become("reconnecting", reason);
+    if (status === NO_TOKEN) this.#disconnect(); // or the browser would ask for it again and again
   }
 
   #become(state, reason = null) {
@@ -89,15 +92,25 @@ export class Feed {
   }
 }
 
-/** What it says instead of telling what happens; null if it does, or says nothing. */
+/** What it says instead of telling what happens, if it says anything. */
 async function refusal(url) {
   const asking = new AbortController();
   try {
     const response = await fetch(url, { signal: asking.signal });
-    return response.ok ? null : `It answers ${response.status}. ${(await response.text()).slice(0, MOST_SAID)}`;
+    if (response.ok) return {};
+    return { status: response.status, reason: `It answers ${response.status}. ${detail(await response.text())}` };
   } catch {
-    return null;
+    return { reason: "Nobody answers." };
   } finally {
     asking.abort();
+  }
+}
+
+/** That of a problem document; of anything else, the text. */
+function detail(text) {
+  try {
+    return JSON.parse(text).detail;
+  } catch {
+    return text.slice(0, MOST_SAID);
   }
 }

@@ -55,7 +55,7 @@ class Page {
   /** The tables, each with what there is to say where it has nothing to show. */
   #lay(ask) {
     const { place } = this;
-    this.unmatched = nothing("No operation is like that now.");
+    this.unmatched = nothing("");
     this.example = element("code");
     this.teaching = teaching(this.example);
     byId("operations-table").append(this.unmatched, this.teaching);
@@ -102,6 +102,7 @@ class Page {
     byId("settled").hidden = over;
     setText(byId("operations-title"), titleOf(state));
     setText(byId("operations-range"), range(operations.length, state, counts));
+    setText(this.unmatched, next ? "None of the newest is like that. Look among the older ones." : "No operation is like that now.");
     this.unmatched.hidden = operations.length > 0 || !this.filters.isSet;
     this.teaching.hidden = operations.length > 0 || this.filters.isSet;
     this.#showPager(next);
@@ -122,7 +123,8 @@ class Page {
 
   #showConnection(state, since, reason) {
     this.service.showConnection(state, since, reason);
-    if (state !== "connecting") announce(byId("connection").textContent, { quiet: true });
+    if (state !== this.said && state !== "connecting") announce(byId("connection").textContent, { quiet: true });
+    this.said = state;
   }
 
   #tick() {

@@ -39,7 +39,7 @@ export function underWay(where, place, cancel, empty) {
       { title: "State", name: "state", make: badge(({ state }) => ({ kind: state, words: state, tip: STATES[state] })) },
       { title: "Operation", name: "operation", make: finding(place, ({ id }) => id, "Operation") },
       { title: "Route", name: "route", make: text(({ route }) => visible(route)) },
-      { title: "Request", name: "request", make: request(asked) },
+      { title: "Request", name: "request", make: request(explained) },
       { title: "Age", name: "number", make: text((operation, elapsed) => age(operation.age + elapsed)), live: true },
       { title: "Received", name: "number received", make: received },
       { title: "Left", name: "number", make: text(left), live: true },
@@ -58,7 +58,7 @@ export function settled(where, place, empty) {
       { title: "Outcome", name: "state", make: badge(outcome) },
       { title: "Operation", name: "operation", make: finding(place, ({ id }) => id, "Operation") },
       { title: "Route", name: "route", make: text(({ route }) => visible(route)) },
-      { title: "Request", name: "request", make: request((operation) => operation) },
+      { title: "Request", name: "request", make: request(explained) },
       { title: "Settled", name: "number", make: moment((operation) => operation.settled) },
       { title: "Duration", name: "number", make: text((operation) => duration(operation.duration)) },
       { title: "Size", name: "number", make: text((operation) => size(operation.size)) },
@@ -78,9 +78,10 @@ function outcome({ state, status }) {
   return { kind, words: status === null ? state : `${state} ${status}`, tip: STATES[state] };
 }
 
-/** That it runs is said by its state; there is more to say if it waits, or was sent again. */
-function asked({ method, target, state, attempts, why }) {
-  return { method, target, why: state === "running" && attempts < 2 ? "" : why };
+/** That it runs, or is completed, is said by its state; there is more to say where it waits, failed, or was sent again. */
+function explained({ method, target, state, attempts, why, error }) {
+  const isPlain = state === "completed" || (state === "running" && attempts < 2);
+  return { method, target, why: isPlain ? "" : why, cause: error?.code };
 }
 
 function received(cell) {

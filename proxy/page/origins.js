@@ -25,7 +25,8 @@ export function origins(where, empty) {
 /** All servers of all origins, as rows. */
 export const serversOf = (origins) => origins.flatMap(({ name, servers }) => servers.map((server) => ({ origin: name, ...server })));
 
-function health({ up, left_alone_by: workers }) {
-  if (up) return { kind: "completed", words: "up" };
-  return { kind: "failed", words: "left alone", tip: `After failures, ${count(workers)} of the workers send it nothing for a while.` };
+function health({ up, left_alone_by: workers, reason }) {
+  if (up && reason === null) return { kind: "completed", words: "up" };
+  if (up) return { kind: "queued", words: "on trial", tip: "It was left alone after failures, and has yet to show that it is back." };
+  return { kind: "failed", words: "left alone", tip: `After failures, it is sent nothing for a while by ${workers === 1 ? "one worker" : `${count(workers)} workers`}.` };
 }

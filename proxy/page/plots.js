@@ -1,15 +1,20 @@
 /**
- * A small plot of figures over the last hour, drawn as SVG.
+ * A small plot of figures over the last hour or less, drawn as SVG.
  *
  * A plot has series, `{name, of(point)}`; a figure that is null is a gap. What it shows is said in words as well.
  */
 
 import { element, graphic, setAttribute, setText } from "./elements.js";
 
-const HOUR = 3600; // seconds
 const WIDTH = 240;
 const HEIGHT = 48;
 const TOP = 2; // so that the highest line is not cut
+
+/** The seconds that plots of these points span: all, but no less than makes a line, and no more than an hour. */
+export function span(points) {
+  const seconds = points.length > 0 ? points.at(-1).t - points[0].t : 0;
+  return Math.min(Math.max(seconds, 300), 3600);
+}
 
 export class Plot {
   /** `say(number)` puts a figure into words; `most` is the top of the scale where that is fixed. */
@@ -33,10 +38,10 @@ export class Plot {
 
   /** Draws points, each with its time `t` in seconds. */
   draw(points, step) {
-    const end = points.at(-1)?.t ?? 0;
+    const [end, seconds] = [points.at(-1)?.t ?? 0, span(points)];
     const figures = points.flatMap((point) => this.series.map(({ of }) => of(point))).filter(isThere);
     const most = this.most ?? Math.max(0, ...figures);
-    this.x = (point) => WIDTH * (1 - (end - point.t) / HOUR);
+    this.x = (point) => WIDTH * (1 - (end - point.t) / seconds);
     const y = (number) => HEIGHT - (HEIGHT - TOP) * (most > 0 ? number / most : 0);
     this.series.forEach(({ of }, index) => setAttribute(this.lines[index], "d", path(points, of, this.x, y, step)));
     setText(this.top, this.most === null && most > 0 ? `up to ${this.say(most)}` : "");

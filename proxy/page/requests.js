@@ -3,12 +3,13 @@
 import { asked } from "./asked.js";
 import { badge, finding, moment, request, text } from "./cells.js";
 import { meaningOf } from "./flags.js";
-import { element, setAttribute, setText } from "./elements.js";
+import { byId, element, setAttribute, setText } from "./elements.js";
 import { Table } from "./table.js";
 import { duration, visible } from "./words.js";
 
 const NOTHING = "Nothing to explain yet. What the proxy answers itself, with 202 or an error, stands here with the reason.";
 const MOST = 50;
+const FEW = 12;
 const CLIENT_LEFT = 499; // nobody was sent it
 
 /** A table of them. */
@@ -36,6 +37,9 @@ export class Recent {
     this.place = place;
     this.none = element("p", { class: "empty" });
     this.table = requests(where, place, this.none);
+    this.shown = [];
+    this.all = byId("all-requests");
+    this.all.addEventListener("click", () => this.#turn());
   }
 
   /** `newest` are some of all; of one status, there may be others. */
@@ -44,7 +48,24 @@ export class Recent {
     const shown = status === "" ? newest : await withStatus(status);
     if (shown === null || status !== this.place.get("status")) return;
     setText(this.none, status === "" ? NOTHING : "None of the last requests was answered so.");
-    this.table.show(shown);
+    this.shown = shown;
+    this.#draw();
+  }
+
+  /** From the first few to all and back. */
+  #turn() {
+    setAttribute(this.all, "aria-expanded", String(!this.isWhole));
+    this.#draw();
+  }
+
+  get isWhole() {
+    return this.all.getAttribute("aria-expanded") === "true";
+  }
+
+  #draw() {
+    this.table.show(this.isWhole ? this.shown : this.shown.slice(0, FEW));
+    this.all.hidden = this.shown.length <= FEW;
+    setText(this.all, this.isWhole ? "Show fewer" : `Show ${this.shown.length}`);
   }
 }
 

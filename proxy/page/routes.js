@@ -6,8 +6,8 @@
  */
 
 import { element, setAttribute, setText } from "./elements.js";
-import { Plot } from "./plots.js";
-import { clock, duration, figure, percent, visible } from "./words.js";
+import { Plot, span } from "./plots.js";
+import { age, clock, duration, figure, percent, visible } from "./words.js";
 
 const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageUp: 30, PageDown: -30, Home: -Infinity, End: Infinity };
 const failuresOf = ({ failures }) => Object.values(failures ?? {}).reduce((sum, number) => sum + number, 0);
@@ -113,7 +113,7 @@ class Card {
     const point = this.points[at];
     for (const plot of this.plots) plot.read(point, this.chosen === null);
     const when = point && clock(new Date(point.t * 1000), new Date());
-    setText(this.when, point === undefined ? "no figures yet" : this.chosen === null ? "now" : `at ${when}`);
+    setText(this.when, point === undefined ? "no figures yet" : this.chosen === null ? `the last ${age(span(this.points))}` : `at ${when}`);
     setText(this.codes, point ? codes(point) : "");
     this.#speak(at, point, when);
   }
@@ -142,7 +142,7 @@ class Card {
     const plot = event.target.closest(".plot");
     if (plot === null || this.points.length === 0) return;
     const { left, width } = plot.getBoundingClientRect();
-    this.#choose(this.points.at(-1).t - 3600 * (1 - (event.clientX - left) / width));
+    this.#choose(this.points.at(-1).t - span(this.points) * (1 - (event.clientX - left) / width));
   }
 }
 

@@ -9,7 +9,7 @@ import { element } from "./elements.js";
 
 const STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity };
 const SIDEWAYS = { ArrowRight: 1, ArrowLeft: -1 };
-const CONTROLS = "a, button";
+const CONTROLS = "a:not([hidden]), button:not([hidden])";
 
 /**
  * A column is `{title, name, make(cell), live}`: `make` furnishes a new cell and returns how to show an item in it,
@@ -25,7 +25,7 @@ export class Table {
     this.body = element("tbody", { role: "rowgroup" });
     const heads = columns.map(({ title, name }) => element("th", { scope: "col", role: "columnheader", class: name }, title));
     const head = element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...heads));
-    this.table = element("table", { role: "table", "aria-label": label }, head, this.body);
+    this.table = element("table", { role: "table", "aria-label": label, "aria-describedby": "keys" }, head, this.body);
     this.body.addEventListener("keydown", (event) => this.#move(event));
     this.body.addEventListener("focusin", (event) => this.#enter(event.target.closest(CONTROLS)));
     place.append(this.table, empty);
@@ -57,7 +57,7 @@ export class Table {
   #add(item) {
     const row = new Row(this.columns);
     this.rows.set(this.key(item), row);
-    for (const control of row.line.querySelectorAll(CONTROLS)) control.tabIndex = -1;
+    for (const control of row.line.querySelectorAll("a, button")) control.tabIndex = -1;
     return row;
   }
 
@@ -75,7 +75,7 @@ export class Table {
   /** Gives the focus of a row that is gone to the one in its place, and keeps the table reachable. */
   #settleFocus(focus) {
     if (focus !== null && !focus.line.isConnected) this.#go(focus.row, focus.control);
-    if (this.current?.isConnected !== true) this.#enter(this.body.querySelector(CONTROLS));
+    if (!this.current?.isConnected || this.current.hidden) this.#enter(this.body.querySelector(CONTROLS));
   }
 
   #move(event) {
@@ -123,4 +123,4 @@ class Row {
   }
 }
 
-const controls = (line) => [...line.querySelectorAll(CONTROLS)].filter((control) => !control.hidden);
+const controls = (line) => [...line.querySelectorAll(CONTROLS)];

@@ -24,9 +24,14 @@ export function duration(seconds) {
 export function age(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
-  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+  if (whole < 3600) return both(whole, 60, "min", 1, "s");
+  return whole < 86400 ? both(whole, 3600, "h", 60, "min") : both(whole, 86400, "d", 3600, "h");
+}
+
+/** Seconds in two units, the second left out where it is nothing. */
+function both(seconds, large, largeName, small, smallName) {
+  const rest = Math.floor((seconds % large) / small);
+  return `${Math.floor(seconds / large)} ${largeName}${rest > 0 ? ` ${rest} ${smallName}` : ""}`;
 }
 
 /** Bytes: "12.4 MiB". */

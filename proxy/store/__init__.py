@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from proxy.store.bodies import LONGEST_INLINE, inline_content, inlined
-from proxy.store.listing import ANY, SETTLED, UNSETTLED, Listed, Page, Wanted
+from proxy.store.listing import ANY, SETTLED, UNSETTLED, Page, Wanted
 from proxy.store.memory import open_memory
 from proxy.store.protocol import UNKNOWN, UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.sqlite import open_sqlite
@@ -17,7 +17,6 @@ __all__ = [
     "UNKNOWN",
     "UNLIMITED",
     "UNSETTLED",
-    "Listed",
     "Page",
     "Quotas",
     "Sink",

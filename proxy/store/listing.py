@@ -38,15 +38,8 @@ class Wanted:
         return created < self.earliest - LEEWAY
 
 
-class Listed(NamedTuple):
-    """An operation in a list."""
-
-    operation: Operation  # without the bytes of its body
-    received: int  # bytes of its response's body so far, to within a MiB, while it is running
-
-
 class Page(NamedTuple):
     """A part of a list."""
 
-    listed: list[Listed]
+    operations: list[Operation]  # without the bytes of their bodies
     next: int | None  # position from which on there may be more; None: that was all

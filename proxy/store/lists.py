@@ -9,16 +9,16 @@ import sqlite3
 from math import inf
 from typing import Final
 
-from proxy.store.listing import NOT_COMPLETED, UNSETTLED, Listed, Page, Wanted
+from proxy.operation import Operation
+from proxy.store.listing import NOT_COMPLETED, UNSETTLED, Page, Wanted
 from proxy.store.rows import decode
 
 LOOKED_AT_AT_ONCE: Final = 500  # rows of a list, in 2 to 5 ms, however few are wanted
 UNSETTLED_AT_ONCE: Final = 5000  # they have to be sorted, which takes longer than to look at them
 # Columns after the body are read only where there is none: SQLite would have to go through all of its pages.
 _LISTED: Final = (
-    "SELECT rowid, CASE stage WHEN 'running' THEN growth ELSE 0 END, id, keeper, stage,"
-    " CASE stage WHEN 'running' THEN growth END, CASE stage WHEN 'running' THEN expected END,"
-    " CASE stage WHEN 'running' THEN arriving END, record, NULL"
+    "SELECT rowid, id, keeper, stage, CASE stage WHEN 'running' THEN growth END,"
+    " CASE stage WHEN 'running' THEN expected END, CASE stage WHEN 'running' THEN arriving END, record, NULL"
 )
 _BETWEEN: Final = "rowid >= ? AND rowid < ?"
 _ALL: Final = f"SELECT rowid FROM operations WHERE {_BETWEEN}"  # noqa: S608  # all is ours, and the values are bound
@@ -46,13 +46,13 @@ def page(wanted: Wanted, limit: int, before: int | None, connection: sqlite3.Con
         f"{_LISTED} FROM operations WHERE rowid IN ({rows_of}) AND {conditions} ORDER BY rowid DESC LIMIT ?",
         (last or 0, before, *values, limit),
     ).fetchall()
-    listed = [Listed(decode(row), received) for _, received, *row in rows]
+    operations = [decode(row) for _, *row in rows]
     if len(rows) == limit:
-        return Page(listed, rows[-1][0])
-    return Page(listed, None if wanted.ends_before(created) else last)
+        return Page(operations, rows[-1][0])
+    return Page(operations, None if wanted.ends_before(created) else last)
 
 
-def last_settled(routes: frozenset[str], limit: int, connection: sqlite3.Connection) -> list[Listed]:
+def last_settled(routes: frozenset[str], limit: int, connection: sqlite3.Connection) -> list[Operation]:
     """Some that were settled last, the latest first."""
     of_routes, values = (_OF_ROUTES, [json.dumps(list(routes))]) if routes else ("1", [])
     rows = connection.execute(
@@ -61,14 +61,14 @@ def last_settled(routes: frozenset[str], limit: int, connection: sqlite3.Connect
         ") ORDER BY settled_at DESC LIMIT ?",
         (*values, LOOKED_AT_AT_ONCE if routes else limit, limit),
     )
-    return [Listed(decode(row), received) for _, received, *row in rows]
+    return [decode(row) for _, *row in rows]
 
 
-def beginning(prefix: str, connection: sqlite3.Connection) -> list[Listed]:
+def beginning(prefix: str, connection: sqlite3.Connection) -> list[Operation]:
     rows = connection.execute(
         f"{_LISTED} FROM operations WHERE id >= ? AND id < ? AND stage <> 'tombstone' LIMIT 2", (prefix, prefix + "~")
     )
-    return [Listed(decode(row), received) for _, received, *row in rows]
+    return [decode(row) for _, *row in rows]
 
 
 def _source(wanted: Wanted) -> tuple[str, int]:

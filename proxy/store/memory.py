@@ -11,7 +11,7 @@ from proxy.operation import BodyRef, KeptRequest, Operation, Progress, State
 from proxy.store.bodies import inline_pieces
 from proxy.store.faults import full
 from proxy.store.growth import Growth
-from proxy.store.listing import SETTLED, Listed, Page, Wanted
+from proxy.store.listing import SETTLED, Page, Wanted
 from proxy.store.protocol import UNKNOWN, UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.tokens import require_token
 from proxy.store.watch import Watch
@@ -53,10 +53,8 @@ class MemoryStore:
             self._bytes += _size(request.content)
 
     async def get(self, id: str) -> Operation | None:
-        operation, coming = self._operations.get(id), self._coming.get(id)
-        if operation is None or coming is None or not operation.is_running:
-            return operation
-        return replace(operation, progress=coming.progress)
+        operation = self._operations.get(id)
+        return None if operation is None else self._with_progress(operation)
 
     async def request(self, id: str) -> KeptRequest | None:
         return self._requests.get(id)
@@ -126,23 +124,23 @@ class MemoryStore:
 
     async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
         """It looks at all of them: what is in memory is soon looked through."""
-        found: list[Listed] = []
+        found: list[Operation] = []
         for id, position in reversed(self._positions.items()):
             if before is not None and position >= before:
                 continue
             if len(found) == limit:
-                return Page(found, self._positions[found[-1].operation.id])
+                return Page(found, self._positions[found[-1].id])
             if id not in self._tombstones and wanted.includes(self._operations[id]):
                 found.append(self._listed(id))
         return Page(found, None)
 
-    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Listed]:
+    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Operation]:
         wanted = Wanted(SETTLED, routes)
         found = [one for one in self._operations.values() if wanted.includes(one) and one.id not in self._tombstones]
         latest = sorted(found, key=lambda one: one.settled_at or 0.0, reverse=True)
         return [self._listed(one.id) for one in latest[:limit]]
 
-    async def beginning(self, prefix: str) -> list[Listed]:
+    async def beginning(self, prefix: str) -> list[Operation]:
         ids = (id for id in self._operations if id.startswith(prefix) and id not in self._tombstones)
         return [self._listed(id) for id in islice(ids, 2)]
 
@@ -216,10 +214,13 @@ class MemoryStore:
         if operation.body is not None:
             self._operations[operation.id] = replace(operation, body=replace(operation.body, inline=None))
 
-    def _listed(self, id: str) -> Listed:
-        operation = self._operations[id]
-        body = operation.body and replace(operation.body, inline=None)
-        return Listed(replace(operation, body=body), self._growth.get(id, 0))
+    def _with_progress(self, operation: Operation) -> Operation:
+        coming = self._coming.get(operation.id)
+        return replace(operation, progress=coming.progress) if coming and operation.is_running else operation
+
+    def _listed(self, id: str) -> Operation:
+        operation = self._with_progress(self._operations[id])
+        return replace(operation, body=operation.body and replace(operation.body, inline=None))
 
     def _in(self, state: State) -> list[Operation]:
         return [one for one in self._operations.values() if one.state is state]

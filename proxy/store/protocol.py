@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, Protocol
 
 from proxy.errors import Busy, TooManyOperations
 from proxy.operation import BodyRef, KeptRequest, Operation, Progress, State
-from proxy.store.listing import Listed, Page, Wanted
+from proxy.store.listing import Page, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +189,14 @@ class Store(Protocol):
         """
         ...
 
-    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Listed]:
+    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Operation]:
         """The operations of these routes, of all if there are none, that were settled last, the latest first.
 
         It looks at a bounded number of them, and may find fewer than there are of a route where little goes on.
         """
         ...
 
-    async def beginning(self, prefix: str) -> list[Listed]:
+    async def beginning(self, prefix: str) -> list[Operation]:
         """Those operations, two at most, whose id begins so. Tombstones are not among them."""
         ...
 

@@ -26,7 +26,7 @@ from proxy.store.database import connect, prepare
 from proxy.store.keepers import Keepers, exclusive, mark_in
 from proxy.store.known import Known
 from proxy.store.lane import Change, Lane
-from proxy.store.listing import Listed, Page, Wanted
+from proxy.store.listing import Page, Wanted
 from proxy.store.protocol import UNKNOWN, UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.threads import Threads
 from proxy.store.tokens import is_token, require_token
@@ -118,7 +118,8 @@ class SqliteStore:
     async def get(self, id: str) -> Operation | None:
         if (change := self._under_way.get(id)) is not None:
             await asyncio.wait({change}, timeout=A_MOMENT)
-        return self._with_progress(self._known.get(id) or await self._find(id))
+        operation = self._known.get(id) or await self._find(id)
+        return None if operation is None else self._with_progress(operation)
 
     async def request(self, id: str) -> KeptRequest | None:
         return await self._reads.run(partial(queries.request, id)) if is_token(id) else None
@@ -195,20 +196,20 @@ class SqliteStore:
         return await self._all(partial(queries.overdue, now))
 
     async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
-        found: list[Listed] = []
+        found: list[Operation] = []
         for _ in range(PORTIONS):
             room = limit - len(found)
-            listed, before = await self._reads.run(partial(lists.page, wanted, room, before))
-            found += listed
+            more, before = await self._reads.run(partial(lists.page, wanted, room, before))
+            found += map(self._with_progress, more)
             if before is None or len(found) == limit:
                 break
         return Page(found, before)
 
-    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Listed]:
+    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Operation]:
         return await self._reads.run(partial(lists.last_settled, routes, limit))
 
-    async def beginning(self, prefix: str) -> list[Listed]:
-        return await self._reads.run(partial(lists.beginning, prefix))
+    async def beginning(self, prefix: str) -> list[Operation]:
+        return [self._with_progress(one) for one in await self._reads.run(partial(lists.beginning, prefix))]
 
     async def queued_before(self, operation: Operation) -> int:
         return await self._reads.run(partial(queries.queued_before, operation))
@@ -237,9 +238,9 @@ class SqliteStore:
     async def _grow(self, id: str, progress: Progress) -> bool:
         return await self._writes.run(partial(changes.grow, id, self._keeper, progress, self._max_size))
 
-    def _with_progress(self, operation: Operation | None) -> Operation | None:
+    def _with_progress(self, operation: Operation) -> Operation:
         """The operation, and, if its body comes in here, how far that is."""
-        if operation is None or not operation.is_running or operation.keeper != self._keeper:
+        if not operation.is_running or operation.keeper != self._keeper:
             return operation
         progress = self._bodies.progress(operation.id)
         return operation if progress is None else replace(operation, progress=progress)

@@ -4,13 +4,18 @@ import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
+from proxy.config import load
+from proxy.server import serving
 from tests.conftest import Proxy, StartProxy, settings_for
+from tests.raw_client import RawClient
 from tests.scripted_origin import ScriptedOrigin
 
 OPTIONS: Final = (
@@ -85,3 +90,14 @@ async def page(watched: Proxy, open_page: OpenPage) -> Page:
     page = await open_page(watched.admin_port)
     await page.wait_for_selector("#connection[data-state=live]")
     return page
+
+
+@asynccontextmanager
+async def serving_at(port: int, origin: ScriptedOrigin, folder: Path, **changes: str) -> AsyncIterator[RawClient]:
+    """The product with its operators at this port, and a client of it."""
+    file = folder / "proxy.yaml"
+    store = {"url": f"sqlite://{folder / 'store'}"}
+    ours = {"admin": f"127.0.0.1:{port}", "store": store, "drain_timeout": "1ms"}
+    file.write_text(yaml.safe_dump(settings_for(origin.url) | ours | changes))
+    async with serving(load(file, {})) as service, RawClient(port=service.listeners[0].address.port) as client:
+        yield client

@@ -1,11 +1,12 @@
 """What the operator page says of requests: why they were answered as they were, to whoever may know."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Error, Locator, Page, expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, serving_at
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.raw_client import Field
 from tests.scripted_origin import ScriptedOrigin, read_all, stall
@@ -156,3 +157,16 @@ async def test_nobody_without_the_token_sees_anything(
     known = await open_page(proxy.admin_port, http_credentials={"username": "anybody", "password": TOKEN})
     await expect(known.locator("#connection")).to_have_text("live")
     await expect(known.locator("#service")).to_contain_text("ready")
+
+
+async def test_a_service_that_has_another_token_is_not_asked_again_and_again(
+    tmp_path: Path, unused_port: int, open_page: OpenPage, origin: ScriptedOrigin
+) -> None:
+    credentials = {"username": "anybody", "password": TOKEN}
+    async with serving_at(unused_port, origin, tmp_path, admin_token=TOKEN):
+        page = await open_page(unused_port, http_credentials=credentials)
+        await expect(page.locator("#connection")).to_have_text("live")
+    async with serving_at(unused_port, origin, tmp_path, admin_token=f"another-{TOKEN}"):
+        await expect(page.locator("#connection")).to_contain_text(
+            "It answers 401. This needs the service's `admin_token`"
+        )

@@ -2,21 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import yaml
 from playwright.async_api import Locator, Page, expect
 
 from proxy.clock import Clock
-from proxy.config import load
-from proxy.server import serving
 from proxy.store.memory import MemoryStore
-from tests.browser.conftest import OpenPage
-from tests.conftest import Proxy, settings_for
+from tests.browser.conftest import OpenPage, serving_at
+from tests.conftest import Proxy
 from tests.raw_client import RawClient
 from tests.scripted_origin import ScriptedOrigin, answer, read_all, send, stall, wait_for
 from tests.store.samples import running
@@ -198,17 +193,6 @@ async def test_it_goes_on_when_the_service_is_started_again(
         await accepted_by(client, b"/after")
         await expect(under_way(page)).to_contain_text("/after")
         await expect(page.get_by_label("State")).to_be_focused()
-
-
-@asynccontextmanager
-async def serving_at(port: int, origin: ScriptedOrigin, folder: Path) -> AsyncIterator[RawClient]:
-    """The product with its operators at this port, and a client of it."""
-    file = folder / "proxy.yaml"
-    store = {"url": f"sqlite://{folder / 'store'}"}
-    changes = {"admin": f"127.0.0.1:{port}", "store": store, "drain_timeout": "1ms"}
-    file.write_text(yaml.safe_dump(settings_for(origin.url) | changes))
-    async with serving(load(file, {})) as service, RawClient(port=service.listeners[0].address.port) as client:
-        yield client
 
 
 async def refuse(asked: asyncio.Event, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -25,7 +25,16 @@ UNIT: Final = ROOT / "deploy/systemd/respond-async.service"
 MOST_EXPOSED: Final = 15  # of 100, where 0 is a service that can do nothing
 WORKER_HANGS: Final = 40  # seconds that it takes to find out and to replace it
 
+
+def may_mount() -> bool:
+    return (
+        shutil.which("unshare") is not None
+        and subprocess.run(["unshare", "--mount", "true"], check=False).returncode == 0
+    )
+
+
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+needs_mounts = pytest.mark.skipif(not may_mount(), reason="needs the right to mount in a namespace of its own")
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 
 
@@ -112,16 +121,27 @@ def allowed() -> set[str]:
     return left
 
 
-# What the unit takes from a process as far as one can do that to itself: new rights, and memory that is written to and
-# executed. The exact numbers are those of <linux/prctl.h>; a kernel that does not know one refuses it, which is all right.
+# What the unit takes from a process, as far as one can do that to itself.
 CONFINED: Final = """
 import ctypes, os, sys
 libc = ctypes.CDLL(None)
 libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
-libc.prctl(65, 1, 0, 0, 0)  # PR_SET_MDWE
+libc.prctl(65, 1, 0, 0, 0)  # PR_SET_MDWE: no memory that is written to and executed; older kernels do not know it
 os.umask(0o077)
 command = [sys.executable, "-m", "proxy", *sys.argv[2:]]
 os.execvp("strace", ["strace", "-qq", "-D", "-f", "-o", sys.argv[1], "-e", "signal=none", *command])
+"""
+
+# The same for files and rights: all read-only but one folder, of /proc the processes alone, no capability left.
+BOXED: Final = """
+import os, sys
+box = '''
+mount --bind "$1" "$1" && mount --bind . . && mount -o remount,ro,bind / &&     # . is for what measures coverage
+mount -t proc -o subset=pid,hidepid=invisible proc /proc && shift &&
+TMPDIR=/nonexistent exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
+'''
+command = [sys.executable, "-m", "proxy", *sys.argv[2:]]
+os.execvp("unshare", ["unshare", "--mount", "sh", "-c", box, "sh", sys.argv[1], *command])
 """
 
 
@@ -146,6 +166,23 @@ async def test_it_makes_no_system_call_that_is_not_allowed(origin: ScriptedOrigi
     assert {"execve", "bind", "flock", "clone"} <= made
     only_root = {"fchown"} if os.geteuid() == 0 else set()  # SQLite then sees to it that its files have one owner
     assert made - only_root - allowed() == set()
+
+
+@needs_mounts
+async def test_in_the_boxes_of_two_units_the_next_takes_over_the_ports(
+    origin: ScriptedOrigin, tmp_path: Path, unused_port: int
+) -> None:
+    settings = stored_settings(origin.url, tmp_path) | {"listen": f"127.0.0.1:{unused_port}"}
+    (tmp_path / "store").mkdir()
+    program = ("-c", BOXED, str(tmp_path / "store"))
+    async with Child(settings, tmp_path, program=program) as old, Child(settings, tmp_path, program=program) as new:
+        assert new.count("taken over") == 1
+        await old.logged("handed over")
+        old.signal(SIGTERM)
+        assert await old.exit_code() == 0
+        accepted = await new.ask("GET", b"/reports", (b"Prefer", b"respond-async, wait=0"))
+        assert (await new.ask("GET", path_of(accepted), (b"Prefer", b"wait=10"))).status == 200
+        await new.stop()
 
 
 def test_durations_are_read_as_systemd_and_kubernetes_write_them() -> None:

@@ -250,12 +250,27 @@ async def test_a_client_that_leaves_before_the_101_closes_the_origins_connection
     gate.set()
 
 
-async def test_silence_ends_it(client_via: ClientVia, origin: ScriptedOrigin) -> None:
+async def test_silence_ends_it_and_the_log_says_so(
+    proxy_via: ProxyVia, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
     origin.script(send(SWITCH), echo_back(), close())
-    client = await client_via({**UPGRADE, "idle_timeout": "100ms"})
+    proxy = await proxy_via({**UPGRADE, "idle_timeout": "100ms"})
+    client = await proxy.client()
     await client.exchange("GET", b"/", OFFER)
+    assert open_tunnels(proxy) == 1
     assert await client.eof()
     await origin.connection_closed()
+    await proxy.service.drain(5)
+    (line,) = (line for line in quiet_log if line["event"] == "request")
+    assert (line["status"], line["plan"], line["end"], line["error"]) == (101, "upgrade", "LT", "idle-timeout")
+    assert line["why"] == "Not a byte either way for 0.1 s (idle_timeout of route everything)."
+    assert open_tunnels(proxy) == 0
+
+
+def open_tunnels(proxy: Proxy) -> float:
+    (family,) = (one for one in proxy.service.metrics.figures() if one["name"] == "respond_async_tunnels")
+    ((_, _, count),) = family["samples"]
+    return count
 
 
 async def test_the_origins_place_is_held_until_the_end(proxy_via: ProxyVia, origin: ScriptedOrigin) -> None:

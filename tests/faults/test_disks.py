@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Literal, get_args
 
-from proxy.cli import CANNOT_START
+from proxy.commands.options import CANNOT_START
 from tests.faults.conftest import Open
 from tests.faults.desk import Desk
 from tests.faults.disk import filled, read_only

@@ -20,11 +20,23 @@ from proxy.operators.whole import Alone
 from proxy.origin import Origins
 from proxy.pool import Places
 from proxy.server import Service
-from proxy.store import UNKNOWN, UNLIMITED, Listed, Page, Quotas, Sink, Store, Usage, Wanted, open_store
+from proxy.store import UNKNOWN, UNLIMITED, Page, Quotas, Sink, Store, Usage, Wanted, open_store
 from tests.raw_client import Field, RawClient, Response, request
 
 Call = Literal[
-    "create", "get", "start", "take_over", "settle", "settled", "sink", "write", "complete", "body", "remove", "orphans"
+    "create",
+    "get",
+    "start",
+    "take_over",
+    "settle",
+    "settled",
+    "sink",
+    "write",
+    "complete",
+    "body",
+    "remove",
+    "orphans",
+    "learn",
 ]
 
 AT_ONCE: Field = (b"Prefer", b"respond-async, wait=0")
@@ -139,10 +151,10 @@ class Flaky:
     async def page(self, wanted: Wanted, limit: int, before: int | None = None) -> Page:
         return await self._store.page(wanted, limit, before)
 
-    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Listed]:
+    async def last_settled(self, routes: frozenset[str], limit: int) -> list[Operation]:
         return await self._store.last_settled(routes, limit)
 
-    async def beginning(self, prefix: str) -> list[Listed]:
+    async def beginning(self, prefix: str) -> list[Operation]:
         return await self._store.beginning(prefix)
 
     async def queued_before(self, operation: Operation) -> int:
@@ -158,6 +170,7 @@ class Flaky:
         return await self._store.learned()
 
     async def learn(self, route: str, before: bytes | None, after: bytes) -> bool:
+        await self._pass("learn")
         return await self._store.learn(route, before, after)
 
     async def usage(self) -> Usage:

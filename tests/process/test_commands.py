@@ -66,7 +66,7 @@ def test_wrong_usage_is_2(arguments: list[str]) -> None:
 
 
 def test_a_good_configuration_is_0(write: Write) -> None:
-    file = write()
+    file = write(drain_timeout="0s")
     assert run("check", file) == (0, f"{file}: fine\n", "")
 
 

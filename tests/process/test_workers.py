@@ -11,6 +11,7 @@ from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM
 
 import pytest
 
+from proxy import __version__
 from tests.process.child import Child, path_of, stored_settings
 from tests.raw_client import Field, request
 from tests.scripted_origin import ScriptedOrigin, answer, read_all, stall, wait_for
@@ -72,6 +73,7 @@ async def test_metrics_are_those_of_all_and_do_not_fall_when_one_dies(two: Child
     figures = await two.figures()
     assert (figures[REQUESTS], figures["respond_async_workers",]) == (20, 2)
     assert figures["respond_async_request_seconds_count", "everything"] == 20
+    assert figures["respond_async_build_info", __version__] == 1  # known to each, and shown once
     os.kill(two.workers[0], SIGKILL)
     await two.logged("worker started", 3)
     await assert_answers(two, 5)

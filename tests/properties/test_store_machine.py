@@ -212,10 +212,10 @@ class StoreMachine(RuleBasedStateMachine):
             one.operation.id for one in self.known.values() if not one.buried and wanted.includes(one.operation)
         ]
         page = self.run(self.store.page(wanted, limit))
-        found = [listed.operation.id for listed in page.listed]
+        found = [one.id for one in page.operations]
         while page.next is not None:
             page = self.run(self.store.page(wanted, limit, page.next))
-            found += [listed.operation.id for listed in page.listed]
+            found += [one.id for one in page.operations]
         assert found == expected[::-1]
 
     def count(self, state: State) -> int:

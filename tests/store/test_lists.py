@@ -7,8 +7,8 @@ from math import inf
 import pytest
 
 from proxy.errors import Interrupted
-from proxy.operation import Failure, Operation, State
-from proxy.store import SETTLED, UNSETTLED, Listed, Store, Usage, Wanted
+from proxy.operation import Failure, Operation, Progress, State
+from proxy.store import SETTLED, UNSETTLED, Store, Usage, Wanted
 from proxy.store.listing import LEEWAY, NOT_COMPLETED
 from proxy.store.lists import LOOKED_AT_AT_ONCE
 from proxy.store.sqlite import PORTIONS
@@ -28,12 +28,12 @@ async def created(store: Store, *operations: Operation) -> list[str]:
 async def ids(store: Store, wanted: Wanted = EVERYTHING, limit: int = 100) -> list[str]:
     """Those of all pages."""
     found, page = [], await store.page(wanted, limit)
-    found += page.listed
+    found += page.operations
     while page.next is not None:
         page = await store.page(wanted, limit, page.next)
-        assert len(page.listed) <= limit
-        found += page.listed
-    return [listed.operation.id for listed in found]
+        assert len(page.operations) <= limit
+        found += page.operations
+    return [one.id for one in found]
 
 
 async def test_the_newest_comes_first_whatever_its_time_says(store: Store) -> None:
@@ -51,11 +51,11 @@ async def test_pages_of_any_size_show_all_of_them_once(store: Store, limit: int)
 async def test_what_comes_and_goes_between_two_pages_moves_nothing(store: Store) -> None:
     newest, second, third, oldest = await created(store, *(running() for _ in range(4)))
     first = await store.page(EVERYTHING, 2)
-    assert [listed.operation.id for listed in first.listed] == [newest, second]
+    assert [listed.id for listed in first.operations] == [newest, second]
     await store.remove(second)
     await created(store, running())
     rest = await store.page(EVERYTHING, 2, first.next)
-    assert [listed.operation.id for listed in rest.listed] == [third, oldest]
+    assert [listed.id for listed in rest.operations] == [third, oldest]
 
 
 async def test_states_are_told_apart(store: Store) -> None:
@@ -95,9 +95,9 @@ async def test_the_last_settled_come_in_the_order_of_their_end(store: Store) -> 
     await created(store, one, two, three, running())
     for operation, now in ((two, 2000.0), (three, 2001.0), (one, 2002.0)):
         await store.settle(operation.dismissed(now))
-    assert [found.operation.id for found in await store.last_settled(frozenset(), 10)] == [one.id, three.id, two.id]
-    assert [found.operation.id for found in await store.last_settled(frozenset(), 2)] == [one.id, three.id]
-    assert [found.operation.id for found in await store.last_settled(frozenset({"other"}), 10)] == [two.id]
+    assert [found.id for found in await store.last_settled(frozenset(), 10)] == [one.id, three.id, two.id]
+    assert [found.id for found in await store.last_settled(frozenset(), 2)] == [one.id, three.id]
+    assert [found.id for found in await store.last_settled(frozenset({"other"}), 10)] == [two.id]
 
 
 async def test_routes_and_times_are_told_apart(store: Store) -> None:
@@ -124,27 +124,27 @@ async def test_what_has_expired_is_shown_until_it_is_swept(store: Store) -> None
 @pytest.mark.parametrize("content", [b"small", LARGE])
 async def test_bodies_are_not_read(store: Store, content: bytes) -> None:
     done = await completed(store, content)
-    [listed] = (await store.page(EVERYTHING, 10)).listed
+    [listed] = (await store.page(EVERYTHING, 10)).operations
     assert done.body is not None
-    assert listed == Listed(replace(done, body=replace(done.body, inline=None)), 0)
+    assert listed == replace(done, body=replace(done.body, inline=None))
 
 
 async def test_it_shows_how_much_has_been_received(store: Store) -> None:
     runs = running()
     await store.create(runs)
-    async with store.sink(runs.id) as sink:
+    async with store.sink(runs.id, Progress(0, 5 * MIB, 1001.0)) as sink:
         await sink.write(bytes(3 * MIB))
-        [listed] = (await store.page(Wanted(states=UNSETTLED), 10)).listed
-        assert 2 * MIB <= listed.received <= 4 * MIB
+        [listed] = (await store.page(Wanted(states=UNSETTLED), 10)).operations
+        assert listed.progress == Progress(3 * MIB, 5 * MIB, 1001.0)
         assert await store.beginning(runs.short_id) == [listed]
 
 
 async def test_an_operation_is_found_by_the_beginning_of_its_id(store: Store) -> None:
     one, two = (replace(running(), id=f"{beginning}{'x' * 16}") for beginning in ("abc-defg", "abc_defg"))
     await created(store, one, two)
-    assert await store.beginning("abc-defg") == [Listed(one, 0)]
-    assert await store.beginning(two.id) == [Listed(two, 0)]
-    assert {listed.operation.id for listed in await store.beginning("abc")} == {one.id, two.id}
+    assert await store.beginning("abc-defg") == [one]
+    assert await store.beginning(two.id) == [two]
+    assert {listed.id for listed in await store.beginning("abc")} == {one.id, two.id}
     assert await store.beginning("abcdefgh") == []
     assert await store.beginning("%") == []
 
@@ -160,7 +160,7 @@ async def test_where_hardly_any_is_wanted_a_page_looks_at_so_many_and_goes_on_fr
         while page.next is not None:
             page = await store.page(Wanted(routes=frozenset({"sought"})), 10, page.next)
             pages += 1
-        assert [listed.operation.id for listed in page.listed] == [sought.id]
+        assert [listed.id for listed in page.operations] == [sought.id]
         assert pages <= 2
 
 

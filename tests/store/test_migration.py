@@ -114,6 +114,7 @@ async def test_what_was_there_is_there(store: Store) -> None:
     assert (orphan.state, orphan.attempts, orphan.overdue, orphan.origin, orphan.client) == (
         State.RUNNING, 1, None, "", "",
     )  # fmt: skip
+    assert orphan.request.id == ""
     assert await store.request(RUNNING_ID) is None
     assert await store.usage() == Usage(0, 1, 1, 2)
 

@@ -1,10 +1,16 @@
 """The command line, in this process: what it hands on, and which exit code an error becomes."""
 
+import os
+import re
 import runpy
+import shlex
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from socket import socket
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner, Result
@@ -12,9 +18,10 @@ from click.testing import CliRunner, Result
 from proxy import supervisor
 from proxy.cli import main
 from proxy.config import Config
-from proxy.listeners import CannotListen
-from proxy.supervisor import CannotStart
+from proxy.listeners import Bound, CannotListen, Doors
+from proxy.supervisor import CannotStart, Ready
 from tests.conftest import settings_for
+from tests.process.child import ROOT
 
 
 @pytest.fixture
@@ -30,13 +37,16 @@ def run(*arguments: object) -> Result:
 
 def test_help_names_every_command() -> None:
     output = run("-h").output
-    assert all(f"\n  {command} " in output for command in ("check", "demo", "serve"))
+    assert all(
+        f"\n  {command} " in output
+        for command in ("check", "completion", "demo", "explain", "fetch", "operations", "schema", "serve")
+    )
 
 
 def test_serve_hands_the_configuration_on(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Config] = []
 
-    def supervise(load: Callable[[], Config], _: Callable[[], None]) -> None:
+    def supervise(load: Callable[[], Config], _: Ready) -> None:
         served.append(load())
 
     monkeypatch.setattr(supervisor, "supervise", supervise)
@@ -78,18 +88,36 @@ def test_check_reads_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch
     assert run("check", file).exit_code == 0
 
 
+def test_what_is_odd_is_told_and_is_wrong_where_one_is_strict(file: Path) -> None:
+    settings = settings_for("http://127.0.0.1:9", respond_async={"keep": "5s"}) | {"drain_timeout": "1h"}
+    file.write_text(yaml.safe_dump(settings | {"store": {"url": "sqlite:data"}}))
+    odd = f"{file}:11: routes[0].respond_async.keep: warning: is shorter than `max_wait` (1m)"
+    fine = run("check", file)
+    assert (fine.exit_code, fine.stdout) == (0, f"{file}: fine\n")
+    assert fine.stderr.startswith(odd)
+    strict = run("check", "--strict", file)
+    assert (strict.exit_code, strict.stdout) == (1, "")
+    assert strict.stderr.startswith(odd.replace("warning: ", ""))
+
+
+def test_the_schema_is_the_one_that_is_shipped() -> None:
+    assert run("schema").stdout == (ROOT / "config/schema.json").read_text()
+
+
 def test_the_demo_serves_its_own_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Config] = []
 
-    def supervise(load: Callable[[], Config], ready: Callable[[], None]) -> None:
+    def supervise(load: Callable[[], Config], ready: Ready) -> None:
         served.append(load())
-        ready()
+        ready(Doors([Bound("listen", served[0].listen[0], (sock,))], None))
 
     monkeypatch.setattr(supervisor, "supervise", supervise)
-    result = run("demo", "--port", "18080")
+    with socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        result = run("demo", "--port", "0")
+        assert f"http://127.0.0.1:{sock.getsockname()[1]}/reports/ledger.csv" in result.output
     assert result.exit_code == 0
-    assert "http://127.0.0.1:18080/reports/ledger.csv" in result.output
-    assert [str(address) for address in served[0].listen] == ["127.0.0.1:18080"]
+    assert [str(address) for address in served[0].listen] == ["127.0.0.1:0"]
     folder = served[0].store.url.folder
     assert folder is not None
     assert not folder.exists(), "it is temporary"
@@ -110,3 +138,54 @@ def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         runpy.run_module("proxy", run_name="__main__")
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("respond-async, version ")
+
+
+# Examples, and what completes them.
+
+
+def names_of_commands(group: click.Group = main) -> Iterator[str]:
+    for name, command in group.commands.items():
+        yield name
+        if isinstance(command, click.Group):
+            yield from (f"{name} {inner}" for inner in names_of_commands(command))
+
+
+def parse(words: list[str]) -> None:
+    """As the program would, up to running a command. Raises click's UsageError, KeyError for no command."""
+    command: click.Command = main
+    while isinstance(command, click.Group):
+        command = command.commands[words.pop(0)]
+    command.make_context("respond-async", words)
+
+
+EXAMPLE = re.compile(r"^ +(?:eval \"\$\()?respond-async (.*?)(?: > .*|\)\")?$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", list(names_of_commands()))
+def test_the_examples_of_every_command_are_commands(name: str) -> None:
+    examples = EXAMPLE.findall(run(*name.split(), "-h").stdout)
+    assert examples
+    for example in examples:
+        assert example.startswith(name)
+        parse(shlex.split(example))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_script_completes(shell: str) -> None:
+    script = run("completion", shell)
+    assert script.exit_code == 0
+    assert f"_RESPOND_ASYNC_COMPLETE={shell}_complete" in script.stdout
+
+
+def test_bash_completes_what_it_is_told() -> None:
+    script = f"""
+        {run("completion", "bash").stdout}
+        COMP_WORDS=(respond-async operations ca); COMP_CWORD=2
+        _respond_async_completion respond-async
+        echo "${{COMPREPLY[@]}}"
+    """
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script], env={"PATH": path}, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.stdout, done.stderr) == ("cancel\n", "")

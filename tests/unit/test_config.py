@@ -198,6 +198,18 @@ def test_memory_is_a_store(tmp_path: Path) -> None:
     assert loaded(tmp_path, "store: {url: 'memory:'}").store.url == StoreUrl("memory")
 
 
+@pytest.mark.parametrize("admin", ["127.0.0.1:1", "127.1.2.3:1", "'[::1]:1'", "localhost:1", "unix:/run/x.sock", "off"])
+def test_operators_on_this_machine_need_no_token(tmp_path: Path, admin: str) -> None:
+    assert loaded(tmp_path, f"admin: {admin}").admin_token is None
+
+
+def test_operators_elsewhere_need_one_which_is_never_shown(tmp_path: Path) -> None:
+    config = loaded(tmp_path, "admin: :8081\nadmin_token: correct-horse-battery")
+    assert config.admin_token is not None
+    assert config.admin_token.get_secret_value() == "correct-horse-battery"
+    assert "battery" not in f"{config!r} {config.model_dump()} {config.model_dump_json()}"
+
+
 def test_a_configuration_is_frozen(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
         setattr(loaded(tmp_path, ""), "name", "other")  # noqa: B010 - mypy forbids the plain way
@@ -230,6 +242,9 @@ WRONG = [
     ("nam: x", "1: nam: unknown key; did you mean `name`?"),
     ("limits: {hedder_timeout: 1s}", "1: limits.hedder_timeout: unknown key; did you mean `header_timeout`?"),
     ("zzz: 1", "1: zzz: unknown key"),
+    ("max_wait: 1s", "1: max_wait: unknown key; it belongs to `routes[].respond_async`"),
+    ("limits: {keep: 1h}", "1: limits.keep: unknown key; it belongs to `routes[].respond_async`"),
+    ("keepalive_timeout: 1s", "1: keepalive_timeout: unknown key; it belongs to `limits` or `origins.NAME`"),
     ("limits:\n  header_timeout: 60", "2: limits.header_timeout: must be a duration with its unit, such as `500ms`, `2s`, `15m` or `1h`; did you mean `60s`?"),
     ("limits:\n\n  body_timeout: 1:30", "3: limits.body_timeout: must be a duration with its unit, such as `500ms`, `2s`, `15m` or `1h`"),
     ("limits: {body_timeout: 0s}", "1: limits.body_timeout: must be more than zero"),
@@ -246,7 +261,10 @@ WRONG = [
     ("limits: 5s", "1: limits: must be a mapping"),
     ("log: {level: loud}", "1: log.level: must be 'debug', 'info', 'warning' or 'error'"),
     ("tracing: {}", "1: tracing.otlp: is required"),
-    ("tracing: {otlp: 'localhost:4318'}", "1: tracing.otlp: must begin with `http://` or `https://`"),
+    (
+        "tracing: {otlp: 'localhost:4318'}",
+        "1: tracing.otlp: must begin with `http://` or `https://`; did you mean `http://localhost:4318`?",
+    ),
     ("tracing: {otlp: 'http://x/v1/traces'}", "1: tracing.otlp: must end before `/v1/traces`, which is added"),
     ("tracing: {otlp: 'http://x?a'}", "1: tracing.otlp: must have no query, fragment or space"),
     ("tracing: {otlp: 'http://u:p@x'}", "1: tracing.otlp: must not contain a user or password"),
@@ -259,6 +277,12 @@ WRONG = [
     ("listen: {a: 1}", "1: listen: must be a list"),
     ("admin: 127.0.0.1:8080", "1: admin: must not be one of the addresses of `listen`"),
     ("listen: :8081\nadmin: :8081", "2: admin: must not be one of the addresses of `listen`"),
+    ("admin: :8081", "1: admin: can be reached from other machines: set `admin_token` too, or use an address such as 127.0.0.1:8081"),
+    ("admin: 0.0.0.0:8081", "1: admin: can be reached from other machines: set `admin_token` too, or use an address such as 127.0.0.1:8081"),
+    ("admin: '[::]:8081'", "1: admin: can be reached from other machines: set `admin_token` too, or use an address such as 127.0.0.1:8081"),
+    ("admin: proxy.example:8081", "1: admin: can be reached from other machines: set `admin_token` too, or use an address such as 127.0.0.1:8081"),
+    ("admin: :8081\nadmin_token: short", "2: admin_token: must be at least 16 characters, of ASCII and without spaces, as `openssl rand -hex 24` prints"),
+    ("admin_token: correct horse battery", "1: admin_token: must be at least 16 characters, of ASCII and without spaces, as `openssl rand -hex 24` prints"),
     ("tls: {cert_file: no.pem, key_file: }", "1: tls.key_file: is required"),
     ("status_path: /", "1: status_path: must begin and end with `/`, with a name between, as in `/.async/`"),
     ("status_path: /async", "1: status_path: must begin and end with `/`, with a name between, as in `/.async/`"),
@@ -274,11 +298,11 @@ WRONG = [
     ("origins: {'a b': {url: 'unix:/x'}, legacy: {url: 'unix:/x'}}", "1: origins.a b: must be a token of RFC 9110: letters, digits and !#$%&'*+-.^_`|~ only"),
     ("origins: {legacy: {url: 'http://x/y'}}", "1: origins.legacy.url: must end after host and port: a path before the target is the route's `add_path`"),
     ("origins: {legacy: {url: []}}", "1: origins.legacy.url: must not be empty"),
-    ("origins: {legacy: {url: ['http://a', 'x']}}", "1: origins.legacy.url[1]: must begin with `http://` or `https://`"),
+    ("origins: {legacy: {url: ['http://a', 'x']}}", "1: origins.legacy.url[1]: must begin with `http://` or `https://`; did you mean `http://x`?"),
     ("origins: {legacy: {url: ['http://a', 'https://a']}}", "1: origins.legacy.url: must have the same scheme for all its servers"),
     ("origins: {legacy: {url: ['http://a', 'http://A:80']}}", "1: origins.legacy.url: names a server twice"),
     ("origins: {legacy: {url: 'unix:/x', health_check: {}}}", "1: origins.legacy.health_check.path: is required"),
-    ("origins: {legacy: {url: 'unix:/x', lenient: yes}}", "1: origins.legacy.lenient: must be `true` or `false`"),
+    ("origins: {legacy: {url: 'unix:/x', lenient: yes}}", "1: origins.legacy.lenient: must be `true` or `false`; did you mean `true`?"),
     ("origins: {legacy: {url: 'unix:/x', tls: {verify: false}}}", "1: origins.legacy.tls: is for `https://` origins, and this one's `url` is not"),
     ("origins: {legacy: {url: 'https://x', tls: {client_key: proxy.yaml}}}", "1: origins.legacy.tls.client_key: needs `client_cert` beside it"),
     ("origins: {legacy: {url: 'https://x', tls: {server_name: '*.x'}}}", "1: origins.legacy.tls.server_name: must be a host without port, such as `api.example.com`"),
@@ -294,7 +318,7 @@ WRONG_ROUTES = [
     ("respond_async: {wait: -1s}", "respond_async.wait: must be a duration with its unit, such as `500ms`, `2s`, `15m` or `1h`"),
     ("respond_async: {keep: 0s}", "respond_async.keep: must be more than zero"),
     ("respond_async: {owner: me}", "respond_async.owner: must be 'authorization' or 'none'"),
-    ("upgrade: yes", "upgrade: must be `true` or `false`"),
+    ("upgrade: yes", "upgrade: must be `true` or `false`; did you mean `true`?"),
     ("strip_path: legacy", "strip_path: must begin with `/`; what a URL's path cannot contain is percent-encoded"),
     ("add_path: /app/", "add_path: must not end with `/`; did you mean `/app`?"),
     ("add_path: /", "add_path: must not end with `/`"),

@@ -1,5 +1,6 @@
 """What single values may be, and what becomes of them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,13 @@ from hypothesis import strategies as st
 
 from proxy.config import Address, OriginUrl, StoreUrl
 from proxy.config.addresses import address, origin_url, public_url
-from proxy.config.scalars import Refused, duration, duration_text, size, size_text
+from proxy.config.scalars import Refused, duration, duration_text, flag, size, size_text
+
+
+def refused(parse: Callable[[str], object], text: str) -> Refused:
+    with pytest.raises(Refused) as refusal:
+        parse(text)
+    return refusal.value
 
 
 @pytest.mark.parametrize(
@@ -23,6 +30,45 @@ def test_durations_become_seconds(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(Refused):
         duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("5", "5s"), ("1d", "24h"), ("2 weeks", "336h"), ("1h30m", "90m"), ("5 min", "5m"), ("1.5 Hours", "90m"),
+        ("100msec", "100ms"), ("1m 5s", "65s"), ("soon", ""), ("1 fortnight", ""), ("-1s", ""),
+    ],
+)  # fmt: skip
+def test_what_was_meant_by_a_duration(text: str, hint: str) -> None:
+    assert refused(duration, text).hint == (f"did you mean `{hint}`?" if hint else "")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"), [("yes", "true"), ("On", "true"), ("0", "false"), ("No", "false"), ("maybe", "")]
+)
+def test_what_was_meant_by_a_flag(text: str, hint: str) -> None:
+    assert refused(flag, text).hint == (f"did you mean `{hint}`?" if hint else "")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (
+            "ws://h:1/",
+            "did you mean `http://h:1/`? WebSocket begins as HTTP, and is let through by a route's `upgrade: true`",
+        ),
+        (
+            "WSS://h",
+            "did you mean `https://h`? WebSocket begins as HTTP, and is let through by a route's `upgrade: true`",
+        ),
+        ("backend:8000", "did you mean `http://backend:8000`?"),
+        ("ftp://h", ""),
+        ("", ""),
+        ("a b", ""),
+    ],
+)
+def test_what_was_meant_by_a_url(text: str, hint: str) -> None:
+    assert refused(origin_url, text).hint == hint
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy import forward, handler
+from proxy import __version__, forward, handler
 from proxy.client import ClientRequest
 from proxy.config import LogSettings
 from proxy.logwriter import LogWriter, to_standard_error
@@ -162,6 +162,32 @@ async def test_metrics_count_requests_and_operations(observed: Proxy, origin: Sc
     assert found["respond_async_requests_total", "(status)", "200"] == 1
     assert found["respond_async_operations_settled_total", "everything", "completed"] == 1
     assert found["respond_async_operation_seconds_count", "everything"] == 1
+
+
+async def test_metrics_show_how_things_stand(observed: Proxy, origin: ScriptedOrigin) -> None:
+    client = await observed.client()
+    gate = asyncio.Event()
+    origin.queue([answer(200)], [wait_for(gate), answer(200)])
+    await client.exchange("GET", b"/")
+    await client.exchange("GET", b"/", [(b"Prefer", b"respond-async, wait=0")])
+    await observed.service.reaper.look()
+    found = values((await admin(observed, "GET", b"/metrics"))[1])
+    gate.set()
+    expected = {
+        ("respond_async_client_connections",): 1,
+        ("respond_async_tunnels",): 0,
+        ("respond_async_origin_connections", "legacy", "used"): 1,
+        ("respond_async_origin_connections", "legacy", "idle"): 0,
+        ("respond_async_origin_waiting", "legacy"): 0,
+        ("respond_async_origin_servers_left_alone", "legacy"): 0,
+        ("respond_async_store_operations", "running"): 1,
+        ("respond_async_store_operations", "queued"): 0,
+        ("respond_async_store_operations", "settled"): 0,
+        ("respond_async_store_bytes",): 0,
+        ("respond_async_store_max_bytes",): 10 * 1024**3,
+        ("respond_async_build_info", __version__): 1,
+    }
+    assert {name: found[name] for name in expected} == expected
 
 
 async def test_every_request_is_one_line_without_its_secrets(

@@ -1,0 +1,62 @@
+"""`respond-async explain`."""
+
+import os
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from proxy.commands.options import BAD_CONFIGURATION, DEFAULT_CONFIG, FIELD, FILE, end
+
+if TYPE_CHECKING:
+    from proxy.message import Field
+
+
+@click.command(short_help="What would become of a request, and why.")
+@click.argument("request", metavar="REQUEST")
+@click.option("-H", "--header", "lines", metavar=FIELD, multiple=True, help="A field; as often as needed.")
+@click.option("-d", "--data", metavar="TEXT", help="Content; only its length counts.")
+@click.option("--length", type=click.IntRange(min=0), metavar="BYTES", help="The length of the content.")
+@click.option(
+    "--config", "file", type=FILE, default=DEFAULT_CONFIG, show_default=True, help="The configuration that decides."
+)
+@click.option("--peer", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Who sends it.")
+@click.option("--json", "wants_json", is_flag=True, help="As JSON.")
+def explain(**options: Any) -> None:  # noqa: ANN401  # what click makes of the options above
+    """Explain what would become of REQUEST, such as 'POST /reports', without sending anything.
+
+    Which route it takes, and why not one before it; whether it may be answered later, and why; which deadlines and limits it meets, in
+    order of time; and what the origin would get. Credentials, and what the configuration has from the environment, are
+    not shown.
+
+    \b
+    Is this one answered later?
+        respond-async explain 'POST /reports' -H 'Prefer: respond-async, wait=5' --length 20000
+    Another configuration, a host, a client behind a trusted proxy:
+        respond-async explain 'GET /x' --config proxy.yaml -H 'Host: a.example.com' --peer 10.0.0.7 -H 'X-Forwarded-For: 192.0.2.1'
+    """
+    from proxy.config import ConfigError, load_with_source
+    from proxy.explain import as_json, as_text, imagine
+    from proxy.explain import explain as explained
+
+    try:
+        loaded = load_with_source(options["file"], os.environ)
+        length = len(options["data"].encode()) if options["data"] is not None else options["length"]
+        fields = _fields(options["lines"], sends_form=options["data"] is not None)
+        peer = str(ip_address(options["peer"]))
+        imagined = imagine(options["request"], fields, loaded.config, peer, length)
+    except ConfigError as error:
+        end(BAD_CONFIGURATION, str(error))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    tell = as_json if options["wants_json"] else as_text
+    click.echo(tell(loaded, explained(loaded.config, imagined)).rstrip("\n"))
+
+
+def _fields(lines: tuple[str, ...], *, sends_form: bool) -> "list[Field]":
+    from proxy.explain.imagined import FORM
+    from proxy.fetch.order import field
+
+    given = [(name.encode(), value.encode()) for name, value in map(field, lines) if value is not None]
+    has_kind = any(name.lower() == b"content-type" for name, _ in given)
+    return [*given, FORM] if sends_form and not has_kind else given

@@ -1,0 +1,237 @@
+"""`respond-async operations`: the operations of a service that runs."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from proxy.commands.options import BAD_CONFIGURATION, DEFAULT_CONFIG, FILE, end
+
+if TYPE_CHECKING:
+    from proxy.remote import Place, Service
+
+T = TypeVar("T")
+Command = Callable[..., None]
+
+NOT_DONE: Final = 1
+MANY: Final = 500  # more are not counted before one is asked whether one means it
+UNSETTLED: Final = ("queued", "running")
+SETTLED: Final = ("completed", "failed", "dismissed")
+# Ids may begin with a dash.
+IDS: Final = {"ignore_unknown_options": True}
+
+
+def _where(command: Command) -> Command:
+    """The options that say which service."""
+    for option in (
+        click.option("--config", "file", type=FILE, help=f"The service's configuration.  [default: {DEFAULT_CONFIG}]"),
+        click.option(
+            "--admin",
+            envvar="RESPOND_ASYNC_ADMIN",
+            metavar="URL",
+            show_envvar=True,
+            help="Where it is asked, in place of `--config`.",
+        ),
+        click.option(
+            "--token",
+            envvar="RESPOND_ASYNC_ADMIN_TOKEN",
+            metavar="TOKEN",
+            show_envvar=True,
+            help="Its `admin_token`; others see what is given as an option.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _filters(*states: str) -> Callable[[Command], Command]:
+    """The options that say which operations."""
+
+    def filtered(command: Command) -> Command:
+        for option in (
+            click.option("--younger-than", metavar="DURATION", help="By age: `30s`, `5m`, `24h`."),
+            click.option("--older-than", metavar="DURATION", help="By age."),
+            click.option(
+                "--state", "states", type=click.Choice(states), multiple=True, help="Of this state; as often as needed."
+            ),
+            click.option("--route", "routes", metavar="NAME", multiple=True, help="Of this route; as often as needed."),
+        ):
+            command = option(command)
+        return command
+
+    return filtered
+
+
+_json = click.option("--json", "wants_json", is_flag=True, help="As JSON.")
+_yes = click.option("--yes", is_flag=True, help="Without asking whether one means it.")
+
+
+@click.group(short_help="List, show and end the operations of a service that runs.")
+def operations() -> None:
+    """The operations of a service that runs, asked at its `admin` address.
+
+    \b
+    What runs for longer than five minutes, and its end:
+        respond-async operations list --state running --older-than 5m
+        respond-async operations cancel Wz6GBxat
+    A service elsewhere, whose token is in RESPOND_ASYNC_ADMIN_TOKEN:
+        respond-async operations list --admin http://10.0.0.5:8081
+
+    Exit codes: 0 done; 1 it cannot be, and standard error says why; 2 wrong usage.
+    """
+
+
+@operations.command("list", short_help="The newest, as a table.")
+@_filters(*UNSETTLED, *SETTLED, "unsettled", "settled")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="So many.")
+@_json
+@_where
+def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN401  # what click makes of the options
+    """List operations, the newest first.
+
+    \b
+    What failed in the last hour:
+        respond-async operations list --state failed --younger-than 1h
+    All that wait or run, for another program:
+        respond-async operations list --state unsettled --limit 10000 --json
+    """
+    from proxy.remote import table
+
+    listed = _asked(options, lambda service: service.operations(_wanted(options), limit))
+    if wants_json:
+        click.echo(json.dumps(listed, indent=2))
+        return
+    on_terminal = sys.stdout.isatty()
+    click.echo(table(listed["operations"], shutil.get_terminal_size().columns if on_terminal else None))
+    if on_terminal:
+        counts = ", ".join(f"{number} {state}" for state, number in listed["counts"].items())
+        click.echo(f"{counts}{'; there are more of these: --limit' if listed['more'] else ''}", err=True)
+
+
+@operations.command(short_help="All that is known of one.", context_settings=IDS)
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@_json
+@_where
+def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Show operations, each by the beginning of its id: the 8 characters that the log and the list have, or more.
+
+    \b
+    Why it is as it is:
+        respond-async operations show Wz6GBxat
+    """
+    from proxy.remote import details
+
+    for place, short in enumerate(ids):
+        operation = _one(options, short)
+        if wants_json:
+            click.echo(json.dumps(operation, indent=2))
+        else:
+            click.echo(("\n" if place else "") + details(operation))
+
+
+@operations.command(short_help="Cancel some that wait or run.", context_settings=IDS)
+@click.argument("ids", metavar="[ID...]", nargs=-1)
+@_filters(*UNSETTLED)
+@_yes
+@_where
+def cancel(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa: ANN401
+    """Cancel operations that wait or run, as their clients' DELETE would: by the beginnings of their ids, or all that are like that.
+
+    \b
+    This one:
+        respond-async operations cancel Wz6GBxat
+    All of a route that are late:
+        respond-async operations cancel --route reports --older-than 1h --yes
+    """
+    wanted = _wanted(options)
+    if bool(ids) == bool(wanted):
+        raise click.UsageError("name operations by their ids, or by what they are like")
+    if not ids:
+        _end_all(options, {"state": "unsettled", **wanted}, "Cancel", yes=yes)
+        return
+    for short in ids:
+        _cancel(options, short)
+
+
+@operations.command(short_help="Drop results that are kept.")
+@_filters(*SETTLED)
+@_yes
+@_where
+def purge(*, yes: bool, **options: Any) -> None:  # noqa: ANN401
+    """Drop what is kept of operations that are settled, before its time. Their status URLs then answer 404.
+
+    \b
+    All that are older than a day:
+        respond-async operations purge --older-than 24h
+    """
+    _end_all(options, {"state": "settled", **_wanted(options)}, "Drop", yes=yes)
+
+
+def _one(options: dict[str, Any], short: str) -> dict[str, Any]:
+    return _asked(options, lambda service: service.operation(short))
+
+
+def _cancel(options: dict[str, Any], short: str) -> None:
+    operation = _one(options, short)
+    if operation["state"] not in UNSETTLED:
+        end(NOT_DONE, f"{operation['id']} is {operation['state']} already; results are dropped by `operations purge`")
+    ended = _asked(options, lambda service: service.end(short))
+    click.echo(f"{ended['id']} is {ended['state']}")
+
+
+def _end_all(options: dict[str, Any], wanted: dict[str, str], verb: str, *, yes: bool) -> None:
+    if not yes:
+        found = _asked(options, lambda service: service.operations(wanted, MANY))
+        number = len(found["operations"])
+        if not number:
+            click.echo("There are none.")
+            return
+        many = f"more than {MANY}" if found["more"] else str(number)
+        click.confirm(f"{verb} {many} operation{'' if number == 1 else 's'}?", abort=True, err=True)
+    done = _asked(options, lambda service: service.end_all(wanted))
+    click.echo(f"{done['dismissed']} cancelled, {done['removed']} dropped")
+
+
+def _wanted(options: dict[str, Any]) -> dict[str, str]:
+    """The filters that are set, as the service takes them."""
+    found = {
+        "state": ",".join(options["states"]),
+        "route": ",".join(options["routes"]),
+        "older_than": options["older_than"],
+        "younger_than": options["younger_than"],
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _asked(options: dict[str, Any], question: "Callable[[Service], Coroutine[Any, Any, T]]") -> T:
+    """The answer of the service that the options name."""
+    import asyncio
+
+    from proxy.remote import NoAnswer, asking
+
+    async def ask(place: "Place") -> T:
+        async with asking(place) as service:
+            return await question(service)
+
+    try:
+        return asyncio.run(ask(_place(options)))
+    except NoAnswer as reason:
+        end(NOT_DONE, f"respond-async operations: {reason}")
+
+
+def _place(options: dict[str, Any]) -> "Place":
+    from proxy.config import ConfigError, load
+    from proxy.remote import place_at, place_of
+
+    try:
+        if options["file"] is None and options["admin"] is not None:
+            return place_at(options["admin"], options["token"])
+        return place_of(load(options["file"] or DEFAULT_CONFIG, os.environ), options["token"])
+    except ConfigError as error:
+        end(BAD_CONFIGURATION, str(error))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error

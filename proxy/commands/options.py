@@ -1,0 +1,20 @@
+"""What several commands take, and their exit codes."""
+
+import sys
+from pathlib import Path
+from typing import Final, NoReturn
+
+import click
+
+DEFAULT_CONFIG: Final = Path("config/proxy.yaml")
+FIELD: Final = "NAME: VALUE"
+FILE: Final = click.Path(path_type=Path)
+
+BAD_CONFIGURATION: Final = 1
+CANNOT_START: Final = 3
+
+
+def end(code: int, message: str) -> NoReturn:
+    """Say why it ends, and end."""
+    click.echo(message, err=True)
+    sys.exit(code)

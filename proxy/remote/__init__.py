@@ -1,0 +1,11 @@
+"""A service that runs, as an operator has it from a shell: asked at its `admin` address, over HTTP.
+
+In reading order: `place` (where that is, and the token), `service` (what can be asked, and what went wrong in plain
+words), `table` (what a terminal shows of it).
+"""
+
+from proxy.remote.place import Place, place_at, place_of
+from proxy.remote.service import NoAnswer, Service, asking
+from proxy.remote.table import details, table
+
+__all__ = ["NoAnswer", "Place", "Service", "asking", "details", "place_at", "place_of", "table"]

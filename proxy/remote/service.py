@@ -1,0 +1,101 @@
+"""What a service can be asked by an operator. What goes wrong is said in plain words, with what to do."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import quote
+
+import aiohttp
+
+from proxy.remote.place import Place
+
+Json = dict[str, Any]
+
+PATIENCE: Final = aiohttp.ClientTimeout(total=120, sock_connect=10)
+LARGEST_PAGE: Final = 500
+TOKEN_VARIABLE: Final = "RESPOND_ASYNC_ADMIN_TOKEN"  # noqa: S105  # a name
+
+
+class NoAnswer(Exception):
+    """There is nothing to show; the message says why, and what to do."""
+
+
+class Service:
+    """A service that runs. Raises NoAnswer."""
+
+    def __init__(self, session: aiohttp.ClientSession, place: Place) -> None:
+        self._session = session
+        self._place = place
+
+    async def operations(self, wanted: Mapping[str, str], most: int) -> Json:
+        """The newest operations that are like that, up to so many, and the counts of all."""
+        found: list[Json] = []
+        target: str | None = "/operations"
+        query: Mapping[str, str] = {**wanted, "limit": str(min(most, LARGEST_PAGE))}
+        page: Json = {}
+        while target is not None and len(found) < most:
+            page = await self._ask("GET", target, query)
+            found += page["operations"]
+            target, query = page["next"], {}
+        return {"operations": found[:most], "counts": page["counts"], "more": target is not None or len(found) > most}
+
+    async def operation(self, short: str) -> Json:
+        return await self._ask("GET", f"/operations/{quote(short, safe='')}")
+
+    async def end(self, short: str) -> Json:
+        """Cancel it while it is under way, drop its result later; how it stands then, or stood."""
+        return await self._ask("DELETE", f"/operations/{quote(short, safe='')}")
+
+    async def end_all(self, wanted: Mapping[str, str]) -> Json:
+        """Do that with all that are like that: how many were `dismissed`, and how many `removed`."""
+        return await self._ask("DELETE", "/operations", wanted)
+
+    async def _ask(self, method: str, target: str, query: Mapping[str, str] | None = None) -> Json:
+        fields = {} if self._place.token is None else {"Authorization": f"Bearer {self._place.token}"}
+        try:
+            async with self._session.request(
+                method, f"{self._place.url}{target}", params=query or None, headers=fields, allow_redirects=False
+            ) as response:
+                return self._read(response.status, await response.read())
+        except aiohttp.ClientConnectorError as error:
+            reason = error.os_error.strerror or error.os_error
+            what = f"nobody answers at {self._place} ({reason}); is the service running, and is that its `admin`?"
+            raise NoAnswer(what) from error
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            raise NoAnswer(f"{self._place} does not answer as it should: {str(error) or 'it is silent'}") from error
+
+    def _read(self, status: int, content: bytes) -> Json:
+        document = _document(content)
+        if status == 401:
+            raise NoAnswer(self._locked())
+        if status != 200:
+            raise NoAnswer(
+                str(document.get("detail") or f"{self._place} answers {status}; is that a service's `admin`?")
+            )
+        if not document:
+            raise NoAnswer(f"what {self._place} answers is not from respond-async; is that a service's `admin`?")
+        return document
+
+    def _locked(self) -> str:
+        if self._place.token is not None:
+            return f"the token is not the one of {self._place}: it is the service's `admin_token`"
+        return f"{self._place} wants its `admin_token`: give it by {TOKEN_VARIABLE}, `--token`, or `--config`"
+
+
+@asynccontextmanager
+async def asking(place: Place) -> AsyncIterator[Service]:
+    """A service that can be asked, until the end of the context."""
+    connector = aiohttp.TCPConnector() if place.socket is None else aiohttp.UnixConnector(place.socket)
+    async with aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=PATIENCE
+    ) as session:
+        yield Service(session, place)
+
+
+def _document(content: bytes) -> Json:
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}

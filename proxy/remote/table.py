@@ -1,0 +1,56 @@
+"""Operations as text: a table of several, all that is known of one."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from proxy.fetch.progress import elapsed, printable, rounded
+
+Json = dict[str, Any]
+
+HEADING: Final = ("ID", "STATE", "ROUTE", "METHOD", "TARGET", "AGE", "TOOK", "SIZE", "OUTCOME")
+AGES: Final = frozenset({"age", "waited", "duration", "left"})
+SIZES: Final = frozenset({"bytes", "size"})
+
+
+def table(operations: Iterable[Json], width: int | None) -> str:
+    """One line for each, none of them wider than that."""
+    rows = [HEADING, *map(_row, operations)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADING))]
+    lines = ("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(line[:width] for line in lines)
+
+
+def details(operation: Json) -> str:
+    """One line for each member that says something."""
+    known = {name: _said(name, value) for name, value in operation.items() if value is not None}
+    width = max(map(len, known), default=0)
+    return "\n".join(f"{name.replace('_', ' ').ljust(width)}  {value}" for name, value in known.items())
+
+
+def _row(operation: Json) -> Sequence[str]:
+    size = operation["bytes"] if operation["size"] is None else operation["size"]
+    return [
+        *(printable(str(operation[name])) for name in ("id", "state", "route", "method", "target")),
+        elapsed(operation["age"]),
+        "" if operation["duration"] is None else elapsed(operation["duration"]),
+        "" if size is None else rounded(size),
+        _outcome(operation),
+    ]
+
+
+def _outcome(operation: Json) -> str:
+    """Its status, why it has none, or how far it has come."""
+    error = operation["error"]
+    if error is not None:
+        return printable(str(error["code"]))
+    return printable(str(operation["status"] or operation["progress"] or ""))
+
+
+def _said(name: str, value: Any) -> str:  # noqa: ANN401  # what JSON can hold
+    if name in AGES:
+        return elapsed(value)
+    if name in SIZES:
+        return rounded(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {printable(str(one))}" for key, one in value.items() if one)
+    return printable(str(value))

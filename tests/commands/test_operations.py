@@ -1,0 +1,283 @@
+"""`respond-async operations` before a service that runs, and where there is none."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from proxy.cli import main
+from proxy.remote import details, place_at, table
+from tests.conftest import Proxy, StartProxy, settings_for
+from tests.process.child import ROOT
+from tests.raw_client import RawClient
+from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, stall
+
+TOKEN = "a-token-of-an-operator"
+LATER = ((b"Prefer", b"respond-async, wait=0"),)
+
+
+async def run(*arguments: str, stdin: str = "", **environ: str) -> Result:
+    """In a thread: the command has an event loop of its own, and the service runs on this one."""
+    return await asyncio.to_thread(CliRunner(env=environ).invoke, main, ["operations", *arguments], stdin)
+
+
+@pytest.fixture
+async def proxy(start_proxy: StartProxy, origin: ScriptedOrigin) -> Proxy:
+    """With two routes: what goes to one never ends, what goes to the other does at once."""
+    origin.route(
+        lambda request: [read_all(), answer(200, body=b"x" * 3000)] if b"fast" in request.target else [stall()]
+    )
+    settings = settings_for(origin.url)
+    route = settings["routes"][0]
+    settings["routes"] = [route | {"name": "fast", "match": {"path": "/fast"}}, route | {"name": "slow"}]
+    return await start_proxy(settings, admin="127.0.0.1:0", admin_token=TOKEN)
+
+
+Ask = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+def ask(proxy: Proxy) -> Ask:
+    """Runs the command, with where the service is in its environment."""
+    where = {"RESPOND_ASYNC_ADMIN": f"127.0.0.1:{proxy.admin_port}", "RESPOND_ASYNC_ADMIN_TOKEN": TOKEN}
+
+    async def ask(*arguments: str, stdin: str = "") -> Result:
+        return await run(*arguments, stdin=stdin, **where)
+
+    return ask
+
+
+async def begun(proxy: Proxy, *targets: bytes) -> list[str]:
+    """The short ids of operations that were made of requests to these targets."""
+    found = []
+    for target in targets:
+        async with RawClient(port=proxy.port) as client:
+            accepted = await client.exchange("GET", target, LATER)
+            assert accepted.status == 202
+            document = json.loads(accepted.body)
+            found.append(document["id"][:8])
+            if target.startswith(b"/fast"):
+                path = document["links"][0]["href"].partition("/.async")[2].encode()
+                await client.exchange("GET", b"/.async" + path, ((b"Prefer", b"wait=5"),))
+    return found
+
+
+async def listed(ask: Ask, *arguments: str) -> list[dict[str, Any]]:
+    operations: list[dict[str, Any]] = json.loads((await ask("list", "--json", *arguments)).stdout)["operations"]
+    return operations
+
+
+async def test_a_list_is_a_table(proxy: Proxy, ask: Ask) -> None:
+    slow, fast = await begun(proxy, b"/slow?secret", b"/fast")
+    result = await ask("list")
+    heading, newest, oldest = result.stdout.splitlines()
+    assert heading.split() == ["ID", "STATE", "ROUTE", "METHOD", "TARGET", "AGE", "TOOK", "SIZE", "OUTCOME"]
+    assert newest.split()[:5] == [fast, "completed", "fast", "GET", "/fast"]
+    assert newest.split()[-3:] == ["2.9", "KiB", "200"]
+    assert oldest.split()[:5] == [slow, "running", "slow", "GET", "/slow"]
+
+
+async def test_a_list_has_filters(proxy: Proxy, ask: Ask) -> None:
+    slow, fast, other = await begun(proxy, b"/slow", b"/fast", b"/slow")
+    assert [one["id"] for one in await listed(ask)] == [other, fast, slow]
+    assert [one["id"] for one in await listed(ask, "--state", "running", "--state", "queued")] == [other, slow]
+    assert [one["id"] for one in await listed(ask, "--route", "fast", "--younger-than", "1h")] == [fast]
+    assert await listed(ask, "--older-than", "1h") == []
+    assert [one["id"] for one in await listed(ask, "--limit", "1")] == [other]
+
+
+async def test_a_list_goes_over_several_pages(proxy: Proxy, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.remote.service.LARGEST_PAGE", 1)
+    slow, fast, other = await begun(proxy, b"/slow", b"/fast", b"/slow")
+    assert [one["id"] for one in await listed(ask, "--limit", "3")] == [other, fast, slow]
+    result = json.loads((await ask("list", "--json", "--limit", "2")).stdout)
+    assert ([one["id"] for one in result["operations"]], result["more"]) == ([other, fast], True)
+    assert [one["id"] for one in await listed(ask, "--state", "running", "--limit", "2")] == [other, slow]
+
+
+async def test_one_is_shown_with_all_that_is_known(proxy: Proxy, ask: Ask) -> None:
+    slow, fast = await begun(proxy, b"/slow", b"/fast")
+    result = await ask("show", "--", slow, fast)
+    first, second = result.stdout.split("\n\n")
+    assert f"id          {slow}" in first.splitlines() or f"id        {slow}" in first.splitlines()
+    assert "The origin is still at work on it" in first
+    assert "completed" in second
+    assert json.loads((await ask("show", "--json", "--", fast)).stdout)["status"] == 200
+
+
+async def test_one_is_cancelled(proxy: Proxy, ask: Ask, origin: ScriptedOrigin) -> None:
+    (slow,) = await begun(proxy, b"/slow")
+    await origin.request_received()
+    result = await ask("cancel", "--", slow)
+    assert (result.exit_code, result.stdout) == (0, f"{slow} is dismissed\n")
+    await origin.connection_closed()
+
+
+async def test_a_result_is_not_dropped_by_a_cancel_that_comes_late(proxy: Proxy, ask: Ask) -> None:
+    (fast,) = await begun(proxy, b"/fast")
+    result = await ask("cancel", "--", fast)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{fast} is completed already" in result.stderr
+    assert [one["state"] for one in await listed(ask)] == ["completed"]
+
+
+async def test_all_of_a_route_are_cancelled_if_one_means_it(proxy: Proxy, ask: Ask) -> None:
+    await begun(proxy, b"/slow", b"/slow", b"/fast")
+    refused = await ask("cancel", "--route", "slow", stdin="n\n")
+    assert (refused.exit_code, "Cancel 2 operations? [y/N]" in refused.stderr) == (1, True)
+    assert len(await listed(ask, "--state", "running")) == 2
+    done = await ask("cancel", "--route", "slow", "--yes")
+    assert (done.exit_code, done.stdout) == (0, "2 cancelled, 0 dropped\n")
+    assert [one["state"] for one in await listed(ask, "--route", "fast")] == ["completed"]
+
+
+async def test_what_is_settled_is_purged_if_one_means_it(proxy: Proxy, ask: Ask) -> None:
+    await begun(proxy, b"/fast", b"/fast", b"/slow")
+    assert (await ask("purge", "--older-than", "1h", stdin="y\n")).stdout == "There are none.\n"
+    done = await ask("purge", "--state", "completed", stdin="y\n")
+    assert (done.exit_code, "Drop 2 operations?" in done.stderr) == (0, True)
+    assert done.stdout.endswith("0 cancelled, 2 dropped\n")
+    assert [one["state"] for one in await listed(ask)] == ["running"]
+
+
+async def test_the_service_is_found_by_its_configuration(proxy: Proxy, tmp_path: Path) -> None:
+    file = tmp_path / "operator.yaml"
+    text = (tmp_path / "proxy.yaml").read_text()
+    file.write_text(text.replace("admin: 127.0.0.1:0", f"admin: 127.0.0.1:{proxy.admin_port}"))
+    assert (await run("list", "--config", str(file))).exit_code == 0
+
+
+async def test_a_service_is_asked_over_its_socket(
+    start_proxy: StartProxy, origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    await start_proxy(settings_for(origin.url), admin=f"unix:{tmp_path}/admin")
+    assert (await run("list", "--admin", f"unix:{tmp_path}/admin")).exit_code == 0
+    assert (await run("list", "--config", str(tmp_path / "proxy.yaml"))).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["show", "nonesuch"], "No operation has an id that begins so", id="unknown"),
+        pytest.param(["show", "short"], "the first 8 characters", id="too short"),
+        pytest.param(["show", "a/../../metrics"], "the first 8 characters", id="no id"),
+        pytest.param(["list", "--older-than", "5"], "`older_than` must be a duration", id="no duration"),
+    ],
+)
+async def test_what_the_service_refuses_is_told(ask: Ask, arguments: list[str], said: str) -> None:
+    result = await ask(*arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        pytest.param({}, "give it by RESPOND_ASYNC_ADMIN_TOKEN", id="none"),
+        pytest.param({"RESPOND_ASYNC_ADMIN_TOKEN": "wrong"}, "the token is not the one of", id="wrong"),
+    ],
+)
+async def test_the_token_is_asked_for(proxy: Proxy, token: dict[str, str], said: str) -> None:
+    result = await run("list", "--admin", f"http://127.0.0.1:{proxy.admin_port}/", **token)
+    assert (result.exit_code, said in result.stderr) == (1, True)
+
+
+async def test_nobody_answers(unused_port: int) -> None:
+    result = await run("list", "--admin", f"127.0.0.1:{unused_port}")
+    assert result.exit_code == 1
+    assert f"nobody answers at http://127.0.0.1:{unused_port}" in result.stderr
+    assert "is the service running" in result.stderr
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b""], ids=["HTML", "a list", "nothing"])
+async def test_something_else_answers(origin: ScriptedOrigin, body: bytes) -> None:
+    origin.script(read_all(), answer(200, body=body))
+    result = await run("list", "--admin", origin.url)
+    assert (result.exit_code, "is not from respond-async" in result.stderr) == (1, True)
+    origin.script(read_all(), answer(418, body=body))
+    assert "answers 418; is that a service's `admin`?" in (await run("list", "--admin", origin.url)).stderr
+    origin.script(close())
+    assert "does not answer as it should" in (await run("list", "--admin", origin.url)).stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("cancel",), ("cancel", "a", "--route", "b"), ("list", "--admin", "8081"), ("list", "--state", "late"), ("show",)],
+    ids=" ".join,
+)
+async def test_wrong_usage_is_2(arguments: tuple[str, ...]) -> None:
+    assert (await run(*arguments)).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("admin", "code", "said"),
+    [
+        ("off", 2, "its `admin` is off"),
+        ("127.0.0.1:0", 2, "any free one"),
+        ("nonsense", 1, "admin: must name host and port"),
+    ],
+)
+async def test_a_configuration_without_such_a_place(tmp_path: Path, admin: str, code: int, said: str) -> None:
+    file = tmp_path / "proxy.yaml"
+    file.write_text(f"admin: {admin}\norigins: {{a: {{url: http://a}}}}\nroutes: [{{name: a, origin: a}}]\n")
+    result = await run("list", "--config", str(file))
+    assert (result.exit_code, said in result.stderr) == (code, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [(":8081", "http://127.0.0.1:8081"), ("[::]:8081", "http://[::1]:8081"), ("https://h/x/", "https://h/x")],
+)
+def test_a_place_that_can_be_asked(text: str, url: str) -> None:
+    place = place_at(text, "secret")
+    assert str(place) == url
+    assert "secret" not in repr(place)
+
+
+OPERATION: dict[str, Any] = {
+    "id": "Wz6GBxat", "state": "failed", "route": "reports", "method": "GET", "target": "/\x1b[2J", "age": 75.2,
+    "duration": 3.5, "bytes": None, "size": None, "status": None, "progress": None,
+    "error": {"code": "origin-timeout", "detail": "", "error_type": None},
+}  # fmt: skip
+
+
+def test_a_table_is_as_wide_as_the_terminal_and_obeys_nobody() -> None:
+    heading, row = table([OPERATION], 40).splitlines()
+    assert max(len(heading), len(row)) <= 40
+    assert "\x1b" not in table([OPERATION], None)
+    assert table([OPERATION], None).endswith("1:15  0:03        origin-timeout")
+
+
+def test_details_leave_out_what_is_not_known() -> None:
+    assert details(OPERATION | {"size": 2048}).splitlines()[-2:] == [
+        "size      2.0 KiB",
+        "error     code origin-timeout",
+    ]
+
+
+async def test_a_terminal_has_lines_that_fit_and_counts(proxy: Proxy) -> None:
+    await begun(proxy, b"/slow", b"/slow")
+    terminal, theirs = os.openpty()
+    command = [sys.executable, "-m", "proxy", "operations", "list", "--limit", "1"]
+    where = {
+        "RESPOND_ASYNC_ADMIN": f"127.0.0.1:{proxy.admin_port}",
+        "RESPOND_ASYNC_ADMIN_TOKEN": TOKEN,
+        "COLUMNS": "30",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env=os.environ | where, stdout=theirs, stderr=PIPE
+    )
+    _, err = await process.communicate()
+    os.close(theirs)
+    shown = os.read(terminal, 1000).decode().splitlines()
+    os.close(terminal)
+    assert [len(line) <= 30 for line in shown] == [True, True]
+    assert err.decode().startswith("0 queued, 2 running")
+    assert err.endswith(b"; there are more of these: --limit\n")

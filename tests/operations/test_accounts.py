@@ -1,0 +1,295 @@
+"""What the log tells of a request and of an operation: who ended it, in which phase, and why."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NamedTuple
+
+import pytest
+import structlog
+
+from proxy import status
+from tests.conftest import Proxy, StartProxy, settings_for
+from tests.operations.house import eventually, status_path
+from tests.raw_client import RawClient, request
+from tests.scripted_origin import (
+    ScriptedOrigin,
+    Step,
+    answer,
+    close,
+    read_all,
+    reset,
+    send,
+    stall,
+    tell,
+    wait_for,
+)
+
+Lines = list[structlog.types.EventDict]
+Line = structlog.types.EventDict
+StartVia = Callable[..., Awaitable[Proxy]]
+
+ASYNC = (b"Prefer", b"respond-async")
+AT_ONCE = (b"Prefer", b"respond-async, wait=0")
+
+
+@pytest.fixture
+def start(start_proxy: StartProxy, origin: ScriptedOrigin) -> StartVia:
+    """Starts a proxy with these settings of its origin, and keywords for its route."""
+
+    async def started(settings: dict[str, Any] | None = None, **route: Any) -> Proxy:  # noqa: ANN401  # as YAML has it
+        config = settings_for(origin.url, **route)
+        config["origins"] = {"legacy": {"url": origin.url, **(settings or {})}}
+        return await start_proxy(config)
+
+    return started
+
+
+async def line_of(log: Lines, event: str = "request", number: int = 1) -> Line:
+    """The line of so many of the event, when they are there."""
+    await eventually(lambda: len(lines_of(log, event)) >= number)
+    lines = lines_of(log, event)
+    assert len(lines) == number
+    return lines[-1]
+
+
+def lines_of(log: Lines, event: str) -> Lines:
+    return [line for line in log if line["event"] == event]
+
+
+async def test_a_request_that_was_answered_has_nothing_to_explain(
+    client: RawClient, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    origin.script(read_all(), answer(200, body=b"four"))
+    await client.exchange("POST", b"/?secret", (), b"content")
+    line = await line_of(quiet_log)
+    assert (line["plan"], line["end"], line["bytes"], line["received"]) == ("sync", "--", 4, 7)
+    assert 0 <= line["waiting"] <= line["seconds"]
+    assert 0 <= line["origin"] <= line["seconds"]
+    assert "why" not in line
+
+
+async def test_a_202_tells_how_long_the_origin_had(start: StartVia, origin: ScriptedOrigin, quiet_log: Lines) -> None:
+    gate = asyncio.Event()
+    origin.script(wait_for(gate), answer(200))
+    client = await (await start()).client()
+    accepted = await client.exchange("GET", b"/", [ASYNC])
+    short = status_path(accepted).rpartition(b"/")[2][:8].decode()
+    line = await line_of(quiet_log)
+    assert (line["status"], line["plan"], line["end"], line["operation"]) == (202, "race", "-H", short)
+    why = f"The origin had not answered after 0.2 s (wait of route everything); answered 202 with operation {short}."
+    assert line["why"] == why
+    assert lines_of(quiet_log, "operation accepted")[0]["why"] == why
+    gate.set()
+    await line_of(quiet_log, "operation settled")
+
+
+async def test_one_that_polls_is_told_of_its_operation(
+    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    gate = asyncio.Event()
+    origin.script(wait_for(gate), close())
+    proxy = await start()
+    client = await proxy.client()
+    path = status_path(await client.exchange("GET", b"/", [AT_ONCE]))
+    await client.exchange("GET", path)
+    line = await line_of(quiet_log, number=2)
+    assert (line["plan"], line["route"], line["end"]) == ("status", "(status)", "--")
+    assert line["why"] == f"Operation {line['operation']} still runs: the origin's response is not complete."
+    gate.set()
+    await client.exchange("GET", path, [(b"Prefer", b"wait=5")])
+    line = await line_of(quiet_log, number=3)
+    assert (line["status"], line["end"]) == (502, "--")
+    assert line["why"].startswith(f"Operation {line['operation']} failed: The origin closed the connection")
+    assert [entry["status"] for entry in proxy.service.books.recent.entries()] == [202]
+
+
+async def test_one_in_the_queue_is_told_from_one_at_the_origin(
+    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    gate = asyncio.Event()
+    origin.script(wait_for(gate), answer(200))
+    proxy = await start({"max_connections": 1, "queue_timeout": "50ms"})
+    first, second = await proxy.client(), await proxy.client()
+    await first.exchange("GET", b"/", [AT_ONCE])
+    await second.exchange("GET", b"/", [AT_ONCE])
+    line = await line_of(quiet_log, number=2)
+    assert line["end"] == "-Q"
+    assert line["why"] == (
+        "The request had no turn at origin legacy (max_connections 1) after 0 s (the client's wait); "
+        f"answered 202 with operation {line['operation']}."
+    )
+    assert [line["state"] for line in lines_of(quiet_log, "operation accepted")] == ["running", "queued"]
+    queued = await line_of(quiet_log, "operation queued")
+    assert queued["why"] == "The request had no turn at origin legacy (max_connections 1) yet."
+    await second.exchange("GET", b"/")
+    line = await line_of(quiet_log, number=3)
+    assert (line["status"], line["end"], line["error"]) == (503, "LQ", "busy")
+    assert line["why"] == "The only connection to origin legacy was in use for 0.05 s (queue_timeout)."
+    gate.set()
+    started = await line_of(quiet_log, "operation started")
+    assert (started["operation"], started["attempts"]) == (queued["operation"], 1)
+    settled = await line_of(quiet_log, "operation settled", 2)
+    assert settled["queued"] > 0
+    assert settled["lag"] >= 0
+
+
+class Case(NamedTuple):
+    """Something that an origin does, and what is told of it."""
+
+    script: list[Step]
+    end: str
+    why: str
+    route: dict[str, str]
+
+
+HALF: Final = send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfour")
+LATE: Final = "No response head within 0.05 s (timeout of route everything)."
+SILENT: Final = "No more of the response for 0.05 s (idle_timeout of route everything)."
+CUT: Final = "The origin closed the connection before its response was complete."
+JUNK: Final = "The origin's response is not valid HTTP. The origin's response is not HTTP."
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(Case([stall()], "LH", LATE, {"timeout": "50ms"}), id="no head"),
+        pytest.param(Case([HALF, stall()], "LD", SILENT, {"idle_timeout": "50ms"}), id="silence"),
+        pytest.param(Case([HALF, close()], "OD", CUT, {}), id="broken off"),
+        pytest.param(Case([read_all(), send(b"junk\r\n\r\n"), close()], "OH", JUNK, {}), id="no HTTP"),
+        pytest.param(Case([read_all(), answer(503)], "--", "The origin itself answered 503.", {}), id="its own error"),
+    ],
+)
+async def test_what_an_origin_does_is_told(
+    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines, case: Case
+) -> None:
+    origin.script(*case.script)
+    client = await (await start(**case.route)).client()
+    await client.exchange("GET", b"/")
+    line = await line_of(quiet_log)
+    assert (line["end"], line["why"]) == (case.end, case.why)
+
+
+async def test_no_connection_in_time_names_the_key(start: StartVia, quiet_log: Lines, unused_port: int) -> None:
+    proxy = await start({"url": f"http://127.0.0.1:{unused_port}"})
+    await (await proxy.client()).exchange("GET", b"/")
+    line = await line_of(quiet_log)
+    assert (line["end"], line["error_type"]) == ("OQ", "connection_refused")
+    assert line["why"] == "No connection to the origin could be made. The origin refused the connection."
+    assert "origin" not in line
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        pytest.param([(b"Range", b"bytes=0-1")], "GET with Range is never answered later.", id="partial"),
+        pytest.param([(b"If-None-Match", b'"x"')], "GET with If-None-Match is never answered later.", id="conditional"),
+    ],
+)
+async def test_a_preference_that_does_not_apply_is_told(
+    client: RawClient, quiet_log: Lines, fields: list[tuple[bytes, bytes]], reason: str
+) -> None:
+    await client.exchange("GET", b"/", [ASYNC, *fields])
+    line = await line_of(quiet_log)
+    assert (line["plan"], line["end"]) == ("sync", "--")
+    assert line["why"] == f"The preference respond-async was not honoured: {reason}"
+
+
+async def test_a_route_that_never_answers_later_is_told(
+    start_proxy: StartProxy, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    settings = settings_for(origin.url)
+    del settings["routes"][0]["respond_async"]
+    client = await (await start_proxy(settings)).client()
+    await client.exchange("GET", b"/", [ASYNC])
+    reason = "route everything has no respond_async."
+    assert (await line_of(quiet_log))["why"] == f"The preference respond-async was not honoured: {reason}"
+
+
+async def test_a_client_that_leaves_is_told_from_one_that_is_left_waiting_in_the_queue(
+    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    origin.script(stall())
+    proxy = await start({"max_connections": 1})
+    first, second = await proxy.client(), await proxy.client()
+    await first.send(request("GET", b"/"))
+    await origin.request_received()
+    await second.send(request("GET", b"/"))
+    await eventually(lambda: _waiting(proxy) == 1)
+    second.reset()
+    line = await line_of(quiet_log)
+    assert (line["status"], line["end"]) == (499, "CQ")
+    assert line["why"].endswith("while the request waited for its turn at the origin.")
+    first.reset()
+    line = await line_of(quiet_log, number=2)
+    assert (line["status"], line["end"], line["error"]) == (499, "CH", "client-left")
+    assert line["why"].endswith("before the origin had answered.")
+
+
+def _waiting(proxy: Proxy) -> float:
+    (family,) = (one for one in proxy.service.metrics.figures() if one["name"] == "respond_async_origin_waiting")
+    ((_, labels, value),) = family["samples"]
+    assert labels == {"origin": "legacy"}
+    return value
+
+
+async def test_a_defect_is_the_proxys_doing(
+    client: RawClient, quiet_log: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(status.StatusMonitor, "answer", broken)
+        await client.exchange("GET", b"/.async/aaaaaaaaaaaaaaaaaaaaaaaa")
+    line = await line_of(quiet_log)
+    assert (line["status"], line["end"], line["error"]) == (500, "PS", "internal")
+
+
+async def test_what_was_no_route_is_the_clients_doing(
+    start_proxy: StartProxy, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    proxy = await start_proxy(settings_for(origin.url, match={"path": "/api"}))
+    await (await proxy.client()).exchange("GET", b"/other")
+    line = await line_of(quiet_log)
+    assert (line["status"], line["end"], line["plan"], line["route"]) == (404, "CR", "here", "(none)")
+
+
+# Operations.
+
+
+async def test_a_deleted_operation_did_not_fail(start: StartVia, origin: ScriptedOrigin, quiet_log: Lines) -> None:
+    asked = asyncio.Event()
+    origin.script(tell(asked), stall())
+    client = await (await start()).client()
+    path = status_path(await client.exchange("GET", b"/", [AT_ONCE, (b"X-Request-Id", b"abc")]))
+    await client.exchange("DELETE", path)
+    await origin.connection_closed()
+    settled = await line_of(quiet_log, "operation settled")
+    assert (settled["state"], settled["id"]) == ("dismissed", "abc")
+    assert settled["why"] == "A client dismissed it: DELETE of its status URL."
+    assert lines_of(quiet_log, "exchange failed") == []
+
+
+async def test_one_that_takes_too_long_was_ended_by_a_timeout(
+    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    origin.script(stall())
+    client = await (await start(respond_async={"timeout": "100ms", "wait": "0s"})).client()
+    await client.exchange("GET", b"/", [ASYNC])
+    settled = await line_of(quiet_log, "operation settled")
+    assert (settled["state"], settled["error"]) == ("failed", "origin-timeout")
+    assert "(respond_async.timeout of route everything)" in settled["why"]
+
+
+async def test_one_that_the_origin_broke_off_is_told_with_its_cause(
+    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    gate = asyncio.Event()
+    origin.script(wait_for(gate), reset())
+    client = await (await start()).client()
+    await client.exchange("GET", b"/", [AT_ONCE])
+    gate.set()
+    settled = await line_of(quiet_log, "operation settled")
+    assert settled["why"].startswith("The origin closed the connection")
+    assert settled["origin"] > 0
+    assert (await line_of(quiet_log, "exchange failed"))["error"] == "origin-broke-off"
