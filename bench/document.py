@@ -22,6 +22,7 @@ CASES: Final = {
     "crowd": "Many running operations",
     "stored": "Many stored operations",
     "workers": "Two workers",
+    "observed": "Being seen",
     "start": "The start",
 }
 

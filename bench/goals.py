@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from bench.cases.observed import OFF, ON
 from bench.rounds import Rounds, Series, Spread, differences, ratios, spread
 
 OURS: Final = "ours"
@@ -62,7 +63,12 @@ def _of(figure: str, contender: str = OURS) -> Callable[[Rounds], Series]:
 
 def _ratio(figure: str, other: str) -> Callable[[Rounds], Series]:
     """Ours, as a multiple of another's."""
-    return lambda rounds: ratios(rounds[OURS][figure], rounds[other][figure])
+    return _kept(figure, OURS, other)
+
+
+def _kept(figure: str, one: str, other: str) -> Callable[[Rounds], Series]:
+    """One contender's, as a multiple of another's."""
+    return lambda rounds: ratios(rounds[one][figure], rounds[other][figure])
 
 
 def _more(figure: str, other: str) -> Callable[[Rounds], Series]:
@@ -87,7 +93,7 @@ def _grown(figure: str) -> Callable[[Rounds], Series]:
 
 def _doubled(figure: str) -> Callable[[Rounds], Series]:
     """With two workers, as a multiple of that with one."""
-    return lambda rounds: ratios(rounds["2 workers"][figure], rounds["1 worker"][figure])
+    return _kept(figure, "2 workers", "1 worker")
 
 
 GOALS: Final = (
@@ -147,6 +153,13 @@ GOALS: Final = (
     Goal("workers", "CPU time of a request, 2 workers against 1", _doubled("CPU µs/request"), 1.18, at_least=False),
     Goal(
         "workers", "CPU time of an operation, 2 workers against 1", _doubled("CPU µs/operation"), 1.18, at_least=False
+    ),
+    Goal(
+        "observed",
+        "requests/s with everything on against everything off",
+        _kept("requests/s", ON, OFF),
+        0.9,
+        at_least=True,
     ),
     Goal("start", "first answered request", _of("first answer, s"), 0.5, at_least=False, unit=" s"),
     Goal("start", "`respond-async --version`", _of("--version, s"), 0.15, at_least=False, unit=" s"),

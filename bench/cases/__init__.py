@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from bench.cases import crowd, large, latency, operations, polls, small, start, stored, workers
+from bench.cases import crowd, large, latency, observed, operations, polls, small, start, stored, workers
 from bench.rounds import Bench, Rounds
 
 
@@ -23,5 +23,6 @@ CASES: Final[dict[str, Case]] = {
     "crowd": Case(crowd.measure, ()),
     "stored": Case(stored.measure, ("nginx",)),
     "workers": Case(workers.measure, ("nginx", "wrk")),
+    "observed": Case(observed.measure, ("nginx", "wrk")),
     "start": Case(start.measure, ("nginx",)),
 }
