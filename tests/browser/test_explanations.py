@@ -42,7 +42,7 @@ async def test_the_page_says_why_a_request_got_202_503_or_504(
     await expect(late).to_contain_text("No response head within 0.15 s (timeout of route everything).")
     await expect(late).to_contain_text("origin-timeout")
     await expect(handed_over).to_contain_text("The origin had not answered after 0 s (the client's wait)")
-    await expect(crowded).to_contain_text("All 1 connections to origin legacy were in use for 0.1 s (queue_timeout).")
+    await expect(crowded).to_contain_text(re.compile(r"to origin legacy was in use for 0.1 s \(queue_timeout\)"))
 
     flag = late.get_by_role("button")
     await flag.focus()
