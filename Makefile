@@ -28,6 +28,7 @@ help:
 	@echo 'make soak-scale           10,000 operations and 1,000 long polls at once; also OPERATIONS=, POLLS='
 	@echo 'make bench [QUICK=1]      beside nginx, HAProxy and a naive proxy, with wrk: 11 minutes, and docs/performance.md is written anew; QUICK=1 and ONLY="small latency" only print'
 	@echo 'make bench-smoke          instructions of a request and of an operation, beside those checked in, by valgrind; UPDATE=1 notes them'
+	@echo 'make asking               simulates when clients ask that follow Retry-After, and writes docs/asking.md anew'
 	@echo 'make lock                 pin the newest releases that pyproject.toml allows'
 	@echo 'make clean                remove what the others made'
 	@echo 'PYTHON=python3.13 before the first of them chooses the interpreter.'
@@ -87,6 +88,10 @@ bench: $(VENV)/dev.stamp
 # Counted, not timed: it says the same on a busy machine.
 bench-smoke: $(VENV)/dev.stamp
 	@$(BIN)/python -m bench.smoke $(if $(UPDATE),--update)
+
+# Simulated: the same figures everywhere.
+asking: $(VENV)/dev.stamp
+	@$(BIN)/python -m bench.asking
 
 # One resolution for every supported Python and platform; the second repeats the first's versions. `uv` comes from PATH
 # or, for this once, from an environment of its own.

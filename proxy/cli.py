@@ -33,7 +33,7 @@ def main() -> None:
 @main.command(short_help="Run the proxy.")
 @click.option("--config", "file", type=FILE, default=DEFAULT_CONFIG, show_default=True, help="A YAML file.")
 def serve(file: Path) -> None:
-    r"""Run the proxy. SIGTERM and Ctrl-C drain it, a second one stops it at once; SIGHUP reads the configuration again.
+    """Run the proxy. SIGTERM and Ctrl-C drain it, a second one stops it at once; SIGHUP reads the configuration again.
 
     \b
     In the foreground, with its log on standard error:
@@ -46,7 +46,7 @@ def serve(file: Path) -> None:
 @click.argument("file", type=FILE)
 @click.option("--strict", is_flag=True, help="What is odd is wrong.")
 def check(file: Path, *, strict: bool) -> None:
-    r"""Check a configuration FILE: report everything that is wrong with it, and warn of what is hardly meant.
+    """Check a configuration FILE: report everything that is wrong with it, and warn of what is hardly meant.
 
     \b
     Before a reload:
@@ -72,7 +72,7 @@ def check(file: Path, *, strict: bool) -> None:
 
 @main.command(short_help="The configuration's JSON Schema.")
 def schema() -> None:
-    r"""Write the JSON Schema of the configuration file, from which editors complete and check.
+    """Write the JSON Schema of the configuration file, from which editors complete and check.
 
     \b
     Beside the configuration, for `# yaml-language-server: $schema=schema.json` in its first line:
@@ -92,7 +92,7 @@ def schema() -> None:
     help="Where the proxy listens, on 127.0.0.1; 0: at any port that is free.",
 )
 def demo(port: int) -> None:
-    r"""Run a slow, old-fashioned backend with the proxy in front of it, and show what to try.
+    """Run a slow, old-fashioned backend with the proxy in front of it, and show what to try.
 
     \b
     Where 8080 is taken:
@@ -110,7 +110,7 @@ def demo(port: int) -> None:
 @main.command(short_help="What has a shell complete commands and options.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    r"""Write a script that has SHELL complete commands, options and what they take.
+    """Write a script that has SHELL complete commands, options and what they take.
 
     \b
     For bash, in ~/.bashrc:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from proxy.clock import Clock
 from proxy.keeper import Keeper
+from proxy.pace import Paces
 from proxy.status import StatusUrls
 from proxy.store import Store
+from proxy.tracing import Tracing
 from proxy.tunnel import Tunnels
 
 
@@ -19,9 +21,11 @@ class Context:
     keeper_id: str
     keeper: Keeper
     store: Store
+    paces: Paces
     urls: StatusUrls
     clock: Clock
     tunnels: Tunnels
     new_id: Callable[[], str]  # at least 128 random bits, safe in a path
     max_of_client: int | None  # operations that one client may have under way
     spool_folder: Path | None  # None: the system's place for temporary files
+    tracing: Tracing | None  # None: nobody wants spans

@@ -26,7 +26,7 @@ from proxy.errors import (
 from proxy.exchange import Exchange, pauses
 from proxy.ledger import Course, Ledger
 from proxy.message import ResponseHead
-from proxy.operation import BodyRef, Failure, KeptRequest, Operation
+from proxy.operation import BodyRef, Failure, KeptRequest, Operation, Progress
 from proxy.pace import Pace
 from proxy.reasons import Reasons
 from proxy.store import LONGEST_INLINE, Quotas, inlined
@@ -158,7 +158,8 @@ class Custody:
         await asyncio.wait({self._stands})  # not the future itself: a cancellation would cancel it too
         if not self._stands.result():
             return True
-        started = self.operation.started(overdue(self._ledger.monotonic(), self._terms.timeout))
+        by = overdue(self._ledger.monotonic(), self._terms.timeout)
+        started = self.operation.started(by, self._ledger.now())
         try:
             stands = await self._ledger.store.start(started)
         except StoreUnavailable as exc:
@@ -223,13 +224,13 @@ class Custody:
 
     async def _collect(self) -> tuple[ResponseHead, BodyRef]:
         """The response, its body whole in the store."""
-        exchange, terms, began = self._exchange, self._terms, self._ledger.monotonic()
+        exchange, terms = self._exchange, self._terms
         await exchange.answered()
         head = terms.for_client(exchange.answer())
         if exchange.length is not None and exchange.length > terms.max_body:
             raise ResponseTooLarge(f"The response announces {exchange.length} bytes, more than {terms.max_body}.")
         body = self._small_body() or await self._stored_body()
-        terms.pace.observe(self._ledger.monotonic() - began)
+        terms.pace.observe(exchange.lasted())
         return head, body
 
     def _small_body(self) -> BodyRef | None:
@@ -239,7 +240,8 @@ class Custody:
         return inlined(exchange.arrived()) if small and exchange.whole else None
 
     async def _stored_body(self) -> BodyRef:
-        async with self._ledger.store.sink(self.operation.id) as sink:
+        coming = Progress(0, self._exchange.length, since=self._ledger.now())
+        async with self._ledger.store.sink(self.operation.id, coming) as sink:
             async for piece in _at_most(self._terms.max_body, self._exchange.pieces()):
                 await sink.write(piece)
         return sink.ref
@@ -247,7 +249,7 @@ class Custody:
     def _course(self, why: str | None) -> Course:
         exchange, now = self._exchange, self._ledger.monotonic()
         ended = (exchange.ended_at or exchange.answered_at) if why is None else None
-        return Course(why, exchange.waited(now), exchange.took(now), ended)
+        return Course(why, *exchange.times(now), ended)
 
     async def _settle(self, operation: Operation, course: Course) -> None:
         """Settle it, or find it settled. While the store is in trouble the operation waits with us."""

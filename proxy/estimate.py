@@ -4,9 +4,8 @@ A response of known length that is coming in tells by its rate; before that, the
 known of is left out, never made up.
 """
 
-from dataclasses import dataclass
 from math import ceil
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy.operation import Operation, Progress
 from proxy.outlook import LONGEST, SOONEST, Outlook, by_age
@@ -20,8 +19,7 @@ UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 MOST_UNITS: Final = 10**10  # of the last, that are written out
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """Of one operation, at one moment."""
 
     retry_after: int  # whole seconds, at least one
@@ -61,11 +59,13 @@ def of_queued(operation: Operation, now: float, outlook: Outlook, before: int, a
 
 def span(seconds: float) -> str:
     """A length of time, as precise as an estimate is."""
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{round(seconds / size)} {unit}"
     whole = max(round(seconds), 1)
-    return f"{whole if whole < ROUGH else 5 * round(seconds / 5)} s"
+    if whole >= ROUGH:
+        whole = 5 * round(seconds / 5)
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if whole >= 2 * size:
+            return f"{round(whole / size)} {unit}"
+    return f"{whole} s"
 
 
 def amount(size: int) -> str:

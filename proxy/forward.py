@@ -129,8 +129,9 @@ class Forwarder:
         try:
             await self._context.keeper.adopt(exchange, operation, terms)
             self._note_accepted(inbound, operation, race)
+            estimate = await later.estimate(operation)
             href = self._context.urls.href(operation.id, inbound.arrival.client, inbound.client.link.local)
-            await inbound.client.respond(monitor.accepted(operation, href, race.honoured_wait))
+            await inbound.client.respond(monitor.accepted(operation, href, race.honoured_wait, estimate))
         except (StoreUnavailable, ShuttingDown, Busy, TooManyOperations) as refusal:
             if isinstance(refusal, Busy | TooManyOperations) and not operation.is_running:
                 raise later.refused(refusal) from refusal

@@ -3,14 +3,15 @@
 An operation keeps the request as the origin gets it, so that it can be sent from the store, by another process too.
 """
 
+from contextlib import suppress
 from functools import partial
-from math import inf
 
 from proxy.account import Inbound
 from proxy.config import RespondAsync, Route
 from proxy.context import Context
 from proxy.custody import Terms, overdue
 from proxy.errors import ProxyError, StoreUnavailable, TooManyOperations
+from proxy.estimate import Estimate
 from proxy.exchange import Deadlines, Exchange
 from proxy.fields import Forwarding
 from proxy.forwarded import NOBODY, Arrival, Client, client_digest
@@ -18,11 +19,11 @@ from proxy.location import with_absolute_references
 from proxy.message import RequestHead, ResponseHead
 from proxy.operation import KeptRequest, Operation, RequestSummary, State, owner_digest
 from proxy.origin import Origin
-from proxy.pace import Pace
 from proxy.pool import Turn
 from proxy.reasons import Reasons
 from proxy.spool import NO_CONTENT, Content, Stored
 from proxy.store import Quotas
+from proxy.tracing import ExchangeTrace
 
 SAFE = frozenset({"GET", "HEAD"})  # of the methods that can become operations (RFC 9110 section 9.2.1)
 
@@ -39,7 +40,8 @@ class Later:
         self._origin = origin
         self._forwarding = forwarding
         self._context = context
-        self._pace = Pace()
+        self._at_once = min(origin.settings.max_connections, settings.max_running or origin.settings.max_connections)
+        self._pace = context.paces.of(route.name, self._at_once)
 
     async def admit(self, head: RequestHead, client: Client) -> None:
         """Raises OriginUnreachable or TooManyOperations, before anything is sent, where there is no point in more."""
@@ -62,10 +64,10 @@ class Later:
 
     def operation(self, exchange: Exchange, inbound: Inbound) -> Operation:
         """The operation of an exchange, running if that is sent."""
-        waits = exchange.is_waiting
-        return self._operation(
-            inbound, None if waits else overdue(self._context.clock.monotonic(), self.settings.timeout)
-        )
+        if exchange.is_waiting:
+            return self._operation(inbound)
+        by = overdue(self._context.clock.monotonic(), self.settings.timeout)
+        return self._operation(inbound, by, exchange.lasted())
 
     def terms(self, exchange: Exchange, operation: Operation, arrival: Arrival) -> Terms:
         """What is agreed for the operation's exchange."""
@@ -84,8 +86,15 @@ class Later:
 
     def refused(self, refusal: ProxyError) -> ProxyError:
         """The refusal of an operation that would have been queued, with when the queue is expected to be shorter."""
-        at_once = min(self._origin.settings.max_connections, self.settings.max_running or inf)
-        return type(refusal)(refusal.detail, why=refusal.why, retry_after=self._pace.next_end(at_once))
+        return type(refusal)(refusal.detail, why=refusal.why, retry_after=self._pace.next_end(self._at_once))
+
+    async def estimate(self, operation: Operation) -> Estimate:
+        """What can be told of a new operation."""
+        before = 0
+        if not operation.is_running:
+            with suppress(StoreUnavailable):  # it is promised already
+                before = await self._context.store.queued_before(operation)
+        return self._context.paces.estimate(operation, operation.created, before)
 
     # What a dead process left.
 
@@ -96,8 +105,16 @@ class Later:
     def resume(self, operation: Operation, request: KeptRequest) -> None:
         """Send the stored request of a queued operation that is this process's now, when its turn comes."""
         arrival = Arrival(NOBODY, request.authority, Client(request.scheme, request.host, request.address))
-        exchange = self.exchange(request.head, self._stored(operation, request), operation.created)
+        trace = self._trace(operation)
+        head = request.head if trace is None else trace.resent(request.head)
+        exchange = self.exchange(head, self._stored(operation, request), operation.created)
+        exchange.when_over = None if trace is None else trace.over
         self._context.keeper.resume(exchange, operation, self.terms(exchange, operation, arrival))
+
+    def _trace(self, operation: Operation) -> ExchangeTrace | None:
+        """The part of its trace that is another attempt to send it."""
+        tracing = self._context.tracing
+        return tracing.resumed(operation) if tracing is not None and operation.trace else None
 
     def _resends(self, method: str) -> bool:
         choice = self.settings.on_interrupt
@@ -110,10 +127,10 @@ class Later:
 
     # Values.
 
-    def _operation(self, inbound: Inbound, by: float | None) -> Operation:
-        """One that runs, and is overdue by then; without, one that is queued."""
+    def _operation(self, inbound: Inbound, by: float | None = None, age: float = 0.0) -> Operation:
+        """One that has been running for so long, and is overdue by then; without, one that is queued."""
         context, settings, head, client = self._context, self.settings, inbound.head, inbound.arrival.client
-        id, credential = context.new_id(), head.fields.first(b"authorization")
+        id, now, credential = context.new_id(), context.clock.now(), head.fields.first(b"authorization")
         owner = credential if settings.owner == "authorization" else None
         return Operation(
             id=id,
@@ -121,14 +138,16 @@ class Later:
             origin=self._route.origin,
             keeper=context.keeper_id,
             request=_summary(inbound),
-            created=context.clock.now(),
+            created=now,
             keep=settings.keep,
             longest_wait=settings.max_wait,
             retry_after=settings.retry_after,
             owner_digest=None if owner is None else owner_digest(id, owner),
             client=self._digest(head, client) if context.max_of_client is not None else "",
+            trace=inbound.account.span,
             attempts=0 if by is None else 1,
             overdue=by,
+            began=None if by is None else now - age,
             state=State.QUEUED if by is None else State.RUNNING,
         )
 

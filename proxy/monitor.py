@@ -7,6 +7,7 @@ from math import ceil
 from typing import Final
 
 from proxy import pages
+from proxy.estimate import Estimate
 from proxy.message import Field, Fields, Reply, ResponseHead
 from proxy.operation import Operation, State
 from proxy.prefer import applied
@@ -16,34 +17,26 @@ CONTENT_TYPE: Final = frozenset({b"content-type"})
 JSON: Final[Field] = (b"Content-Type", b"application/json")
 VARY: Final[Field] = (b"Vary", b"Prefer")
 ASYNC_RESULT: Final = frozenset({b"asyncresult"})
-LONGEST_RETRY: Final = 10  # seconds: an old operation is not asked for more rarely than that
 MOST_TIMESTAMPS: Final = 1024  # that are kept
-SHARE_OF_AGE: Final = 0.1  # an operation that has run for a minute may as well be asked for in six seconds
 
 
-def accepted(operation: Operation, href: str, honoured_wait: int | None) -> Reply:
+def accepted(operation: Operation, href: str, honoured_wait: int | None, estimate: Estimate) -> Reply:
     """The 202 that promises the operation (RFC 7240 section 4.1)."""
     link = (b"Link", b'<%b>; rel="monitor"' % href.encode())
     more = [*applied(honoured_wait), VARY, link]
-    return _status(operation, href, operation.created, *more)
+    return _status(operation, href, operation.created, estimate, *more)
 
 
-def running(operation: Operation, href: str, now: float) -> Reply:
-    """The status of an operation that runs."""
-    age = max(0, int(now - operation.created))
-    return _status(operation, href, now, (b"X-Progress", b"running for %d s" % age))
+def unsettled(operation: Operation, href: str, now: float, estimate: Estimate) -> Reply:
+    """The status of an operation that runs, or waits for its turn at the origin."""
+    return _status(operation, href, now, estimate, (b"X-Progress", estimate.words.encode()))
 
 
-def queued(operation: Operation, href: str, now: float, before: int) -> Reply:
-    """The status of an operation that waits for its turn at the origin, behind so many others."""
-    return _status(operation, href, now, (b"X-Progress", b"queued, %d before it" % before))
-
-
-def for_a_person(status: Reply, operation: Operation, done: int | None = None, size: int | None = None) -> Reply:
-    """The status of an operation as a page, with the same fields. `done` of `size` bytes have come, where that is known."""
+def for_a_person(status: Reply, operation: Operation, estimate: Estimate) -> Reply:
+    """The status of an operation as a page, with the same fields."""
     fields = status.head.fields
-    words, refresh = (fields.first(name) or b"" for name in (b"x-progress", b"retry-after"))
-    page = pages.of_operation(operation, pages.Progress(words.decode(), done, size), int(refresh))
+    progress = pages.Progress(estimate.words, estimate.done, estimate.size)
+    page = pages.of_operation(operation, progress, estimate.retry_after)
     return Reply(status.head.with_fields(fields.without(CONTENT_TYPE).plus(*pages.FIELDS)), page)
 
 
@@ -69,32 +62,35 @@ def failed(operation: Operation, instance: str, proxy_name: str, *, as_page: boo
     return problem(error, instance, proxy_name, (b"AsyncResult", b"%d" % error.status), as_page=as_page)
 
 
-def retry_after(operation: Operation, now: float) -> int:
-    """Seconds until it is worth asking again: few for a young operation, more for one that takes its time."""
-    by_age = min(SHARE_OF_AGE * (now - operation.created), LONGEST_RETRY)
-    return max(1, ceil(max(operation.retry_after, by_age)))
-
-
-def _status(operation: Operation, href: str, now: float, *more: Field) -> Reply:
+def _status(operation: Operation, href: str, now: float, estimate: Estimate, *more: Field) -> Reply:
     at = href.encode()
     fields = Fields(
         (
             (b"Location", at),
             (b"Content-Location", at),
-            (b"Retry-After", b"%d" % retry_after(operation, now)),
+            (b"Retry-After", b"%d" % estimate.retry_after),
             NO_STORE,
             JSON,
             *more,
         )
     )
-    return Reply(ResponseHead(202, b"Accepted", fields), _document(operation, href, operation.state))
+    return Reply(
+        ResponseHead(202, b"Accepted", fields), _document(operation, href, operation.state, _foretold(now, estimate))
+    )
 
 
-def _document(operation: Operation, href: str, state: State) -> bytes:
+def _document(operation: Operation, href: str, state: State, foretold: str = "") -> bytes:
     """OGC API - Processes has links like these; no member is called `link`, which would read as HAL."""
-    # Ids, states and times are words of ours, which need no escaping.
-    document = '{"id": "%s", "status": "%s", "created": "%s", "links": [{"rel": "monitor", "href": %s}]}'
-    return (document % (operation.id, state.value, _timestamp(operation.created), json_string(href))).encode()
+    # Ids, states, times and progress are words of ours, which need no escaping.
+    document = '{"id": "%s", "status": "%s", "created": "%s", %s"links": [{"rel": "monitor", "href": %s}]}'
+    created = _timestamp(operation.created)
+    return (document % (operation.id, state.value, created, foretold, json_string(href))).encode()
+
+
+def _foretold(now: float, estimate: Estimate) -> str:
+    """The members that tell of what is to come, as far as it is known."""
+    end = "" if estimate.left is None else f'"estimated_completion": "{_timestamp(ceil(now + estimate.left))}", '
+    return end if estimate.progress is None else f'{end}"progress": "{estimate.progress}", '
 
 
 @lru_cache(MOST_TIMESTAMPS)

@@ -1,4 +1,7 @@
-"""What time does to operations: what dead processes left is taken over, what is overdue settled, the expired dropped."""
+"""What time does to operations: what dead processes left is taken over, what is overdue settled, the expired dropped.
+
+What was learned meanwhile of how long they take is shared.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,9 +25,13 @@ OVERDUE: Final = "The exchange took longer than it may, and the process that ran
 class Reaper:
     """One loop over the store."""
 
-    def __init__(self, ledger: Ledger, take_over: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, ledger: Ledger, take_over: Callable[[], Awaitable[None]], share: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`share` tells others how long operations take here, and learns it from them."""
         self._ledger = ledger
         self._take_over = take_over
+        self._share = share
         self._called = asyncio.Event()
         self.usage = Usage(0, 0, 0, 0)  # of the store, at the last look
 
@@ -50,6 +57,7 @@ class Reaper:
         """One round. Raises StoreUnavailable."""
         await self._take_over()
         await self._settle_overdue()
+        await self._share()
         if count := await self._ledger.store.expire(self._ledger.now()):
             chronicle.expired(count)
         self.usage = await self._ledger.store.usage()

@@ -13,6 +13,7 @@ from proxy.forwarded import Client
 from proxy.ledger import Course, Ledger
 from proxy.message import CONTENT_LENGTH, Fields, Reply, RequestHead, ResponseHead, has_body
 from proxy.operation import SHORT_ID, Operation, State
+from proxy.pace import Paces
 from proxy.prefer import parse
 from proxy.problem import NO_STORE, problem
 from proxy.ranges import Part, Unsatisfiable, Whole, satisfy
@@ -54,8 +55,9 @@ class StatusUrls:
 class StatusMonitor:
     """Answers requests to status URLs."""
 
-    def __init__(self, ledger: Ledger, urls: StatusUrls, proxy_name: str) -> None:
+    def __init__(self, ledger: Ledger, paces: Paces, urls: StatusUrls, proxy_name: str) -> None:
         self._ledger = ledger
+        self._paces = paces
         self._store = ledger.store
         self.urls = urls
         self.proxy_name = proxy_name
@@ -131,9 +133,7 @@ class StatusMonitor:
         match operation.state:
             case State.QUEUED | State.RUNNING:
                 href = self.urls.href(operation.id, client, request.link.local)
-                status = await self._unsettled(operation, href)
-                as_page = prefers_page(request.head.fields)
-                await request.respond(monitor.for_a_person(status, operation) if as_page else status)
+                await request.respond(await self._unsettled(request, operation, href))
             case State.COMPLETED:
                 await self._replay(request, operation)
             case State.FAILED:
@@ -145,10 +145,13 @@ class StatusMonitor:
             case never:
                 assert_never(never)
 
-    async def _unsettled(self, operation: Operation, href: str) -> Reply:
-        if operation.is_running:
-            return monitor.running(operation, href, self._ledger.now())
-        return monitor.queued(operation, href, self._ledger.now(), await self._store.queued_before(operation))
+    async def _unsettled(self, request: ClientRequest, operation: Operation, href: str) -> Reply:
+        before = 0 if operation.is_running else await self._store.queued_before(operation)
+        now = self._ledger.now()
+        estimate = self._paces.estimate(operation, now, before)
+        status = monitor.unsettled(operation, href, now, estimate)
+        as_page = prefers_page(request.head.fields)
+        return monitor.for_a_person(status, operation, estimate) if as_page else status
 
     async def _replay(self, request: ClientRequest, operation: Operation) -> None:
         """The stored response, or the part of it that is asked for."""

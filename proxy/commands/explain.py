@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--peer", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Who sends it.")
 @click.option("--json", "wants_json", is_flag=True, help="As JSON.")
 def explain(**options: Any) -> None:  # noqa: ANN401  # what click makes of the options above
-    r"""Explain what would become of REQUEST, such as 'POST /reports', without sending anything.
+    """Explain what would become of REQUEST, such as 'POST /reports', without sending anything.
 
     Which route it takes, and why not one before it; whether it may be answered later, and why; which deadlines and limits it meets, in
     order of time; and what the origin would get. Credentials, and what the configuration has from the environment, are

@@ -1,6 +1,5 @@
 """`respond-async fetch`."""
 
-import asyncio
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="URL is a status URL that an earlier fetch left.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, and no notes.")
 def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the options above
-    r"""Fetch URL: ask with `Prefer: respond-async`, follow the 202 to its outcome, and write that, exactly.
+    """Fetch URL: ask with `Prefer: respond-async`, follow the 202 to its outcome, and write that, exactly.
 
     \b
     A report that takes its time:
@@ -55,6 +54,8 @@ def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the op
     6 unknown host, 7 no connection, 18 cut, 23 not written, 28 --timeout, 35 no TLS, 47 redirects without end,
     56 broken off, 60 certificate not trusted.
     """
+    import asyncio
+
     from proxy.fetch import Ended, Terms, run
     from proxy.fetch.asking import trust_in
     from proxy.fetch.ending import INTERRUPTED

@@ -1,6 +1,5 @@
 """`respond-async operations`: the operations of a service that runs."""
 
-import asyncio
 import json
 import os
 import shutil
@@ -73,7 +72,7 @@ _yes = click.option("--yes", is_flag=True, help="Without asking whether one mean
 
 @click.group(short_help="List, show and end the operations of a service that runs.")
 def operations() -> None:
-    r"""The operations of a service that runs, asked at its `admin` address.
+    """The operations of a service that runs, asked at its `admin` address.
 
     \b
     What runs for longer than five minutes, and its end:
@@ -92,7 +91,7 @@ def operations() -> None:
 @_json
 @_where
 def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN401  # what click makes of the options
-    r"""List operations, the newest first.
+    """List operations, the newest first.
 
     \b
     What failed in the last hour:
@@ -118,7 +117,7 @@ def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN
 @_json
 @_where
 def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # noqa: ANN401
-    r"""Show operations, each by the beginning of its id: the 8 characters that the log and the list have, or more.
+    """Show operations, each by the beginning of its id: the 8 characters that the log and the list have, or more.
 
     \b
     Why it is as it is:
@@ -140,7 +139,7 @@ def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # 
 @_yes
 @_where
 def cancel(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa: ANN401
-    r"""Cancel operations that wait or run, as their clients' DELETE would: by the beginnings of their ids, or all that are like that.
+    """Cancel operations that wait or run, as their clients' DELETE would: by the beginnings of their ids, or all that are like that.
 
     \b
     This one:
@@ -163,7 +162,7 @@ def cancel(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa:
 @_yes
 @_where
 def purge(*, yes: bool, **options: Any) -> None:  # noqa: ANN401
-    r"""Drop what is kept of operations that are settled, before its time. Their status URLs then answer 404.
+    """Drop what is kept of operations that are settled, before its time. Their status URLs then answer 404.
 
     \b
     All that are older than a day:
@@ -210,6 +209,8 @@ def _wanted(options: dict[str, Any]) -> dict[str, str]:
 
 def _asked(options: dict[str, Any], question: "Callable[[Service], Coroutine[Any, Any, T]]") -> T:
     """The answer of the service that the options name."""
+    import asyncio
+
     from proxy.remote import NoAnswer, asking
 
     async def ask(place: "Place") -> T:

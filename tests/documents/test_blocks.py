@@ -20,8 +20,8 @@ import yaml
 from proxy.config import load
 from reference.places import anchor
 from tests.documents.blocks import PAGES, ROOT, Block, blocks, indented
+from tests.documents.session import ENVIRON
 from tests.documents.shell import PROMPT, steps
-from tests.documents.test_commands import ENVIRON
 
 OPERATIONS: Final = (ROOT / "docs/operations.md").read_text()
 ROW: Final = re.compile(r"^\| `([a-z ]+)` \| (?:debug|info|warning|error) \| (.*?) \|", re.MULTILINE)

@@ -1,150 +1,74 @@
-"""The commands that the documents show are run, page by page, and print what is shown there.
+"""The commands that the documents show are run, page by page, and print what is shown there."""
 
-A page is read from its beginning: blocks with a title become files, and commands are run one after the other in one
-shell, against the service of the demo, or against the page's own once it shows `respond-async serve`. The addresses of
-the pages (backend 8000, proxy 8080, admin 8081) become those that are free.
-"""
-
-import re
+import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack
-from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-import yaml
 
-from proxy.demo import LegacyBackend, demo_config
-from tests.documents.blocks import PAGES, ROOT, Block, blocks
-from tests.documents.shell import Shell, Step, is_as_shown, steps
-from tests.process.child import Child
+from proxy.demo import LegacyBackend
+from tests.documents.blocks import PAGES, ROOT, blocks
+from tests.documents.session import Session, is_run
+from tests.documents.shell import Step, is_as_shown, steps
 
 SECONDS: Final = 3.0  # of a report here: longer than any wait that is shown, and a moment to look at it
-HERE: Final = "http://127.0.0.1:9/"
-TOKEN: Final = "Bearer 7240"
-
-# Commands that cannot be run here, by how they begin. Nothing may be shown below them that would have to be compared.
-NOT_RUN: Final = {
-    "apt-get": "changes the machine",
-    "docker": "needs a daemon, and images from elsewhere",
-    "git": "is about a repository, not about the product",
-    "install": "changes the machine",
-    "journalctl": "needs a machine that systemd has started",
-    "kubectl": "needs a cluster",
-    "make": "takes minutes, or runs until it is ended; its targets are compared with the Makefile",
-    "respond-async demo": "is what the commands are run against",
-    "sudo": "changes the machine",
-    "systemctl": "needs a machine that systemd has started",
-    "useradd": "changes the machine",
-    ".venv/bin/pytest": "is what runs this",
-    ".venv/bin/ruff": "is run by `make test`, before this",
-}
-SERVE: Final = re.compile(r"respond-async serve --config (\S+)(?: 2>(\S+))?")
-ENVIRON: Final = {"ORIGIN_URL": "http://10.0.0.5:8000", "REPORTS_KEY": "k", "LEGACY_KEY": "k", "TOKEN": TOKEN}
+SIDE_BY_SIDE: Final = 3
 
 
-ASSIGNMENTS: Final = re.compile(r"(?:\w+=\S* )*")
-
-
-def is_run(step: Step) -> bool:
-    return not ASSIGNMENTS.sub("", step.command, count=1).startswith(tuple(NOT_RUN))
-
-
-class Session:
-    """What a reader has before them: a folder, a shell, a backend and a service."""
-
-    def __init__(self, folder: Path, backend: LegacyBackend, stack: AsyncExitStack) -> None:
-        self._folder = folder
-        self._stack = stack
-        self._services = count(1)
-        self._log = ""  # the file that has the log, where the page says so
-        self._addresses = {"127.0.0.1:8000": f"127.0.0.1:{backend.port}"}
-        self._demo = demo_config(backend.port, port=0, folder=folder / "data")
-
-    async def begin(self) -> None:
-        self._shell = await self._stack.enter_async_context(Shell(self._folder, ENVIRON))
-        await self._serve(self._demo)
-
-    async def follow(self, block: Block) -> None:
-        if block.title:
-            file = self._folder / block.title
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(self._here(block.text))
-        if block.language == "console":
-            for step in filter(is_run, steps(block.text)):
-                await self._take(block, step)
-
-    async def _take(self, block: Block, step: Step) -> None:
-        if found := SERVE.fullmatch(step.command):
-            await self._serve((self._folder / found[1]).read_text())
-            self._log = found[2] or ""
-        else:
-            printed = await self._run(step)
-            assert is_as_shown(printed, step.shown), (
-                f"{block}: {step.command}\nprinted:\n{printed}\nshown:\n{step.shown}"
-            )
-
-    async def _run(self, step: Step) -> str:
-        """What it prints."""
-        if self._log and self._log in step.command:
-            return await self._read_log(step)
-        return await self._shell.run(self._here(step.command))
-
-    async def _read_log(self, step: Step) -> str:
-        """What it prints once the log has what is shown: requests do not wait for the log."""
-        while True:
-            lines = len(self._child.lines)
-            (self._folder / self._log).write_text(self._child.stderr)
-            printed = await self._shell.run(self._here(step.command))
-            if is_as_shown(printed, step.shown):
-                return printed
-            await self._child.logs_more(lines)
-
-    async def _serve(self, configuration: str) -> None:
-        """Have the service run with this configuration, at addresses of its own."""
-        settings: dict[str, Any] = yaml.safe_load(configuration)
-        folder = self._folder / f"service-{next(self._services)}"
-        folder.mkdir()
-        child = Child({**settings, "listen": "127.0.0.1:0", "admin": "127.0.0.1:0"}, folder, environ=ENVIRON)
-        self._child = await self._stack.enter_async_context(child)
-        self._addresses["127.0.0.1:8080"] = f"127.0.0.1:{child.port}"
-        self._addresses["127.0.0.1:8081"] = f"127.0.0.1:{child.admin_port}"
-
-    def _here(self, text: str) -> str:
-        for shown, here in self._addresses.items():
-            text = text.replace(shown, here)
-        return text
-
-
-@pytest.fixture
-def backend() -> Iterator[LegacyBackend]:
-    with LegacyBackend(SECONDS, say=lambda _: None) as backend:
-        yield backend
-
-
-@pytest.fixture
-async def session(tmp_path: Path, backend: LegacyBackend) -> AsyncIterator[Session]:
-    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
-    (tmp_path / "config").symlink_to(ROOT / "config")
-    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")  # a copy: commands may write there
-    async with AsyncExitStack() as stack:
-        session = Session(tmp_path, backend, stack)
-        await session.begin()
-        yield session
-
-
-def with_commands() -> Iterator[Path]:
-    for page in PAGES:
-        if any(is_run(step) for block in blocks(page) if block.language == "console" for step in steps(block.text)):
-            yield page
-
-
-@pytest.mark.parametrize("page", list(with_commands()), ids=lambda page: str(page.relative_to(ROOT)))
-async def test_commands_print_what_is_shown(page: Path, session: Session) -> None:
+def commands(page: Path) -> Iterator[Step]:
     for block in blocks(page):
-        await session.follow(block)
+        if block.language == "console":
+            yield from steps(block.text)
+
+
+WITH_COMMANDS: Final = [page for page in PAGES if any(map(is_run, commands(page)))]
+
+
+async def read(page: Path, folder: Path, turns: asyncio.Semaphore) -> None:
+    async with turns, AsyncExitStack() as stack:
+        backend = stack.enter_context(LegacyBackend(SECONDS, say=lambda _: None))
+        session = Session(folder, backend, stack)
+        await session.begin()
+        for block in blocks(page):
+            await session.follow(block)
+
+
+async def read_all(folders: Iterable[Path]) -> list[BaseException | None]:
+    """What came of each page. Most of the time they wait for reports: so a few are read side by side."""
+    turns = asyncio.Semaphore(SIDE_BY_SIDE)
+    readers = (read(page, folder, turns) for page, folder in zip(WITH_COMMANDS, folders, strict=True))
+    return await asyncio.gather(*readers, return_exceptions=True)
+
+
+def folder_for(page: Path, factory: pytest.TempPathFactory) -> Path:
+    """A folder with what commands expect of a checkout."""
+    folder = factory.mktemp(page.stem)
+    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / "config").symlink_to(ROOT / "config")
+    shutil.copytree(ROOT / "deploy", folder / "deploy")  # a copy: commands may write there
+    return folder
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, BaseException | None]:
+    folders = [folder_for(page, tmp_path_factory) for page in WITH_COMMANDS]
+    return dict(zip(WITH_COMMANDS, asyncio.run(read_all(folders)), strict=True))
+
+
+@pytest.mark.timeout(180)  # of the first, which waits for all
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_print_what_is_shown(page: Path, outcomes: dict[Path, BaseException | None]) -> None:
+    if outcome := outcomes[page]:
+        raise outcome
+
+
+def test_nothing_is_shown_below_a_command_that_is_not_run() -> None:
+    shown = [step for page in PAGES for step in commands(page) if step.shown.strip() and not is_run(step)]
+    assert shown == []
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,14 @@
 """What is generated of the documentation is what the product says today."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from proxy.cli import main
+from reference.commands import commands
 from reference.configuration import sections
 from reference.pages import pages
 from reference.places import Misplaced, anchor, filled, headings, table
@@ -14,6 +19,7 @@ as it was
 <!-- generated: to here -->
 and what stands around it.
 """
+EXAMPLES = sorted(set(re.findall(r"^ +(respond-async .*)$", commands("")["commands"], re.MULTILINE)))
 
 
 @pytest.mark.parametrize(("file", "page"), [pytest.param(*each, id=each[0].name) for each in pages()])
@@ -42,6 +48,14 @@ def test_a_place_is_linked_to_by_the_heading_above_it() -> None:
 
 def test_a_bar_does_not_end_a_cell() -> None:
     assert table(["a"], [["x|y"]]) == "| a |\n| --- |\n| x\\|y |\n"
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_of_the_help_name_commands_and_options_that_there_are(example: str) -> None:
+    """With `--help` behind it, nothing is done, but all that goes before is read."""
+    _, *arguments = shlex.split(example.partition(" > ")[0])
+    result = CliRunner().invoke(main, [*arguments, "--help"])
+    assert result.exit_code == 0, result.output
 
 
 def test_a_key_is_told_with_its_value_its_default_and_its_text() -> None:

@@ -24,7 +24,19 @@ from proxy.store import UNKNOWN, UNLIMITED, Page, Quotas, Sink, Store, Usage, Wa
 from tests.raw_client import Field, RawClient, Response, request
 
 Call = Literal[
-    "create", "get", "start", "take_over", "settle", "settled", "sink", "write", "complete", "body", "remove", "orphans"
+    "create",
+    "get",
+    "start",
+    "take_over",
+    "settle",
+    "settled",
+    "sink",
+    "write",
+    "complete",
+    "body",
+    "remove",
+    "orphans",
+    "learn",
 ]
 
 AT_ONCE: Field = (b"Prefer", b"respond-async, wait=0")
@@ -158,6 +170,7 @@ class Flaky:
         return await self._store.learned()
 
     async def learn(self, route: str, before: bytes | None, after: bytes) -> bool:
+        await self._pass("learn")
         return await self._store.learn(route, before, after)
 
     async def usage(self) -> Usage:

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
+from proxy.operation import Progress
 from proxy.store import Sink
 from tests.operations.conftest import Start
 from tests.operations.house import AT_ONCE, Call, House, both_stores, document, eventually, id_of, names
@@ -129,10 +130,10 @@ async def test_an_error_in_the_proxy_hurts_its_own_operation_alone(
     spoilt, sound = await house.accepted(), await house.accepted()
     sink = house.store.sink
 
-    def spoiling(id_: str) -> AbstractAsyncContextManager[Sink]:
+    def spoiling(id_: str, coming: Progress) -> AbstractAsyncContextManager[Sink]:
         if id_ == id_of(spoilt):
             raise RuntimeError("secret")
-        return sink(id_)
+        return sink(id_, coming)
 
     monkeypatch.setattr(house.store, "sink", spoiling)
     gate.set()

@@ -32,8 +32,8 @@ def code(text: str) -> Iterator[str]:
 
 
 def words_after(command: str) -> set[str]:
-    """The words that follow a command, wherever a document shows it."""
-    pattern = re.compile(rf"(?<![\w:-]){command} ([a-z]+)(?![\w-])")
+    """The words that follow a command, wherever a document shows one that is to be run."""
+    pattern = re.compile(rf"(?:^|\$ |\$\(|sudo )(?:\S*/)?{command} ([a-z]+)(?![\w-])", re.MULTILINE)
     return {word for text in DOCUMENTS.values() for piece in code(text) for word in pattern.findall(piece)}
 
 

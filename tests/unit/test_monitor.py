@@ -8,6 +8,7 @@ import pytest
 
 from proxy import monitor
 from proxy.errors import OriginTimeout
+from proxy.estimate import Estimate
 from proxy.message import Fields, ResponseHead
 from proxy.operation import BodyRef, Failure, Operation, RequestSummary
 
@@ -24,36 +25,7 @@ RUNNING = Operation(
     retry_after=1.0,
 )
 NOW = RUNNING.created
-
-
-@pytest.mark.parametrize(
-    ("least", "age", "seconds"),
-    [
-        pytest.param(1.0, 0, 1, id="young"),
-        pytest.param(0.001, 0, 1, id="never less than one"),
-        pytest.param(2.5, 0, 3, id="rounded up"),
-        pytest.param(1.0, 20, 2, id="grows with its age"),
-        pytest.param(1.0, 10_000, 10, id="not for ever"),
-        pytest.param(60.0, 10_000, 60, id="the route's own is the least"),
-        pytest.param(1.0, -3600, 1, id="a clock that was set back"),
-    ],
-)
-def test_retry_after(least: float, age: float, seconds: int) -> None:
-    operation = dataclasses.replace(RUNNING, retry_after=least)
-    assert monitor.retry_after(operation, NOW + age) == seconds
-
-
-def test_retry_after_never_shrinks_as_time_passes() -> None:
-    waits = [monitor.retry_after(RUNNING, NOW + age) for age in range(300)]
-    assert waits == sorted(waits)
-    assert waits[0] < waits[-1]
-
-
-@pytest.mark.parametrize("age", [0, 1, 59.9, 86_400, 1e9, -5])
-def test_progress_is_short_and_never_negative(age: float) -> None:
-    progress = monitor.running(RUNNING, HREF, NOW + age).head.fields.first(b"x-progress")
-    assert progress == b"running for %d s" % max(age, 0)
-    assert len(progress) < 100
+UNKNOWN = Estimate(retry_after=3, words="running for 0 s")
 
 
 @pytest.mark.parametrize(
@@ -61,11 +33,14 @@ def test_progress_is_short_and_never_negative(age: float) -> None:
     [(None, [b"respond-async"]), (0, [b"respond-async", b"wait=0"]), (7, [b"respond-async", b"wait=7"])],
 )
 def test_what_was_applied_is_told_line_by_line(honoured: int | None, applied: list[bytes]) -> None:
-    assert monitor.accepted(RUNNING, HREF, honoured).head.fields.all(b"preference-applied") == applied
+    assert monitor.accepted(RUNNING, HREF, honoured, UNKNOWN).head.fields.all(b"preference-applied") == applied
 
 
 def test_the_promise_and_the_monitor_tell_the_same_document() -> None:
-    promise, running = monitor.accepted(RUNNING, HREF, None), monitor.running(RUNNING, HREF, NOW + 100)
+    promise, running = (
+        monitor.accepted(RUNNING, HREF, None, UNKNOWN),
+        monitor.unsettled(RUNNING, HREF, NOW + 100, UNKNOWN),
+    )
     assert promise.content == running.content
     document = json.loads(promise.content)
     assert datetime.fromisoformat(document["created"]).timestamp() == RUNNING.created
@@ -77,17 +52,36 @@ def test_the_promise_and_the_monitor_tell_the_same_document() -> None:
     }
 
 
+def test_what_is_foretold_is_in_the_document_and_the_fields() -> None:
+    words = "12 MiB of 80 MiB, about 40 s left"
+    estimate = Estimate(retry_after=20, words=words, progress=words, left=39.6, done=12 << 20, size=80 << 20)
+    promise, status = (
+        monitor.accepted(RUNNING, HREF, None, estimate), monitor.unsettled(RUNNING, HREF, NOW, estimate)
+    )  # fmt: skip
+    assert promise.content == status.content
+    assert [reply.head.fields.all(b"retry-after") for reply in (promise, status)] == [[b"20"], [b"20"]]
+    assert [reply.head.fields.all(b"x-progress") for reply in (promise, status)] == [[], [words.encode()]]
+    assert json.loads(promise.content) == {
+        "id": RUNNING.id,
+        "status": "running",
+        "created": "2023-11-14T22:13:20.250Z",
+        "estimated_completion": "2023-11-14T22:14:00.000Z",
+        "progress": words,
+        "links": [{"rel": "monitor", "href": HREF}],
+    }
+
+
 @pytest.mark.parametrize("created", [0.0, 1_700_000_000.0, 1_700_000_000.9999, 4e9])
 def test_created_is_always_written_in_one_form(created: float) -> None:
     operation = dataclasses.replace(RUNNING, created=created)
-    text = json.loads(monitor.accepted(operation, HREF, None).content)["created"]
+    text = json.loads(monitor.accepted(operation, HREF, None, UNKNOWN).content)["created"]
     assert len(text) == len("2023-11-14T22:13:20.250Z")
     assert text.endswith("Z")
 
 
 def test_a_dismissed_operation_has_the_same_kind_of_document() -> None:
     reply = monitor.dismissed(RUNNING, HREF)
-    running = json.loads(monitor.running(RUNNING, HREF, NOW).content)
+    running = json.loads(monitor.unsettled(RUNNING, HREF, NOW, UNKNOWN).content)
     assert reply.head.status == 200
     assert json.loads(reply.content) == running | {"status": "dismissed"}
 

@@ -43,6 +43,10 @@ class Rounds:
             self.reached.set()
 
 
+async def nothing() -> None:
+    """What else a reaper does in each round."""
+
+
 @pytest.fixture
 async def store() -> AsyncIterator[Store]:
     async with open_store("memory", None, AMPLE, KEEPER) as store:
@@ -71,7 +75,7 @@ async def test_what_is_overdue_is_settled_and_counted(store: Store, ledger: Ledg
     late, in_time = replace(running(), overdue=100.0), replace(running(), overdue=100.5)
     for operation in (late, in_time):
         await store.create(operation)
-    await Reaper(ledger, Rounds().take_over).look()
+    await Reaper(ledger, Rounds().take_over, nothing).look()
     settled = await store.get(late.id)
     assert settled is not None
     assert settled.failure is not None
@@ -88,7 +92,7 @@ async def test_its_rounds_drop_what_has_expired(
     await store.create(operation)
     assert await store.settle(operation.completed(HEAD, await stored(store, operation, b"x"), 2000.0))
     rounds = Rounds()
-    await run_until(Reaper(ledger, rounds.take_over), rounds.reached)
+    await run_until(Reaper(ledger, rounds.take_over, nothing), rounds.reached)
     assert await store.get(operation.id) is None
     assert (await store.usage()).bytes == 0
     assert next(line["count"] for line in quiet_log if line["event"] == "operations expired") == 1
@@ -96,7 +100,7 @@ async def test_its_rounds_drop_what_has_expired(
 
 async def test_it_knows_how_full_the_store_was_when_it_looked(store: Store, ledger: Ledger) -> None:
     rounds = Rounds()
-    reaper = Reaper(ledger, rounds.take_over)
+    reaper = Reaper(ledger, rounds.take_over, nothing)
     await store.create(running())
     await reaper.look()
     assert reaper.usage == await store.usage()
@@ -106,7 +110,7 @@ async def test_it_knows_how_full_the_store_was_when_it_looked(store: Store, ledg
 async def test_a_call_makes_it_look_before_the_next_round(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proxy.reaper, "ROUND", 3600.0)
     rounds = Rounds()
-    reaper = Reaper(ledger, rounds.take_over)
+    reaper = Reaper(ledger, rounds.take_over, nothing)
     task = asyncio.get_running_loop().create_task(run_until(reaper, rounds.reached))
     async with asyncio.timeout(5):
         while not rounds.reached.is_set():  # each look is one round
@@ -121,5 +125,5 @@ async def test_trouble_of_the_stores_is_left_for_the_next_round(
 ) -> None:
     monkeypatch.setattr(proxy.reaper, "ROUND", 0.001)
     rounds = Rounds(trouble=2)
-    await run_until(Reaper(ledger, rounds.take_over), rounds.reached)
+    await run_until(Reaper(ledger, rounds.take_over, nothing), rounds.reached)
     assert [line["log_level"] for line in quiet_log] == ["warning", "warning"]
