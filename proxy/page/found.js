@@ -101,7 +101,8 @@ function facts(operation) {
     Age: settled === null ? age(operation.age) : null,
     Duration: settled === null ? null : duration(operation.duration),
     Settled: settled && clock(new Date(settled), new Date()),
-    Received: operation.progress ?? (operation.bytes === null ? null : size(operation.bytes)),
+    Progress: operation.progress,
+    Received: operation.bytes === null ? null : size(operation.bytes),
     "Times sent": operation.attempts,
   };
 }

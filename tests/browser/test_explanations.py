@@ -47,7 +47,7 @@ async def test_the_page_says_why_a_request_got_202_503_or_504(
     flag = late.get_by_role("button")
     await flag.focus()
     tip = page.get_by_role("tooltip")
-    await expect(tip).to_have_text(re.compile("A limit or a timeout .* before its response began"))
+    await expect(tip).to_have_text(re.compile("A limit or a timeout .* before the response began"))
     await page.keyboard.press("Escape")
     await expect(tip).to_be_hidden()
     await handed_over.get_by_role("button").hover()
