@@ -5,6 +5,9 @@ import { byId, element, setText } from "./elements.js";
 import { requests } from "./requests.js";
 import { age, clock, duration, size, visible } from "./words.js";
 
+const UNKNOWN =
+  "Nothing is known of it. Operations are kept until they expire, and of requests the last few hundred that were " +
+  "handed over or went wrong.";
 const AN_OPERATION = /^[\w-]{1,64}$/;
 
 export class Found {
@@ -45,7 +48,7 @@ export class Found {
     this.cancelling.hidden = operation === null || operation.settled !== null;
     this.requests.show(requests);
     this.none.hidden = operation !== null || requests.length > 0;
-    setText(this.none, trouble ?? `Nothing is known of it. Operations are kept until they expire, and of other requests the last few hundred that were handed over or went wrong.`);
+    setText(this.none, trouble ?? UNKNOWN);
   }
 }
 
