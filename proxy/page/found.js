@@ -1,4 +1,4 @@
-/** What is known of an id: the operation whose id begins so, and the requests that have it. */
+/** What is known of an id: the operation whose id begins so, with the request that made it; or the requests that have it. */
 
 import { asked } from "./asked.js";
 import { byId, element, setText } from "./elements.js";
@@ -30,9 +30,10 @@ export class Found {
     byId("found").hidden = id === "";
     byId("q").value = id;
     if (id === "") return;
-    const found = await Promise.all([operationOf(id), requestsOf(id)]);
+    const found = await operationOf(id);
+    const requests = await requestsOf(found.operation?.request_id ?? id);
     if (id !== this.place.get("q")) return; // somebody was faster
-    this.#show(id, ...found);
+    this.#show(id, found, requests);
     if (isAsked) byId("found-title").focus();
   }
 

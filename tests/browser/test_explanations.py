@@ -77,6 +77,7 @@ async def test_an_id_leads_to_its_operation_and_its_request(page: Page, watched:
     await expect(found.get_by_role("table")).to_contain_text("The origin had not answered after 0 s")
     await found.get_by_role("link", name=f"Operation {short}").click()
     await expect(found.get_by_role("definition").nth(1)).to_have_text(short)
+    await expect(found.get_by_role("table")).to_contain_text("order-17")
 
     await search.fill(status_url)
     await search.press("Enter")
