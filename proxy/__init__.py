@@ -12,7 +12,7 @@ content, request and connection, and all connections), `response`, `connection`,
 `tunnel` (after an upgrade), `store` (what survives),
 `keeper` (who carries on after the 202), `tracing` (which spans there are), `status` (the status URL), `forward` (a request's way, and the race), `reaper`
 (what expires), `observe`, `figures` and `logwriter` (logs and metrics), `account`, `wrong`, `reasons`, `recent`, `access` and `books` (what is told of
-requests), `handler` (every request), `operators` and `admin` (what operators see and do), `listeners`, `spans` (to a collector), `server`
+requests), `handler` (every request), `operators`, `page` and `admin` (what operators see and do), `listeners`, `spans` (to a collector), `server`
 (what lives long).
 
 And the service of several processes: `reactor` and `channel` (what the supervisor runs on), `worker` (a process that

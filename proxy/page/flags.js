@@ -9,7 +9,7 @@ const WHO = {
 const WHEN = {
   R: "while the request was on its way",
   Q: "while it waited for its turn at the origin",
-  H: "while the origin had it, before its response began",
+  H: "after it was sent to the origin and before the response began",
   D: "while the response was on its way",
   T: "while it was a tunnel",
   S: "while it asked for an operation",

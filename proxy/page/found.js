@@ -1,10 +1,13 @@
-/** What is known of an id: the operation whose id begins so, and the requests that have it. */
+/** What is known of an id: the operation whose id begins so, with the request that made it; or the requests that have it. */
 
 import { asked } from "./asked.js";
 import { byId, element, setText } from "./elements.js";
 import { requests } from "./requests.js";
 import { age, clock, duration, size, visible } from "./words.js";
 
+const UNKNOWN =
+  "Nothing is known of it. Operations are kept until they expire, and of requests the last few hundred that were " +
+  "handed over or went wrong.";
 const AN_OPERATION = /^[\w-]{1,64}$/;
 
 export class Found {
@@ -27,9 +30,10 @@ export class Found {
     byId("found").hidden = id === "";
     byId("q").value = id;
     if (id === "") return;
-    const found = await Promise.all([operationOf(id), requestsOf(id)]);
+    const found = await operationOf(id);
+    const requests = await requestsOf(found.operation?.request_id ?? id);
     if (id !== this.place.get("q")) return; // somebody was faster
-    this.#show(id, ...found);
+    this.#show(id, found, requests);
     if (isAsked) byId("found-title").focus();
   }
 
@@ -45,7 +49,7 @@ export class Found {
     this.cancelling.hidden = operation === null || operation.settled !== null;
     this.requests.show(requests);
     this.none.hidden = operation !== null || requests.length > 0;
-    setText(this.none, trouble ?? `Nothing is known of it. Operations are kept until they expire, and of other requests the last few hundred that were handed over or went wrong.`);
+    setText(this.none, trouble ?? UNKNOWN);
   }
 }
 
@@ -101,7 +105,8 @@ function facts(operation) {
     Age: settled === null ? age(operation.age) : null,
     Duration: settled === null ? null : duration(operation.duration),
     Settled: settled && clock(new Date(settled), new Date()),
-    Received: operation.progress ?? (operation.bytes === null ? null : size(operation.bytes)),
+    Progress: operation.progress,
+    Received: operation.bytes === null ? null : size(operation.bytes),
     "Times sent": operation.attempts,
   };
 }

@@ -22,6 +22,10 @@ import { explain } from "./tips.js";
 import { visible } from "./words.js";
 
 const SECOND = 1000; // milliseconds
+const NONE_SETTLED = "No operation has been settled yet. Results are kept for as long as their route’s keep says.";
+const NONE_AT_ALL = "No operation is like that now.";
+const NONE_SO_FAR = "None of the newest is like that. Look among the older ones.";
+const NONE_UNDER_WAY = "No operation is running. Send one, to an address where the proxy listens and on a route that has ";
 
 class Page {
   constructor() {
@@ -61,7 +65,7 @@ class Page {
     byId("operations-table").append(this.unmatched, this.teaching);
     this.underWay = underWay(byId("operations-table"), place, ask, element("span"));
     this.settledHere = settled(byId("operations-table"), place, element("span"));
-    this.lastSettled = settled(byId("settled-table"), place, nothing("No operation has been settled yet. Results are kept for as long as their route’s keep says."));
+    this.lastSettled = settled(byId("settled-table"), place, nothing(NONE_SETTLED));
     this.requests = new Recent(byId("requests-table"), place);
     this.routes = new Routes(byId("routes-list"), nothing("The first figures come within ten seconds."));
     this.origins = origins(byId("origins-table"), nothing("No origin is known yet."));
@@ -102,7 +106,7 @@ class Page {
     byId("settled").hidden = over;
     setText(byId("operations-title"), titleOf(state));
     setText(byId("operations-range"), range(operations.length, state, counts));
-    setText(this.unmatched, next ? "None of the newest is like that. Look among the older ones." : "No operation is like that now.");
+    setText(this.unmatched, next ? NONE_SO_FAR : NONE_AT_ALL);
     this.unmatched.hidden = operations.length > 0 || !this.filters.isSet;
     this.teaching.hidden = operations.length > 0 || this.filters.isSet;
     this.#showPager(next);
@@ -160,8 +164,8 @@ const example = (path) => `curl -i -H 'Prefer: respond-async, wait=0' http://127
 
 function teaching(code) {
   setText(code, example("/"));
-  const where = "No operation is running. Send one, to an address where the proxy listens and on a route that has ";
-  return element("div", { class: "empty" }, element("p", {}, where, element("code", {}, "respond_async"), ":"), element("pre", {}, code));
+  const words = element("p", {}, NONE_UNDER_WAY, element("code", {}, "respond_async"), ":");
+  return element("div", { class: "empty" }, words, element("pre", {}, code));
 }
 
 new Page().begin();

@@ -84,12 +84,14 @@ function explained({ method, target, state, attempts, why, error }) {
   return { method, target, why: isPlain ? "" : why, cause: error?.code };
 }
 
+/** How much of it has come; what its client is told of that is the tip. */
 function received(cell) {
   const words = element("span");
   const bar = element("progress", { "aria-hidden": "true" });
   cell.append(words, bar);
   return ({ bytes, size: whole, progress }) => {
-    setText(words, progress ?? (bytes ? size(bytes) : ""));
+    setText(words, bytes ? size(bytes) + (whole ? ` of ${size(whole)}` : "") : "");
+    setAttribute(words, "data-tip", progress);
     bar.hidden = !whole || bytes === null;
     if (bar.hidden) return;
     setAttribute(bar, "max", whole);

@@ -4,6 +4,8 @@ import { badge, text } from "./cells.js";
 import { Table } from "./table.js";
 import { count, visible } from "./words.js";
 
+const ON_TRIAL = "It was left alone after failures, and has yet to show that it is back.";
+
 /** A table of servers. */
 export function origins(where, empty) {
   return new Table(where, {
@@ -23,10 +25,13 @@ export function origins(where, empty) {
 }
 
 /** All servers of all origins, as rows. */
-export const serversOf = (origins) => origins.flatMap(({ name, servers }) => servers.map((server) => ({ origin: name, ...server })));
+export function serversOf(origins) {
+  return origins.flatMap(({ name, servers }) => servers.map((server) => ({ origin: name, ...server })));
+}
 
 function health({ up, left_alone_by: workers, reason }) {
   if (up && reason === null) return { kind: "completed", words: "up" };
-  if (up) return { kind: "queued", words: "on trial", tip: "It was left alone after failures, and has yet to show that it is back." };
-  return { kind: "failed", words: "left alone", tip: `After failures, it is sent nothing for a while by ${workers === 1 ? "one worker" : `${count(workers)} workers`}.` };
+  if (up) return { kind: "queued", words: "on trial", tip: ON_TRIAL };
+  const tip = `After failures, it is sent nothing for a while. Workers that leave it alone: ${count(workers)}.`;
+  return { kind: "failed", words: "left alone", tip };
 }

@@ -30,7 +30,8 @@ export class Plot {
       ...this.lines,
       this.cursor,
     );
-    const heading = element("figcaption", {}, element("span", {}, title, " ", this.top), element("span", {}, ...this.values));
+    const name = element("span", {}, title, " ", this.top);
+    const heading = element("figcaption", {}, name, element("span", {}, ...this.values));
     const wide = series.length > 1 ? "wide" : null;
     this.figure = element("figure", { class: wide }, heading, element("div", { class: "plot" }, this.graphic));
     this.title = title;
@@ -49,7 +50,7 @@ export class Plot {
 
   /** The figures at a point, in the heading, and a line there unless it is the last one. */
   read(point, isLast) {
-    this.series.forEach((series, index) => setText(this.values[index], point === undefined ? "" : this.#figure(series, point)));
+    this.series.forEach((series, index) => setText(this.values[index], point ? this.#figure(series, point) : ""));
     setAttribute(this.cursor, "d", point === undefined || isLast ? null : `M${this.x(point).toFixed(1)} 0V${HEIGHT}`);
   }
 

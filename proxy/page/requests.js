@@ -10,7 +10,8 @@ import { duration, visible } from "./words.js";
 const NOTHING = "Nothing to explain yet. What the proxy answers itself, with 202 or an error, stands here with the reason.";
 const MOST = 50;
 const FEW = 12;
-const CLIENT_LEFT = 499; // nobody was sent it
+const CLIENT_LEFT = 499;
+const NOT_SENT = "The client left before it was sent anything. 499 is only noted here.";
 
 /** A table of them. */
 export function requests(where, place, empty) {
@@ -75,7 +76,7 @@ async function withStatus(status) {
 }
 
 function statusOf({ status }) {
-  if (status === CLIENT_LEFT) return { kind: "dismissed", words: "499", tip: "The client left before it was sent anything. 499 is only noted here." };
+  if (status === CLIENT_LEFT) return { kind: "dismissed", words: "499", tip: NOT_SENT };
   if (status === 202) return { kind: "running", words: "202" };
   return { kind: status < 400 ? "completed" : "failed", words: String(status) };
 }
@@ -99,7 +100,9 @@ function took(cell) {
   cell.append(node);
   return ({ seconds, waiting, origin }) => {
     setText(node, duration(seconds));
-    const parts = [waiting !== undefined && `${duration(waiting)} of it waiting for a turn`, origin !== undefined && `${duration(origin)} at the origin`];
-    setAttribute(node, "data-tip", parts.filter(Boolean).join(", ") || null);
+    const parts = [];
+    if (waiting !== undefined) parts.push(`${duration(waiting)} of it waiting for a turn`);
+    if (origin !== undefined) parts.push(`${duration(origin)} at the origin`);
+    setAttribute(node, "data-tip", parts.join(", ") || null);
   };
 }

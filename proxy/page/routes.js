@@ -9,7 +9,16 @@ import { element, setAttribute, setText } from "./elements.js";
 import { Plot, span } from "./plots.js";
 import { age, clock, duration, figure, percent, visible } from "./words.js";
 
-const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageUp: 30, PageDown: -30, Home: -Infinity, End: Infinity };
+const STEPS = {
+  ArrowLeft: -1,
+  ArrowDown: -1,
+  ArrowRight: 1,
+  ArrowUp: 1,
+  PageDown: -30,
+  PageUp: 30,
+  Home: -Infinity,
+  End: Infinity,
+};
 const failuresOf = ({ failures }) => Object.values(failures ?? {}).reduce((sum, number) => sum + number, 0);
 
 const PLOTS = [
@@ -73,7 +82,8 @@ class Card {
       ...this.plots.map((plot) => plot.figure),
     );
     const heading = element("h3", {}, element("bdi", {}, visible(name)));
-    this.node = element("article", { class: "route-card" }, element("div", { class: "head" }, heading, this.leads, this.codes, this.when), this.slider);
+    const head = element("div", { class: "head" }, heading, this.leads, this.codes, this.when);
+    this.node = element("article", { class: "route-card" }, head, this.slider);
     this.node.dataset.route = name;
     this.chosen = null;
     this.slider.addEventListener("keydown", (event) => this.#step(event));
@@ -113,9 +123,13 @@ class Card {
     const point = this.points[at];
     for (const plot of this.plots) plot.read(point, this.chosen === null);
     const when = point && clock(new Date(point.t * 1000), new Date());
-    setText(this.when, point === undefined ? "no figures yet" : this.chosen === null ? `the last ${age(span(this.points))}` : `at ${when}`);
+    setText(this.when, point ? this.#moment(when) : "no figures yet");
     setText(this.codes, point ? codes(point) : "");
     this.#speak(at, point, when);
+  }
+
+  #moment(when) {
+    return this.chosen === null ? `the last ${age(span(this.points))}` : `at ${when}`;
   }
 
   #speak(at, point, when) {

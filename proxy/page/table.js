@@ -23,7 +23,9 @@ export class Table {
     this.empty = empty;
     this.rows = new Map();
     this.body = element("tbody", { role: "rowgroup" });
-    const heads = columns.map(({ title, name }) => element("th", { scope: "col", role: "columnheader", class: name }, title));
+    const heads = columns.map(({ title, name }) =>
+      element("th", { scope: "col", role: "columnheader", class: name }, title),
+    );
     const head = element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...heads));
     this.table = element("table", { role: "table", "aria-label": label, "aria-describedby": "keys" }, head, this.body);
     this.body.addEventListener("keydown", (event) => this.#move(event));

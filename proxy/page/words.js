@@ -8,7 +8,7 @@ const DAY_AND_TIME = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", tim
 // Characters that could not be seen, or would turn round what stands beside them.
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]/gu;
 
-export const NONE = "-";
+const NONE = "-";
 
 /** 10000 as "10,000". */
 export const count = (number) => (number === null || number === undefined ? NONE : COUNTS.format(number));
