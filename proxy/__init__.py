@@ -2,7 +2,7 @@
 
 The map, in reading order. Values and decisions first, without I/O: `message` (heads and fields), `grammar` (what field
 values are made of), `errors` (all that goes wrong), `config`, `prefer` (what the client asked for), `target` (what a
-request is sent to), `forwarded` (who the client is), `location` (references in responses), `fields` (what forwarding
+request is sent to), `forwarded` (who the client is), `tracecontext` (which trace it belongs to), `location` (references in responses), `fields` (what forwarding
 changes), `upgrade` (other protocols), `routes` (which route), `plan` (now, or perhaps later), `operation` (what was promised), `picture` and `outlook` (how
 long exchanges took, and will take), `estimate` (what can be told of an operation), `ranges`, `accept`,
 `pages`, `problem` and `monitor` (errors and operations on the wire, for programs and for people).
@@ -10,9 +10,9 @@ long exchanges took, and will take), `estimate` (what can be told of an operatio
 Then the machinery: `clock`, `spool` (the content of requests), `inflow`, `client`, `parser`, `wire` and `front` (a client's
 content, request and connection, and all connections), `response`, `connection`, `origin` and `exchange` (the backend's side), `relay` (a response to a client),
 `tunnel` (after an upgrade), `store` (what survives),
-`keeper` (who carries on after the 202), `status` (the status URL), `forward` (a request's way, and the race), `reaper`
-(what expires), `observe`, `figures` and `logwriter` (logs and metrics), `account`, `reasons`, `recent`, `access` and `books` (what is told of
-requests), `handler` (every request), `operators` and `admin` (what operators see and do), `listeners`, `server`
+`keeper` (who carries on after the 202), `tracing` (which spans there are), `status` (the status URL), `forward` (a request's way, and the race), `reaper`
+(what expires), `observe`, `figures` and `logwriter` (logs and metrics), `account`, `wrong`, `reasons`, `recent`, `access` and `books` (what is told of
+requests), `handler` (every request), `operators` and `admin` (what operators see and do), `listeners`, `spans` (to a collector), `server`
 (what lives long).
 
 And the service of several processes: `reactor` and `channel` (what the supervisor runs on), `worker` (a process that

@@ -66,7 +66,8 @@ def _line(account: Account, timestamp: str) -> str:
 def _rest(account: Account) -> str:
     """What not every request has."""
     if account.is_plain and account.waiting is not None and account.origin is not None:
-        return PLAIN % (quoted(account.id), account.waiting, account.origin)
+        plain, trace_id = PLAIN % (quoted(account.id), account.waiting, account.origin), account.trace_id
+        return plain if trace_id is None else f'{plain}, "trace": "{trace_id}"'
     rest = as_json(account.rest())[1:-1]
     return rest and f", {rest}"
 

@@ -9,23 +9,15 @@ from typing import Any, Final, NamedTuple
 
 from proxy import reasons
 from proxy.client import ClientRequest
-from proxy.errors import (
-    Busy,
-    FieldsTooLarge,
-    OriginTimeout,
-    ProxyError,
-    RequestTimeout,
-    RequestTooLarge,
-    ResponseTooLarge,
-    Side,
-    TargetTooLong,
-    TooManyOperations,
-)
+from proxy.errors import Busy, ProxyError, TooManyOperations
 from proxy.exchange import Exchange
 from proxy.forwarded import Arrival
 from proxy.message import RequestHead
 from proxy.operation import SHORT_ID, Operation
 from proxy.response import SWITCHING_PROTOCOLS
+from proxy.tracecontext import trace_id
+from proxy.tracing import RequestTrace
+from proxy.wrong import CLIENT_LEFT, NOTHING, SILENCE, Wrong
 
 NO_ROUTE: Final = "(none)"  # what stands for a route where there is none
 STATUS_URL: Final = "(status)"
@@ -38,35 +30,12 @@ UPGRADE: Final = "upgrade"  # to ask the origin for another protocol
 STATUS: Final = "status"  # to show, await or dismiss an operation
 
 PLAIN_END: Final = "--"
-CLIENT_LEFT: Final = 499  # what nginx logs for it; nobody is sent it
+PROMISED: Final = ("-H", "-Q")  # answered with 202 while it was at the origin, and while it waited for its turn
+NOBODY_THERE: Final = 499  # what nginx logs where the client has left; nobody is sent it
 ACCEPTED: Final = 202
 LEAST_SERVER_ERROR: Final = 500
 
-LIMITS: Final = (
-    Busy, FieldsTooLarge, OriginTimeout, RequestTimeout, RequestTooLarge, ResponseTooLarge, TargetTooLong, TooManyOperations,
-)  # fmt: skip
 REFUSALS: Final = (Busy.code, TooManyOperations.code)
-SIDES: Final = {Side.CLIENT: "C", Side.ORIGIN: "O", Side.STORE: "P", Side.PROXY: "P"}
-OPERATORS: Final = (Side.ORIGIN, Side.STORE)  # whose errors have causes that name addresses, not what clients sent
-
-
-class Wrong(NamedTuple):
-    """What went wrong with a request."""
-
-    code: str | None
-    error_type: str | None = None  # RFC 9209 section 2.3
-    detail: str | None = None  # what the client was told of it
-    cause: str | None = None  # what it was not
-
-    @classmethod
-    def by(cls, error: ProxyError) -> "Wrong":
-        cause = error.cause if error.side in OPERATORS else None
-        return cls(error.code, error.error_type, error.detail or None, cause)
-
-
-NOTHING_WRONG: Final = Wrong(None)
-GONE: Final = Wrong("client-left")
-IDLE: Final = Wrong("idle-timeout")
 
 
 class Inbound(NamedTuple):
@@ -86,14 +55,16 @@ class Account:
 
     __slots__ = (
         "_whys", "began", "client", "end", "exchange", "ignored", "operation", "origin", "plan", "reasons", "request_id", "route",
-        "seconds", "shown", "status", "target", "varies", "waiting", "wrong",
+        "seconds", "shown", "status", "target", "trace", "varies", "waiting", "wrong",
     )  # fmt: skip
 
-    def __init__(self, client: ClientRequest) -> None:
+    def __init__(self, client: ClientRequest, trace: RequestTrace | None = None) -> None:
+        """`trace` tells a collector of it, if that is wanted."""
         self.client = client
         self.began = monotonic()
         self.request_id = b""
         self.target = b""
+        self.trace = trace
         self.shown: int | None = None  # how many characters of its path may be; None: all
         self.route = NO_ROUTE
         self.reasons: reasons.Reasons | None = None  # the route's, if there is one
@@ -103,10 +74,10 @@ class Account:
         self.operation: str | None = None  # the short id of the one that it made, or asked for
         self.ignored = False  # whether its preference was, though it might have been answered later
         self.wrong: Wrong | None = None
-        self.end = PLAIN_END  # who ended it and in which phase, two letters: see `phase`
+        self.end = PLAIN_END  # who ended it (see `wrong`) and in which phase: two letters
         self._whys: tuple[str, ...] = ()
         # When it is over; times in seconds:
-        self.status = CLIENT_LEFT
+        self.status = NOBODY_THERE
         self.seconds = 0.0  # the whole of it
         self.waiting: float | None = None  # for a turn and a connection; None where it wanted none
         self.origin: float | None = None  # from sending it to the head of the response, or to the end without one
@@ -120,34 +91,39 @@ class Account:
     def follows(self, exchange: Exchange) -> None:
         """It depends on this exchange with an origin from now on."""
         self.exchange = exchange
+        if self.trace is not None:
+            exchange.when_over = self.trace.exchange.over
 
     def shows(self, operation: Operation) -> None:
         """It is answered by how that operation stands."""
+        if self.trace is not None:
+            self.trace.concerns(operation)
         if why := reasons.shown(operation):
             self.note(why)
 
     def promised(self, operation: Operation, why: str) -> None:
         """The client is about to be answered with 202."""
         self.operation = operation.short_id
-        self.end = f"-{'H' if operation.is_running else 'Q'}"
+        if self.trace is not None:
+            self.trace.concerns(operation)
+        self.end = PROMISED[not operation.is_running]
         self.note(why)
 
     def failed(self, error: ProxyError) -> None:
         """There is an error in place of the response, or of its rest."""
-        self.wrong = Wrong.by(error)
-        self.end = f"{'L' if isinstance(error, LIMITS) else SIDES[error.side]}{self.phase}"
+        self._went_wrong(Wrong.by(error))
         self._whys = (self._why_failed(error), *self._whys)
 
     def client_left(self) -> None:
         """Nobody's error; and none at all where the client had all that it came for."""
         if self.client.started and self.client.is_whole:
             return
-        self.wrong, self.end = GONE, f"C{self.phase}"
+        self._went_wrong(CLIENT_LEFT)
         self.note(reasons.left(monotonic() - self.began, self.phase))
 
     def fell_silent(self) -> None:
         """It was a tunnel, and nothing came through it any more."""
-        self.wrong, self.end = IDLE, f"L{self.phase}"
+        self._went_wrong(SILENCE)
         if self.reasons is not None:
             self.note(self.reasons.idle_tunnel())
 
@@ -164,10 +140,20 @@ class Account:
         elif self.wrong is not None and self.wrong.code == ProxyError.code:  # told when this is over
             self.status = ProxyError.status
         if exchange is not None:
-            self.waiting, self.origin = exchange.waited(now), exchange.took(now)
-            status = self.client.status
-            if (status == ACCEPTED or status >= LEAST_SERVER_ERROR) and self.wrong is None and self.operation is None:
-                self.note(reasons.OWN_ANSWER.format(status=status))
+            self.waiting, self.origin = exchange.times(now)
+            if (status := self.client.status) >= ACCEPTED and self.is_plain:
+                self._note_own_answer(status)
+
+    def _went_wrong(self, wrong: Wrong) -> None:
+        self.wrong, self.end = wrong, f"{wrong.who}{self.phase}"
+
+    def _why_failed(self, error: ProxyError) -> str:
+        return reasons.of(error) if self.reasons is None else self.reasons.failed(error, later=self.plan == RACE)
+
+    def _note_own_answer(self, status: int) -> None:
+        """It is the origin's, and may be taken for the proxy's."""
+        if status == ACCEPTED or status >= LEAST_SERVER_ERROR:
+            self.note(reasons.OWN_ANSWER.format(status=status))
 
     # What is shown of it.
 
@@ -182,9 +168,24 @@ class Account:
         return self.request_id.decode("latin-1")
 
     @property
+    def trace_id(self) -> str | None:
+        """That of the trace that it belongs to, if it does to any."""
+        return trace_id(self.client.head.fields) if self.trace is None else self.trace.span.trace_id
+
+    @property
+    def span(self) -> str:
+        """Its own place in the trace, as a traceparent; empty where no collector is told of it."""
+        return "" if self.trace is None else str(self.trace.span)
+
+    @property
     def why(self) -> str | None:
         """What explains the outcome where it is not plain."""
         return " ".join(self._whys) or None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the head of an origin's response has come."""
+        return self.exchange is not None and self.exchange.answered_at > 0
 
     @property
     def is_plain(self) -> bool:
@@ -194,21 +195,16 @@ class Account:
     @property
     def error(self) -> str | None:
         """The code of the proxy's own error, if that was told to anybody, or broke the response off."""
-        return None if self.wrong is None or self.wrong == GONE else self.wrong.code
-
-    @property
-    def is_promised(self) -> bool:
-        """Whether it was answered with 202, and what is behind it is an operation's."""
-        return self.end[0] == "-" and self.end[1] != "-"
+        return None if self.wrong is None or self.wrong == CLIENT_LEFT else self.wrong.code
 
     @property
     def outcome(self) -> str | None:
         """What became of the wish to be answered later; None without one, or where the client did not wait for it."""
-        if self.plan != RACE or self.wrong == GONE:
+        if self.plan != RACE or self.wrong == CLIENT_LEFT:
             return None
         if self.ignored:
             return "ignored"
-        if self.is_promised:
+        if self.end in PROMISED:
             return "accepted"
         if self.wrong is None:
             return "in_time"
@@ -233,9 +229,6 @@ class Account:
             return "H" if client.arrived else "R"
         return "Q"
 
-    def _why_failed(self, error: ProxyError) -> str:
-        return reasons.of(error) if self.reasons is None else self.reasons.failed(error, later=self.plan == RACE)
-
     def facts(self) -> dict[str, Any]:
         """All that is told of it when it is over, without query, content and credentials."""
         return {
@@ -254,9 +247,10 @@ class Account:
 
     def rest(self) -> dict[str, Any]:
         """Of these, the ones that not every request has."""
-        wrong = self.wrong or NOTHING_WRONG
+        wrong = self.wrong or NOTHING
         found = {
             "id": self.id or None,
+            "trace": self.trace_id,
             "waiting": None if self.waiting is None else round(self.waiting, 4),
             "origin": None if self.origin is None else round(self.origin, 4),
             "operation": self.operation,

@@ -9,6 +9,7 @@ from proxy.keeper import Keeper
 from proxy.pace import Paces
 from proxy.status import StatusUrls
 from proxy.store import Store
+from proxy.tracing import Tracing
 from proxy.tunnel import Tunnels
 
 
@@ -27,3 +28,4 @@ class Context:
     new_id: Callable[[], str]  # at least 128 random bits, safe in a path
     max_of_client: int | None  # operations that one client may have under way
     spool_folder: Path | None  # None: the system's place for temporary files
+    tracing: Tracing | None  # None: nobody wants spans

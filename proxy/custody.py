@@ -249,7 +249,7 @@ class Custody:
     def _course(self, why: str | None) -> Course:
         exchange, now = self._exchange, self._ledger.monotonic()
         ended = (exchange.ended_at or exchange.answered_at) if why is None else None
-        return Course(why, exchange.waited(now), exchange.took(now), ended)
+        return Course(why, *exchange.times(now), ended)
 
     async def _settle(self, operation: Operation, course: Course) -> None:
         """Settle it, or find it settled. While the store is in trouble the operation waits with us."""

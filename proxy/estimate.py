@@ -4,9 +4,8 @@ A response of known length that is coming in tells by its rate; before that, the
 known of is left out, never made up.
 """
 
-from dataclasses import dataclass
 from math import ceil
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy.operation import Operation, Progress
 from proxy.outlook import LONGEST, SOONEST, Outlook, by_age
@@ -20,8 +19,7 @@ UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 MOST_UNITS: Final = 10**10  # of the last, that are written out
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """Of one operation, at one moment."""
 
     retry_after: int  # whole seconds, at least one

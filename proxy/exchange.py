@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from proxy.connection import Connection
-from proxy.errors import Busy, OriginBrokeOff, OriginTimeout, OriginUnreachable
+from proxy.errors import Busy, OriginBrokeOff, OriginTimeout, OriginUnreachable, ProxyError
 from proxy.fields import addressed
 from proxy.message import LAST_CHUNK, Field, RequestHead, ResponseHead, chunk
 from proxy.origin import Origin
@@ -35,6 +35,17 @@ class Deadlines(NamedTuple):
     turn: Turn  # how it waits for its own, when the origin has all the connections it may have
     head: float  # from the request having been sent to the head of the response
     idle: float  # longest silence while content flows, either way
+
+
+class Outcome(NamedTuple):
+    """What became of an exchange, when it is closed."""
+
+    origin: str  # its name
+    scheme: str
+    authority: str  # of the server that was asked, or would have been
+    seconds: float  # since it began
+    status: int | None  # of the response, as far as there was one
+    error: str | None  # the code of what ended it early
 
 
 def pauses() -> Iterator[float]:
@@ -63,6 +74,8 @@ class Exchange:
         self._turn_came: asyncio.Future[None] | None = None  # there once it was started
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[Any]] = []
+        self.when_over: Callable[[Exchange], None] | None = None  # called when it is closed, and its outcome known
+        self._failure: ProxyError | None = None  # what ended it early
         self.handed_over = False
         # When, on a clock of its own; 0 before it happens.
         self._asked = monotonic()  # for a connection
@@ -137,25 +150,29 @@ class Exchange:
 
     async def head(self) -> ResponseHead:
         """Send the request and wait for the head of its response. Raises OriginError, and what reading content raises."""
-        connection = self._connection or self._admitted_at_once() or await self._admitted()
-        if self._turn_came is not None and not self._turn_came.done():
-            self._turn_came.set_result(None)
         try:
-            head = await self._attempt(connection)
-        except WentStale:
-            if not self._may_repeat():
-                raise
-            head = await self._attempt(await self._another())
+            connection = self._connection or self._admitted_at_once() or await self._admitted()
+            if self._turn_came is not None and not self._turn_came.done():
+                self._turn_came.set_result(None)
+            try:
+                head = await self._attempt(connection)
+            except WentStale:
+                if not self._may_repeat():
+                    raise
+                head = await self._attempt(await self._another())
+        except ProxyError as exc:
+            self._failure = exc
+            raise
         self.answered_at = monotonic()
         return head
 
-    def waited(self, now: float) -> float:
-        """Seconds in which it waited for its turn and a connection, until now if it still does."""
-        return (self.sent_at or now) - self._asked
+    def times(self, now: float) -> tuple[float, float | None]:
+        """Seconds in which it waited for its turn and a connection, and those from its sending to the head of its response.
 
-    def took(self, now: float) -> float | None:
-        """Seconds from its sending to the head of its response, or to now without one; None if it was not sent."""
-        return (self.answered_at or now) - self.sent_at if self.sent_at else None
+        What is not over yet has lasted until now; the second is None if it was not sent.
+        """
+        sent = self.sent_at
+        return (sent - self._asked, (self.answered_at or now) - sent) if sent else (now - self._asked, None)
 
     def lasted(self) -> float:
         """Seconds since its sending; 0 before."""
@@ -183,8 +200,12 @@ class Exchange:
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The response's body, piece by piece. Raises OriginError where it does not end as it should."""
         # Asked for each time: once this is closed, the connection may be another exchange's.
-        while piece := await self.connection.piece(self._deadlines.idle):
-            yield piece
+        try:
+            while piece := await self.connection.piece(self._deadlines.idle):
+                yield piece
+        except ProxyError as exc:
+            self._failure = exc
+            raise
         self.ended_at = monotonic()
 
     def take_over(self) -> tuple[asyncio.Transport, bytes]:
@@ -193,11 +214,25 @@ class Exchange:
 
     def close(self) -> None:
         """End it. The connection is kept for others if the exchange is over, and dropped if it is not."""
+        if self.when_over is not None:
+            tell, self.when_over = self.when_over, None
+            tell(self)
         self.closed = True
         for task in self._tasks:
             task.cancel()
         self.content.close()
         self._drop_connection()
+
+    def outcome(self) -> Outcome:
+        """What became of it, for who is told that it is over."""
+        origin, connection = self._origin, self._connection
+        authority = (connection.authority if connection is not None else origin.settings.url[0].authority).decode()
+        response = connection.response if connection is not None else None
+        over = response is not None and (response.complete or response.switched)
+        error = self._failure.code if self._failure is not None else None if over else "closed"
+        status = response.head.status if response is not None and response.head is not None else None
+        seconds = monotonic() - self._asked
+        return Outcome(origin.name, origin.settings.url[0].scheme, authority, seconds, status, error)
 
     @property
     def connection(self) -> Connection:

@@ -29,6 +29,7 @@ from proxy.problem import problem
 from proxy.routes import Routes
 from proxy.status import StatusMonitor
 from proxy.target import Target, target_of
+from proxy.tracing import Tracing
 
 log = structlog.get_logger()
 
@@ -48,18 +49,22 @@ class Handler:
         monitor: StatusMonitor,
         trusted: TrustedProxies,
         books: Books,
+        *,
+        tracing: Tracing | None = None,
     ) -> None:
+        """`tracing` is for who wants spans."""
         self._routes = routes
         self._forwarders = forwarders
         self._monitor = monitor
         self._trusted = trusted
         self._books = books
+        self._tracing = tracing
         self._ids = request_ids()
         self._in_via = b" " + monitor.proxy_name.lower().encode()
 
     async def handle(self, client: ClientRequest) -> None:
         """Respond, in any case."""
-        account = Account(client)
+        account = Account(client, None if self._tracing is None else self._tracing.request(client.head.fields))
         try:
             await self._answer(account)
         except ProxyError as error:
@@ -94,6 +99,8 @@ class Handler:
         account.target = target.origin_form
         account.request_id = (head.fields.first(b"x-request-id") or next(self._ids))[:LONGEST_ID]
         arrival = self._trusted.arrival(client.link.peer, target.authority, head.fields)
+        if account.trace is not None:
+            account.trace.came_from(arrival.client)
         if (operation_id := self._monitor.urls.id(target.origin_form)) is not None:
             account.asks_for(operation_id, self._monitor.urls.shown)
             return self._monitor.answer(account, operation_id, arrival.client)
@@ -107,7 +114,10 @@ class Handler:
             raise NoRoute
         forwarder = self._forwarders[route.name]
         account.route, account.varies, account.reasons = route.name, route.respond_async is not None, forwarder.reasons
-        return forwarder.forward(Inbound(account, _in_origin_form(counted, target), arrival))
+        sent = _in_origin_form(counted, target)
+        if account.trace is not None:
+            sent = account.trace.exchange.sent_on(sent)
+        return forwarder.forward(Inbound(account, sent, arrival))
 
     def _has_looped(self, head: RequestHead) -> bool:
         """Whether forwarding would go in circles (RFC 9110 section 7.6). Some proxies of one name may stand in line."""

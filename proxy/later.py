@@ -23,6 +23,7 @@ from proxy.pool import Turn
 from proxy.reasons import Reasons
 from proxy.spool import NO_CONTENT, Content, Stored
 from proxy.store import Quotas
+from proxy.tracing import ExchangeTrace
 
 SAFE = frozenset({"GET", "HEAD"})  # of the methods that can become operations (RFC 9110 section 9.2.1)
 
@@ -63,11 +64,10 @@ class Later:
 
     def operation(self, exchange: Exchange, inbound: Inbound) -> Operation:
         """The operation of an exchange, running if that is sent."""
-        waiting = self._operation(inbound)
         if exchange.is_waiting:
-            return waiting
+            return self._operation(inbound)
         by = overdue(self._context.clock.monotonic(), self.settings.timeout)
-        return waiting.started(by, waiting.created - exchange.lasted())
+        return self._operation(inbound, by, exchange.lasted())
 
     def terms(self, exchange: Exchange, operation: Operation, arrival: Arrival) -> Terms:
         """What is agreed for the operation's exchange."""
@@ -105,8 +105,16 @@ class Later:
     def resume(self, operation: Operation, request: KeptRequest) -> None:
         """Send the stored request of a queued operation that is this process's now, when its turn comes."""
         arrival = Arrival(NOBODY, request.authority, Client(request.scheme, request.host, request.address))
-        exchange = self.exchange(request.head, self._stored(operation, request), operation.created)
+        trace = self._trace(operation)
+        head = request.head if trace is None else trace.resent(request.head)
+        exchange = self.exchange(head, self._stored(operation, request), operation.created)
+        exchange.when_over = None if trace is None else trace.over
         self._context.keeper.resume(exchange, operation, self.terms(exchange, operation, arrival))
+
+    def _trace(self, operation: Operation) -> ExchangeTrace | None:
+        """The part of its trace that is another attempt to send it."""
+        tracing = self._context.tracing
+        return tracing.resumed(operation) if tracing is not None and operation.trace else None
 
     def _resends(self, method: str) -> bool:
         choice = self.settings.on_interrupt
@@ -119,10 +127,10 @@ class Later:
 
     # Values.
 
-    def _operation(self, inbound: Inbound) -> Operation:
-        """One that is queued."""
+    def _operation(self, inbound: Inbound, by: float | None = None, age: float = 0.0) -> Operation:
+        """One that has been running for so long, and is overdue by then; without, one that is queued."""
         context, settings, head, client = self._context, self.settings, inbound.head, inbound.arrival.client
-        id, credential = context.new_id(), head.fields.first(b"authorization")
+        id, now, credential = context.new_id(), context.clock.now(), head.fields.first(b"authorization")
         owner = credential if settings.owner == "authorization" else None
         return Operation(
             id=id,
@@ -130,13 +138,17 @@ class Later:
             origin=self._route.origin,
             keeper=context.keeper_id,
             request=_summary(inbound),
-            created=context.clock.now(),
+            created=now,
             keep=settings.keep,
             longest_wait=settings.max_wait,
             retry_after=settings.retry_after,
             owner_digest=None if owner is None else owner_digest(id, owner),
             client=self._digest(head, client) if context.max_of_client is not None else "",
-            state=State.QUEUED,
+            trace=inbound.account.span,
+            attempts=0 if by is None else 1,
+            overdue=by,
+            began=None if by is None else now - age,
+            state=State.QUEUED if by is None else State.RUNNING,
         )
 
     def _digest(self, head: RequestHead, client: Client) -> str:

@@ -15,7 +15,7 @@ ByLabels = Mapping[tuple[str, ...], float]  # the values of labels, and what is 
 
 
 class Counts:
-    """How often something happened, or how much of it there was, by the values of its labels."""
+    """How often something happened, by the values of its labels."""
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str]) -> None:
         self._name = name
@@ -23,9 +23,9 @@ class Counts:
         self._labels = labels
         self._counts: defaultdict[tuple[object, ...], int] = defaultdict(int)
 
-    def add(self, *values: object, by: int = 1) -> None:
-        """Count one more, or so many."""
-        self._counts[values] += by
+    def add(self, *values: object) -> None:
+        """Count one more."""
+        self._counts[values] += 1
 
     def family(self) -> Family:
         samples: list[Sample] = [
@@ -33,6 +33,17 @@ class Counts:
             for values, count in self._counts.items()
         ]
         return Family(name=self._name, type="counter", whole=False, documentation=self._documentation, samples=samples)
+
+
+class Amounts(Counts):
+    """How much of something there was, by one label."""
+
+    def __init__(self, name: str, documentation: str, label: str) -> None:
+        super().__init__(name, documentation, (label,))
+
+    def more(self, value: str, amount: int) -> None:
+        """Count so much more."""
+        self._counts[value,] += amount
 
 
 class Durations:

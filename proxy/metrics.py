@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Final
 
-from proxy.account import NO_ROUTE, Account
+from proxy.account import NO_ROUTE, PROMISED, RACE, Account
 from proxy.errors import ProxyError
 from proxy.figures import Figures
 from proxy.ledger import Course
-from proxy.meters import ByLabels, Counts, Durations, Gauge
+from proxy.meters import Amounts, ByLabels, Counts, Durations, Gauge
 from proxy.operation import Operation, State
 
 # Upper bounds of what is counted together, in seconds: close enough for percentiles, from 1 ms to an hour.
@@ -34,8 +34,8 @@ class Metrics:
         self._errors = Counts(
             "respond_async_errors", "Requests that the proxy answered with an error of its own.", ("route", "code")
         )
-        self._received = Counts("respond_async_received_bytes", "Content received from clients.", ("route",))
-        self._sent = Counts("respond_async_sent_bytes", "Content sent to clients.", ("route",))
+        self._received = Amounts("respond_async_received_bytes", "Content received from clients.", "route")
+        self._sent = Amounts("respond_async_sent_bytes", "Content sent to clients.", "route")
         self._queue_seconds = _seconds(
             "respond_async_queue_seconds", "Time that a request waited for its turn and a connection to its origin."
         )
@@ -63,20 +63,24 @@ class Metrics:
 
     def request(self, account: Account) -> None:
         """Count a request that is over."""
-        route = account.route
+        route, client = account.route, account.client
         self._requests.add(route, account.status)
         self._request_seconds.observe(route, account.seconds)
-        self._sent.add(route, by=account.client.sent)
-        if received := account.client.received:
-            self._received.add(route, by=received)
-        if (exchange := account.exchange) is not None and not account.is_promised:
-            self._queue_seconds.observe(route, account.waiting or 0)
-            if exchange.answered_at:
+        self._sent.more(route, client.sent)
+        if received := client.received:
+            self._received.more(route, received)
+        if account.waiting is not None and account.end not in PROMISED:
+            self._queue_seconds.observe(route, account.waiting)
+            if account.answered:
                 self._origin_seconds.observe(route, account.origin or 0)
+        if account.wrong is not None or account.plan == RACE:
+            self._outcome(account)
+
+    def _outcome(self, account: Account) -> None:
         if (error := account.error) is not None:
-            self._errors.add(route, error)
+            self._errors.add(account.route, error)
         if (outcome := account.outcome) is not None:
-            self._preferences.add(route, outcome)
+            self._preferences.add(account.route, outcome)
 
     def refused(self, error: ProxyError) -> None:
         """Count what never became a request."""

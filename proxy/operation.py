@@ -113,6 +113,7 @@ class Operation:
     retry_after: float  # what a client that asks early is told to wait
     owner_digest: bytes | None = None  # of the credential that the status URL needs
     client: str = ""  # digest of who asked, for quotas; empty: not counted
+    trace: str = ""  # traceparent of the request's span; empty: nobody traced it
     attempts: int = 0  # how often it was or is being sent
     overdue: float | None = (
         None  # by when anybody may settle it, while running; seconds of the machine's CLOCK_MONOTONIC

@@ -24,6 +24,7 @@ class Origin:
     def __init__(self, name: str, settings: OriginSettings, max_fields: int, places: Places) -> None:
         key = " ".join([name, *map(str, settings.url)])  # another URL is another backend
         loop = asyncio.get_running_loop()
+        self.name = name
         self.settings = settings
         self._name = name
         self.servers = Servers(name, settings, max_fields)

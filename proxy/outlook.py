@@ -5,13 +5,12 @@ what is done where nothing is known. Where something is known, an ask is left ou
 next: one that asks at `t` finds late what had ended before `t / 1.1`, and that is held against the asks it saves.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
-from itertools import accumulate, pairwise
 from math import ceil, log
 from typing import Final
 
-from proxy.picture import BINS, EDGES, Picture, bin_of
+from proxy.picture import EDGES, Picture, bin_of
 
 LAG: Final = 0.1  # of its duration, by which the end of an operation may be noticed late
 SOONEST: Final = 1  # second between two asks, and so by which any end may be noticed late
@@ -26,7 +25,7 @@ class Outlook:
 
     def __init__(self, picture: Picture) -> None:
         self._seen = sorted(picture.weights)  # bins
-        self._below = [0.0, *accumulate(_spread(picture.weights, self._seen))]  # the weight below each edge
+        self._edges, self._below = _cumulated(picture.weights, self._seen)
         self._asks: dict[int, int] = {}  # what was found out, by whole seconds of age
         self.mean = picture.mean  # seconds; 0 where nothing is known
         self.knows_any = bool(self._seen)
@@ -50,9 +49,12 @@ class Outlook:
         """The ask that saves the most, less the price of what it finds late."""
         best = by_age(age)
         below, asks, most = self._weight_below(age), asks_by_age(age) + 1, 0.0
+        left = self._below[-1] - below
         for seconds in self._worth_a_look(age, best):
-            saved = (self._below[-1] - below) * (asks_by_age(age + seconds) - asks)
-            gain = saved - PRICE * (self._late_at(age + seconds) - below)
+            cost = PRICE * (self._late_at(age + seconds) - below)
+            if cost > left * MOST_ASKS:  # as for all that come later
+                break
+            gain = left * (asks_by_age(age + seconds) - asks) - cost
             if gain > most:
                 best, most = seconds, gain
         return best
@@ -76,18 +78,12 @@ class Outlook:
         return min(ceil(end - age), seconds) if end > age else seconds
 
     def _weight_below(self, seconds: float) -> float:
-        """The weight of all that took less, as if the ends within a bin were spread evenly."""
-        number = bin_of(seconds)
-        inside = (seconds - EDGES[number]) / (EDGES[number + 1] - EDGES[number])
-        share = min(max(inside, 0.0), 1.0)
-        return self._below[number] + share * (self._below[number + 1] - self._below[number])
+        """The weight of all that took less."""
+        return _between(seconds, self._edges, self._below)
 
     def _quantile(self, weight: float) -> float:
         """The duration below which there is so much weight."""
-        number = min(bisect_left(self._below, weight, 1), BINS) - 1
-        inside = self._below[number + 1] - self._below[number]
-        share = (weight - self._below[number]) / inside if inside else 1.0
-        return EDGES[number] + share * (EDGES[number + 1] - EDGES[number])
+        return _between(weight, self._below, self._edges)
 
 
 def by_age(age: float) -> int:
@@ -101,10 +97,25 @@ def asks_by_age(age: float) -> float:
     return age if age <= apart else apart + log(age / apart) / log(1 + LAG)
 
 
-def _spread(weights: Mapping[int, float], seen: list[int]) -> list[float]:
-    """The weight of each bin, with a little doubt in every gap between those in which an end was seen."""
-    spread = [weights.get(number, 0.0) for number in range(BINS)]
-    for before, number in pairwise((-1, *seen)):
-        for empty in range(before + 1, number):
-            spread[empty] = DOUBT / (number - before - 1)
-    return spread
+MOST_ASKS: Final = asks_by_age(EDGES[-1])
+
+
+def _cumulated(weights: Mapping[int, float], seen: list[int]) -> tuple[list[float], list[float]]:
+    """Durations, and the weight below each: in between, it grows evenly, and a little where no end was seen."""
+    edges, below = [0.0], [0.0]
+    for number in seen:
+        if EDGES[number] > edges[-1]:
+            edges.append(EDGES[number])
+            below.append(below[-1] + DOUBT)
+        edges.append(EDGES[number + 1])
+        below.append(below[-1] + weights[number])
+    return edges, below
+
+
+def _between(value: float, known: list[float], wanted: list[float]) -> float:
+    """What belongs to a value, where that is known of some, in rising order."""
+    after = bisect_right(known, value)
+    if after == len(known):
+        return wanted[-1]
+    share = (value - known[after - 1]) / (known[after] - known[after - 1])
+    return wanted[after - 1] + share * (wanted[after] - wanted[after - 1])

@@ -6,7 +6,7 @@ A stop drains: listeners close, open requests end, then the keeper waits for its
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -46,6 +46,7 @@ from proxy.routes import Routes
 from proxy.status import StatusMonitor, StatusUrls
 from proxy.store import Store, open_store
 from proxy.tally import Cell, Tally
+from proxy.tracing import Span, Tracing
 from proxy.tunnel import Tunnels
 
 T = TypeVar("T")
@@ -67,12 +68,17 @@ class Service:
         clock: Clock,
         *,
         admitted: Cell | None = None,
+        tell: Callable[[Span], None] | None = None,
     ) -> None:
-        """`admitted` counts connections together with the other processes; without, there are none."""
+        """`admitted` counts connections together with the other processes; without, there are none.
+
+        `tell` takes the spans of traces, if anybody wants them.
+        """
         trusted = TrustedProxies(config.trusted_proxies)
         self.metrics = Metrics()
         self.tell_settled: Callable[[str], None] = lambda _: None  # the service's other processes, of an operation's id
         self._store = store
+        self._tracing = _tracing(config, clock, tell)
         ledger = self._ledger = Ledger(store, clock, self._settled)
         self._origins = origins
         self._keeper = Keeper(ledger)
@@ -91,13 +97,14 @@ class Service:
             new_id=_new_id,
             max_of_client=config.limits.max_operations_per_client,
             spool_folder=config.store.url.folder,
+            tracing=self._tracing,
         )
         forwarders = {route.name: Forwarder(route, origins[route.origin], context) for route in config.routes}
         laters = {name: forwarder.later for name, forwarder in forwarders.items() if forwarder.later is not None}
         self.recovery = Recovery(ledger, keeper_id, laters)
         self.reaper = Reaper(ledger, self.recovery.take_over, self._paces.share)
         self.books = Books(self.metrics, clock)
-        handler = Handler(Routes(config.routes), forwarders, self._monitor, trusted, self.books)
+        handler = Handler(Routes(config.routes), forwarders, self._monitor, trusted, self.books, tracing=self._tracing)
         peer = partial(trusted.peer, tls=config.tls is not None)
         self._front = Server(
             handler.handle, handler.refusal, peer, config.limits, clock, admitted=admitted or Tally(1).cell(0)
@@ -185,6 +192,8 @@ class Service:
     def _settled(self, operation: Operation, course: Course) -> None:
         self.metrics.settled(operation, course)
         chronicle.settled(operation, course)
+        if self._tracing is not None:
+            self._tracing.settled(operation)
         self.tell_settled(operation.id)
 
     def report(self, question: Question) -> Report:
@@ -216,8 +225,9 @@ async def opened(config: Config, places: Places, admitted: Cell | None = None) -
     async with (
         open_store(url.kind, url.folder, config.store.max_size, keeper_id) as store,
         Origins.opened(config.origins, config.limits.max_fields, places) as origins,
+        _exporting(config) as tell,
     ):
-        service = Service(config, store, origins, keeper_id, Clock(), admitted=admitted)
+        service = Service(config, store, origins, keeper_id, Clock(), admitted=admitted, tell=tell)
         await service.recovery.take_over()
         async with in_background(service.reaper.run()):
             try:
@@ -225,6 +235,19 @@ async def opened(config: Config, places: Places, admitted: Cell | None = None) -
             finally:
                 await service.drain(0)
                 await service.close()
+
+
+def _tracing(config: Config, clock: Clock, tell: Callable[[Span], None] | None) -> Tracing | None:
+    return None if config.tracing is None or tell is None else Tracing(config.tracing.sample, clock, tell)
+
+
+def _exporting(config: Config) -> AbstractAsyncContextManager[Callable[[Span], None] | None]:
+    """What takes spans, where they are wanted."""
+    if config.tracing is None:
+        return nullcontext()
+    from proxy.spans import exporting
+
+    return exporting(config.tracing.otlp, config.name)
 
 
 def _new_id() -> str:

@@ -73,7 +73,7 @@ class Supervisor:  # an Employer
 
     def run(self) -> None:
         """Serve until a signal has ended it. Raises ConfigError, CannotListen, CannotStart."""
-        config = self._load()
+        config = self._configuration()
         configure_logging(config.log, self._writer)
         _take_all_descriptors()
         calls = {SIGTERM: self._stop, SIGINT: self._stop, SIGHUP: self._reload, SIGCHLD: self._crew.reap}
@@ -92,6 +92,13 @@ class Supervisor:  # an Employer
             while self._crew.generations:
                 self._reactor.turn()
         log.info("stopped")
+
+    def _configuration(self) -> Config:
+        """The configuration as it is now, with what it needs imported before the fork. Raises ConfigError."""
+        config = self._load()
+        if config.tracing is not None:
+            import proxy.spans  # noqa: F401
+        return config
 
     # What the crew tells.
 
@@ -243,7 +250,7 @@ class Supervisor:  # an Employer
 
     def _prepared(self) -> Generation:
         """A generation of the configuration as it is now. Raises ConfigError, CannotChange, CannotListen."""
-        config = self._load()
+        config = self._configuration()
         if config.store.url != self._current.config.store.url:
             raise CannotChange("`store.url` cannot change by a reload: stop the service, and start it again.")
         return Generation(config, open_doors(config, self._current.doors.all))

@@ -26,8 +26,9 @@ _CALLED: Final = {
     addresses.Origin: "URL",
     addresses.PublicUrl: "URL",
     addresses.Store: "URL",
+    addresses.Collector: "URL",
 }
-_TYPES: Final = {"integer": "number", "boolean": "flag", "object": "mapping"}
+_TYPES: Final = {"integer": "number", "number": "number", "boolean": "flag", "object": "mapping"}
 _NOTHING: Final = {"type": "null"}  # which can be written wherever there is a default
 _INTERPOLATED: Final = r"\$\{"  # which can be written wherever there is a scalar
 

@@ -73,6 +73,10 @@ class Proxy:
         assert self.service.admin is not None
         return self.service.admin.address.port
 
+    async def close(self) -> None:
+        """End it, and the connections to it, before the test ends."""
+        await self._stack.aclose()
+
     async def client(self) -> RawClient:
         """A new connection, closed at the end of the test."""
         return await self._stack.enter_async_context(RawClient(port=self.port))

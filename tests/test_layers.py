@@ -18,7 +18,7 @@ RINGS = {
     "values": ["errors", "message", "grammar"],
     "configuration": ["config"],
     "decisions": [
-        "prefer", "target", "forwarded", "location", "fields", "accept", "upgrade", "routes", "plan", "operation", "picture", "outlook", "estimate", "reasons", "ranges", "pages", "problem", "monitor",
+        "prefer", "target", "forwarded", "tracecontext", "location", "fields", "accept", "upgrade", "routes", "plan", "operation", "picture", "outlook", "estimate", "wrong", "reasons", "ranges", "pages", "problem", "monitor",
         "places",
     ],
     "clock": ["clock"],
@@ -27,10 +27,10 @@ RINGS = {
     "logs": ["logwriter", "figures", "meters", "observe"],
     "origin side": ["spool", "response", "deadline", "connection", "health", "servers", "pool", "checks", "origin", "exchange"],
     "client side": ["inflow", "client", "parser", "wire", "front", "relay", "tunnel"],
-    "accounts": ["ledger", "account", "access", "recent", "metrics", "books", "chronicle"],
+    "accounts": ["ledger", "tracing", "account", "access", "recent", "metrics", "books", "chronicle"],
     "keepers": ["pace", "custody", "keeper", "reaper"],
     "requests": ["status", "context", "later", "forward", "recovery", "handler"],
-    "process": ["acceptor", "listeners", "gauges", "operators", "admin", "server"],
+    "process": ["acceptor", "listeners", "gauges", "operators", "admin", "spans", "server"],
     "service": [
         "reactor", "channel", "worker", "crew", "census", "services", "handover", "notify", "supervisor", "demo",
     ],
@@ -51,6 +51,7 @@ KNOWS = {
     "click": {"cli", "commands"},
     "uvloop": {"worker"},
     "aiohappyeyeballs": {"servers"},
+    "opentelemetry": {"spans"},
 }
 
 CLIENTS = {"fetch", "remote"}  # who asks for themselves, and proxies nobody

@@ -22,6 +22,7 @@ from proxy.config.schema import (
     Route,
     ServerTls,
     StoreSettings,
+    TracingSettings,
 )
 from proxy.config.source import ConfigError, Problem
 
@@ -44,6 +45,7 @@ __all__ = [
     "ServerTls",
     "StoreSettings",
     "StoreUrl",
+    "TracingSettings",
     "json_schema",
     "load",
     "load_with_source",

@@ -132,6 +132,16 @@ def public_url(text: str) -> str:
     return f"{url.scheme}://{_bracketed(url.host)}" + ("" if url.port is None else f":{url.port}")
 
 
+def collector_url(text: str) -> str:
+    """Where a collector of traces takes OTLP over HTTP, without a slash at the end."""
+    url, end = _http_url(text), "/v1/traces"
+    if url.rest.endswith(end):
+        raise Refused(f"must end before `{end}`, which is added")
+    if not re.fullmatch(r"[^?#\s]*", url.rest):
+        raise Refused("must have no query, fragment or space")
+    return text.rstrip("/")
+
+
 def store_url(value: object, info: ValidationInfo) -> object:
     """A store: `sqlite:///absolute/folder`, `sqlite:folder` relative to the configuration's, or `memory:`."""
     if not isinstance(value, str):
@@ -229,5 +239,6 @@ Origin = Annotated[
     WithJsonSchema({"anyOf": [_WRITTEN_SERVER, {"type": "array", "items": _WRITTEN_SERVER, "minItems": 1}]}),
 ]
 PublicUrl = Annotated[str, read_by(public_url), written(r"https?://[^/?#@]+/?")]
+Collector = Annotated[str, read_by(collector_url), written(r"https?://[^?#@\s]+")]
 Store = Annotated[InstanceOf[StoreUrl], BeforeValidator(store_url), _AS_TEXT, written("sqlite:.+|memory:")]
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(network), written("[0-9A-Fa-f.:/]+")]

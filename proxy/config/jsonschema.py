@@ -74,4 +74,4 @@ def _with_items(schema: Schema) -> Schema:
 
 def _is_narrow(schema: Schema) -> bool:
     """Whether it takes some scalars and refuses others."""
-    return not _NARROW.isdisjoint(schema) or schema.get("type") in {"integer", "boolean"}
+    return not _NARROW.isdisjoint(schema) or schema.get("type") in {"integer", "number", "boolean"}

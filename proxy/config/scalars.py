@@ -156,6 +156,12 @@ def count(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    if not _NUMBER.fullmatch(text):
+        raise Refused("must be a number from 0 to 1, such as `0.1`")
+    return float(text)
+
+
 def workers(text: str) -> int:
     """A number of processes; `auto` is one for each processor."""
     return os.cpu_count() or 1 if text == "auto" else count(text)
@@ -175,6 +181,7 @@ def method(text: str) -> str:
 Flag = Annotated[bool, read_by(flag)]
 Count = Annotated[int, Field(gt=0), read_by(count)]
 CountOrZero = Annotated[int, Field(ge=0), read_by(count)]
+Share = Annotated[float, Field(ge=0, le=1), read_by(share)]
 Workers = Annotated[
     int,
     Field(gt=0, le=1000),

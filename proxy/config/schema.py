@@ -7,12 +7,24 @@ the sections, are what editors show and what `make reference` writes into docs/c
 
 import re
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from proxy.config.addresses import Address, AddressOrOff, Listen, Network, Origin, PublicUrl, Store, StoreUrl, address
+from proxy.config.addresses import (
+    Address,
+    AddressOrOff,
+    Collector,
+    Listen,
+    Network,
+    Origin,
+    PublicUrl,
+    Store,
+    StoreUrl,
+    address,
+)
 from proxy.config.scalars import (
     Count,
     CountOrZero,
@@ -30,6 +42,7 @@ from proxy.config.scalars import (
     Refused,
     Regex,
     Secret,
+    Share,
     Size,
     Token,
     UrlPath,
@@ -39,6 +52,8 @@ from proxy.config.scalars import (
     size,
 )
 from proxy.config.section import Section, Wrong, similar
+
+OTEL = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")  # what `tracing` imports
 
 
 class ServerTls(Section):
@@ -99,6 +114,17 @@ class LogSettings(Section):
     """The least important events that are written."""
     format: Literal["auto", "console", "json"] = "auto"
     """`console` for people, `json` for machines; `auto`: console on a terminal, JSON otherwise."""
+
+
+class TracingSettings(Section):
+    """Spans for an OpenTelemetry collector. Needs the extra `otel`: `pip install 'respond-async[otel]'`."""
+
+    otlp: Collector
+    """Where it takes OTLP over HTTP, such as `http://localhost:4318`; `/v1/traces` is added."""
+    sample: Share = 1.0
+    """How many of the traces that begin here are recorded, from `0` to `1`. Where a client's `traceparent` continues a
+    trace, its own decision holds.
+    """
 
 
 class OriginTls(Section):
@@ -360,6 +386,8 @@ class Config(Section):
     """
     log: LogSettings = Field(default_factory=LogSettings)
     """The log."""
+    tracing: TracingSettings | None = None
+    """Spans for a collector. Unset, trace fields pass as all others."""
     origins: dict[Token, OriginSettings]
     """The backends, by names of your choice (tokens)."""
     routes: Annotated[tuple[Route, ...], AfterValidator(not_empty)]
@@ -386,6 +414,13 @@ class Config(Section):
             )
         return admin
 
+    @field_validator("tracing")
+    @classmethod
+    def _has_what_it_needs(cls, tracing: TracingSettings | None) -> TracingSettings | None:
+        if tracing is not None and not _is_installed(*OTEL):
+            raise Refused("needs more than is installed: `pip install 'respond-async[otel]'`")
+        return tracing
+
     @field_validator("workers")
     @classmethod
     def _have_a_store_in_common(cls, workers: int, info: ValidationInfo) -> int:
@@ -409,3 +444,11 @@ class Config(Section):
 def _member(section: object, key: str) -> object:
     """A key's value, whether the section is still a mapping or already a model."""
     return section.get(key) if isinstance(section, Mapping) else getattr(section, key, None)
+
+
+def _is_installed(*modules: str) -> bool:
+    """Whether these could be imported."""
+    try:
+        return all(find_spec(module) is not None for module in modules)
+    except ModuleNotFoundError:  # not even what they are in
+        return False

@@ -7,7 +7,7 @@ from typing import Any, Final
 from proxy.config import Loaded, Route
 from proxy.config.secrecy import is_secret
 from proxy.explain.terms import Term, terms
-from proxy.explain.verdict import Explanation, PassedBy
+from proxy.explain.verdict import Explanation, PassedBy, Taken
 from proxy.message import Field, RequestHead
 
 HIDDEN: Final = "(hidden)"
@@ -26,8 +26,8 @@ def as_text(loaded: Loaded, explanation: Explanation) -> str:
     lines = [*_request(explanation), "", *_route(loaded, explanation), "", *_outcome(explanation)]
     if explanation.error is None and explanation.taken is not None:
         lines += ["", "Deadlines and limits, in order of time:", *_table(terms(loaded.config, explanation))]
-    if explanation.sent is not None:
-        lines += ["", *_sent(loaded, explanation, explanation.sent)]
+    if explanation.sent is not None and explanation.taken is not None:
+        lines += ["", *_sent(loaded, explanation, explanation.taken, explanation.sent)]
     return "\n".join(lines) + "\n"
 
 
@@ -93,11 +93,10 @@ def _table(rows: Iterable[Term]) -> Iterator[str]:
         yield f"  {'  '.join(cells)}  -> {row.then}"
 
 
-def _sent(loaded: Loaded, explanation: Explanation, sent: RequestHead) -> Iterator[str]:
+def _sent(loaded: Loaded, explanation: Explanation, taken: Taken, sent: RequestHead) -> Iterator[str]:
     """Marked with + what the proxy makes or the route sets, and with - what it keeps back."""
-    hidden = _of_environment(loaded, explanation)
-    servers = ", ".join(map(str, explanation.taken.origin.url)) if explanation.taken else ""
-    yield f"What the origin gets, at {servers}:"
+    hidden = _of_environment(loaded, taken)
+    yield f"What the origin gets, at {', '.join(map(str, taken.origin.url))}:"
     yield f"    {sent.method} {_text(sent.target)} HTTP/1.1"
     for field in sent.fields:
         yield f"  {'+' if field in explanation.added else ' '} {_line(field, hidden)}"
@@ -109,7 +108,7 @@ def _origin_as_json(loaded: Loaded, explanation: Explanation) -> dict[str, Any] 
     taken, sent = explanation.taken, explanation.sent
     if taken is None or sent is None:
         return None
-    hidden = _of_environment(loaded, explanation)
+    hidden = _of_environment(loaded, taken)
     return {
         "name": taken.route.origin,
         "servers": list(map(str, taken.origin.url)),
@@ -135,12 +134,10 @@ def _shown(name: bytes, value: bytes, hidden: frozenset[bytes]) -> str:
     return HIDDEN if name in hidden or is_secret(name) else _text(value)
 
 
-def _of_environment(loaded: Loaded, explanation: Explanation) -> frozenset[bytes]:
+def _of_environment(loaded: Loaded, taken: Taken) -> frozenset[bytes]:
     """The names of fields that the route sets to what came from the environment."""
-    if explanation.taken is None:
-        return frozenset()
-    at = ("routes", explanation.taken.index, "request_headers", "set")
-    names = (name for name, _ in explanation.taken.route.request_headers.set)
+    at = ("routes", taken.index, "request_headers", "set")
+    names = (name for name, _ in taken.route.request_headers.set)
     return frozenset(name for name in names if loaded.source.mark((*at, name.decode())).interpolated)
 
 

@@ -6,10 +6,9 @@ request off, or keeps it from being sent.
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import ExitStack, asynccontextmanager
 from io import BytesIO
-from itertools import chain, repeat
 from pathlib import Path
 from typing import IO, Final
 
@@ -94,16 +93,6 @@ def trust_in(authorities: Path | None, *, insecure: bool) -> ssl.SSLContext | bo
         return ssl.create_default_context(cafile=authorities)
     except (OSError, ssl.SSLError) as error:
         raise ValueError(f"{authorities} has no certificates to trust: {error.strerror or error}") from error
-
-
-def pauses() -> Iterator[float]:
-    """Growing pauses in seconds, a minute together, after which one gives up."""
-    return iter((0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0))
-
-
-def unhurried() -> Iterator[float]:
-    """Pauses for a server that does not say when to ask again."""
-    return chain((1.0, 1.0, 2.0, 2.0, 5.0), repeat(10.0))
 
 
 def ended_by(trouble: BaseException, url: URL) -> Ended:

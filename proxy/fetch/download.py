@@ -38,6 +38,7 @@ class Download:
         self._progress = progress
         self._patience = patience
         self._done = 0  # bytes of content that the output has
+        self._came = False  # whether any of them came with the last answer
         self._size: int | None = None
         self._identity: Identity | None = None
 
@@ -46,14 +47,10 @@ class Download:
         self._progress.tell(self._state)
         self._begin(response, include=include)
         pauses = self._patience()
-        while True:
-            before = self._done
-            trouble = await self._copied(response)
-            if trouble is None:
-                return
+        while (trouble := await self._copied(response)) is not None:
             if self._identity is None:
                 raise _cut(url, trouble, "and it cannot be continued")
-            if self._done > before:
+            if self._came:
                 pauses = self._patience()
             response = await self._rest(url, self._identity, pauses, trouble)
             if response.status == 200:
@@ -73,13 +70,16 @@ class Download:
 
     async def _copied(self, response: aiohttp.ClientResponse) -> BaseException | None:
         """Copy until the end; what came in between, if that is not the end of the content."""
+        self._came = False
         try:
             async for piece in response.content.iter_any():
                 self._output.write(piece)
                 self._done += len(piece)
+                self._came = True
         except TROUBLE as trouble:
-            response.close()
             return trouble
+        finally:
+            response.close()
         if self._size is None or self._done == self._size:
             return None
         if self._done > self._size:

@@ -2,53 +2,30 @@
 
 import asyncio
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from http import HTTPStatus
-from pathlib import Path
-from ssl import SSLContext
-from typing import BinaryIO, Final, TextIO, assert_never
+from contextlib import AbstractContextManager, closing
+from typing import BinaryIO, Final, TextIO
 
 import aiohttp
 from yarl import URL
 
-from proxy.clock import Clock
-from proxy.fetch.asking import TROUBLE, Asker, asking, ended_by, pauses, unhurried
+from proxy.fetch.asking import TROUBLE, Asker, asking, ended_by
 from proxy.fetch.download import Download
-from proxy.fetch.ending import FINE, TOO_LATE, TOO_MANY_REDIRECTS, Ended, code_of
-from proxy.fetch.following import Answer, Arrived, Look, Monitor, Step, Stumbled, Wait, monitor_of, next_step
+from proxy.fetch.ending import FINE, TOO_LATE, Ended, code_of
+from proxy.fetch.following import Answer, Monitor, monitor_of
 from proxy.fetch.order import Order, same_origin
-from proxy.fetch.output import Output, Stream, output_to
-from proxy.fetch.progress import Progress, told_by_server
+from proxy.fetch.output import Output, Stream, check_place, output_to
+from proxy.fetch.progress import Progress
+from proxy.fetch.pursuit import Outcome, Pursuit
+from proxy.fetch.terms import Terms
 
-LONG_POLL: Final = 30  # seconds, less than what proxies in between wait for an answer
-GRACE: Final = 30.0  # seconds beyond it until a poll counts as lost
 GOODBYE: Final = 10.0  # seconds for a DELETE at the end
-SHORTEST_PAUSE: Final = 0.5  # seconds from one poll to the next, whatever a server says
-MOST_REDIRECTS: Final = 10
 GONE: Final = frozenset({404, 410})
-LARGEST_DOCUMENT: Final = 1 << 20  # bytes; of what a monitor says only the beginning counts
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How a fetch goes about it."""
-
-    prefer: str | None = None  # None: the order's own, or none at all
-    timeout: float | None = None  # seconds for all of it
-    trust: SSLContext | bool = True
-    output: Path | None = None  # None: standard output
-    include: bool = False  # the head too
-    resume: bool = False  # the order's URL is a status URL
-    cancel: bool = False  # DELETE the operation when one leaves before its end
-    quiet: bool = False
-    poll: int = LONG_POLL
-    patience: Callable[[], Iterator[float]] = pauses
 
 
 async def run(order: Order, terms: Terms, stdout: BinaryIO, stderr: TextIO) -> int:
     """The exit code, once everything is written. Raises Ended where there is no outcome, or only part of it."""
+    if terms.output is not None:
+        check_place(terms.output)
     line = stderr.isatty() and not terms.quiet
     with Progress(stderr, line=line, notes=not terms.quiet) as progress:
         async with asking(terms.trust) as asker:
@@ -64,7 +41,6 @@ class Errand:
         self._asker = asker
         self._progress = progress
         self._stdout = stdout
-        self._clock = Clock()
         self._monitor: Monitor | None = None  # of an operation that we know of
 
     async def run(self) -> int:
@@ -87,12 +63,13 @@ class Errand:
             first = await self._first()
             promised = monitor_of(self._order.method, self._order.url, Answer(first.status, first.headers))
             if promised is None:
-                return await self._bring_home(self._order.url, first, first.status)
+                return await self._bring_home(Outcome(self._order.url, first, first.status))
             first.release()
             monitor = promised
         self._monitor = monitor
         self._tell_of_the_promise(monitor)
-        return await self._bring_home(*await self._outcome(monitor))
+        pursuit = Pursuit(self._asker, self._order, self._terms, self._progress)
+        return await self._bring_home(await pursuit.outcome(monitor))
 
     async def _first(self) -> aiohttp.ClientResponse:
         self._progress.tell(lambda: "waiting for an answer")
@@ -106,76 +83,33 @@ class Errand:
         if self._order.has_credentials and not same_origin(self._order.url, monitor.url):
             self._progress.note(f"The status URL is at {monitor.url.host}, which is not given the credentials.")
 
-    async def _outcome(self, monitor: Monitor) -> tuple[URL, aiohttp.ClientResponse, int]:
-        """The answer that is the outcome, where it was found, and the status that it tells of."""
-        redirects, unasked = 0, unhurried()
-        while True:
-            asked = self._clock.monotonic()
-            response, step = await self._asked(monitor)
-            match step:
-                case Arrived(status):
-                    return monitor.url, response, status
-                case Look(url):
-                    redirects += 1
-                    monitor = Monitor(url)
-                case Wait(monitor, pause):
-                    self._tell_of(response)
-                    pause = next(unasked) if pause is None else max(pause, SHORTEST_PAUSE)
-                    await asyncio.sleep(asked + pause - self._clock.monotonic())
-                case never:
-                    assert_never(never)
-            response.release()
-            if redirects > MOST_REDIRECTS:
-                raise Ended(TOO_MANY_REDIRECTS, f"more than {MOST_REDIRECTS} redirects, and no outcome")
-
-    async def _asked(self, monitor: Monitor) -> tuple[aiohttp.ClientResponse, Wait | Look | Arrived]:
-        """An answer that says something; while the monitor is in trouble it is asked again, as long as patience lasts."""
-        patience = self._terms.patience()
-        while True:
-            pause = next(patience, None)
-            try:
-                response, step = await self._poll(monitor)
-            except TROUBLE as trouble:
-                if pause is None:
-                    raise ended_by(trouble, monitor.url) from trouble
-            else:
-                if not isinstance(step, Stumbled):
-                    return response, step
-                if pause is None:
-                    return response, Arrived(response.status)
-                response.close()
-                pause = max(pause, step.pause or 0)
-            await asyncio.sleep(pause)
-
-    async def _poll(self, monitor: Monitor) -> tuple[aiohttp.ClientResponse, Step]:
-        wait = self._terms.poll
-        response = await self._asker.ask(self._order, monitor.url, [("Prefer", f"wait={wait}")], silence=wait + GRACE)
-        content = await response.content.read(LARGEST_DOCUMENT) if monitor.is_document else b""
-        return response, next_step(monitor, Answer(response.status, response.headers, content), self._clock.now())
-
-    def _tell_of(self, response: aiohttp.ClientResponse) -> None:
-        progress = told_by_server(response.headers.get("X-Progress", ""))
-        if progress:
-            self._progress.tell(lambda: progress)
-
-    async def _bring_home(self, url: URL, response: aiohttp.ClientResponse, status: int) -> int:
-        with self._output(status) as output:
+    async def _bring_home(self, outcome: Outcome) -> int:
+        url, response, status = outcome
+        if self._takes_stdout(status) and self._stdout.isatty():
+            self._progress.hide()  # it would be drawn into what is written
+        with closing(response), self._output(status) as output:
             download = Download(self._asker, self._order, output, self._progress, self._terms.patience)
             await download.take(url, response, include=self._terms.include)
         if code_of(status) != FINE:
-            self._progress.note(self._told(url, response, status))
+            self._progress.note(self._told(outcome))
         return code_of(status)
 
-    def _told(self, url: URL, response: aiohttp.ClientResponse, status: int) -> str:
+    def _told(self, outcome: Outcome) -> str:
+        url, response, status = outcome
         lost = status in GONE and "AsyncResult" not in response.headers
         if lost and self._monitor is not None and url == self._monitor.url:
             return f"The status URL answers {status}: the operation has expired, was deleted, or is another's."
-        return f"The outcome is {_named(status)}."
+        reason = response.reason if status == response.status else None
+        return f"The outcome is {status} {reason or ''}".rstrip() + "."
+
+    def _takes_stdout(self, status: int) -> bool:
+        """A file gets what was asked for, and never an error in its place."""
+        return self._terms.output is None or code_of(status) != FINE
 
     def _output(self, status: int) -> AbstractContextManager[Output]:
-        """A file gets what was asked for, and never an error in its place."""
-        path = self._terms.output
-        return Stream(self._stdout, "standard output") if path is None or code_of(status) != FINE else output_to(path)
+        if self._terms.output is None or self._takes_stdout(status):
+            return Stream(self._stdout, "standard output")
+        return output_to(self._terms.output)
 
     async def _leave(self, *, cancel: bool) -> None:
         """See to the operation, where one goes before its outcome is there."""
@@ -191,6 +125,7 @@ class Errand:
         except TROUBLE as trouble:
             self._progress.say(f"It could not be cancelled: {ended_by(trouble, url)}. It is at {url}")
         else:
+            response.close()
             self._progress.say(_cancelled(response.status, url))
 
 
@@ -198,10 +133,3 @@ def _cancelled(status: int, url: URL) -> str:
     if status < 300 or status in GONE:
         return "Cancelled."
     return f"It could not be cancelled: its status URL answers DELETE with {status}. It is at {url}"
-
-
-def _named(status: int) -> str:
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)

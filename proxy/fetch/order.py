@@ -94,8 +94,6 @@ def url_of(text: str) -> tuple[URL, str | None]:
     url = URL(quote(_USER.sub(r"\1", text), safe=_ASCII), encoded=True).with_fragment(None)
     if url.scheme not in SCHEMES or not url.host:
         raise ValueError("a URL begins with http:// or https:// and a host")
-    if not url.raw_path:
-        url = url / ""
     return url, None if found is None else unquote(found[2])
 
 

@@ -4,6 +4,7 @@ A file is written beside its name and renamed when everything is there, so that 
 What is there already and no ordinary file (a device, a pipe) is written to as it is: renaming would replace it.
 """
 
+import errno
 import os
 import stat
 from contextlib import AbstractContextManager, suppress
@@ -102,6 +103,15 @@ class NewFile:
             self._part.replace(self._path)
         except OSError as error:
             raise _not_written(str(self._path), error) from error
+
+
+def check_place(path: Path) -> None:
+    """Raises Ended where there can be no output, so far as it can be known before there is anything to write."""
+    folder = Path(os.path.realpath(path)).parent
+    if path.is_dir():
+        raise Ended(NOT_WRITTEN, f"{path} cannot be written: {os.strerror(errno.EISDIR)}")
+    if not folder.is_dir():
+        raise Ended(NOT_WRITTEN, f"{path} cannot be written: {os.strerror(errno.ENOENT)}")
 
 
 def output_to(path: Path) -> AbstractContextManager[Output]:

@@ -34,6 +34,12 @@ class Progress:
         if self._has_line:
             self._draw()
 
+    def hide(self) -> None:
+        """No line from now on."""
+        self._has_line = False
+        self._stop()
+        self._clear()
+
     def note(self, text: str) -> None:
         """A line that stays, unless it is to be quiet."""
         if self._has_notes:
@@ -92,9 +98,7 @@ def elapsed(seconds: float) -> str:
 
 def rounded(count: int) -> str:
     """A size as people say it: `830 B`, `1.4 MiB`."""
-    size, unit = float(count), UNITS[0]
-    for unit in UNITS:
-        if size < 1000 or unit == UNITS[-1]:
-            break
-        size /= 1024
-    return f"{size:.0f} {unit}" if unit == UNITS[0] or size >= 10 else f"{size:.1f} {unit}"
+    size, unit = float(count), 0
+    while size >= 1000 and unit + 1 < len(UNITS):
+        size, unit = size / 1024, unit + 1
+    return f"{size:.0f} {UNITS[unit]}" if not unit or size >= 10 else f"{size:.1f} {UNITS[unit]}"

@@ -26,10 +26,7 @@ class PageFile(NamedTuple):
 def page_files() -> dict[str, PageFile]:
     """All of them, by the paths under which they are; the first one under `/` too."""
     found: dict[str, PageFile] = {}
-    folder = resources.files("proxy") / FOLDER
-    if not folder.is_dir():
-        return found
-    for file in folder.iterdir():
+    for file in (resources.files("proxy") / FOLDER).iterdir():
         kind = TYPES.get(PurePath(file.name).suffix)
         if kind is not None:
             found[f"/{FOLDER}/{file.name}"] = _page_file(file.read_bytes(), kind)

@@ -84,10 +84,10 @@ class Survey:
 
 
 def origins(states: Iterable[ServerState]) -> list[Json]:
-    """Their servers, by origin."""
+    """Their servers, by origin. Processes of several generations may know different ones."""
     return [
         {"name": name, "servers": [_server(state) for state in group]}
-        for name, group in groupby(states, key=itemgetter("origin"))
+        for name, group in groupby(sorted(states, key=itemgetter("origin")), key=itemgetter("origin"))
     ]
 
 

@@ -26,6 +26,7 @@ def encode(operation: Operation) -> str:
         "route": operation.route,
         "origin": operation.origin,
         "client": operation.client,
+        "trace": operation.trace,
         "attempts": operation.attempts,
         "overdue": operation.overdue,
         "request": [operation.request.method, operation.request.uri],
@@ -86,6 +87,7 @@ def _operation(row: Row, record: dict[str, Any]) -> Operation:
         route=record["route"],
         origin=record.get("origin", ""),  # the first version had neither this nor the next four
         client=record.get("client", ""),
+        trace=record.get("trace", ""),
         attempts=record.get("attempts", 1),
         overdue=record.get("overdue"),
         began=record.get("began"),

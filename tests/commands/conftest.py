@@ -42,6 +42,13 @@ class Terminal(io.StringIO):
         await self._changed.until(lambda: text in self.getvalue(), LIMIT, f"{text!r} on the terminal", self.getvalue)
 
 
+class Screen(io.BytesIO):
+    """A terminal's standard output."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def at_once() -> Iterator[float]:
     """Patience for three attempts, without pauses."""
     return iter((0.0, 0.0, 0.0))
@@ -58,11 +65,13 @@ def fetch() -> Fetch:
         fields: tuple[tuple[str, str | None], ...] = (),
         user: str | None = None,
         content: bytes | Path | None = None,
+        stdout: io.BytesIO | None = None,
         stderr: io.StringIO | None = None,
         **terms: Any,  # noqa: ANN401  # as Terms takes them
     ) -> Fetched:
         sent = None if content is None else Content(content, "text/plain")
-        out, err = io.BytesIO(), io.StringIO() if stderr is None else stderr
+        out = io.BytesIO() if stdout is None else stdout
+        err = io.StringIO() if stderr is None else stderr
         settings: dict[str, Any] = {"prefer": "respond-async", "patience": at_once, "poll": 1} | terms
         try:
             code = await run(order_for(url, method, fields, user, sent), Terms(**settings), out, err)
@@ -71,3 +80,7 @@ def fetch() -> Fetch:
         return Fetched(code, out.getvalue(), err.getvalue(), "")
 
     return fetch
+
+
+def names_in(folder: Path) -> set[str]:
+    return {file.name for file in folder.iterdir()}

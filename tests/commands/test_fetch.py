@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.conftest import Fetch, Terminal
+from tests.commands.conftest import Fetch, Screen, Terminal, names_in
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.raw_client import Field, Pattern
 from tests.scripted_origin import (
@@ -41,10 +41,6 @@ def by_target(**scripts: list[Script]) -> Callable[[Request], Script]:
         return mine.pop(0) if len(mine) > 1 else mine[0]
 
     return choose
-
-
-def names_in(folder: Path) -> set[str]:
-    return {file.name for file in folder.iterdir()}
 
 
 # Before the product.
@@ -151,6 +147,42 @@ async def test_a_terminal_sees_what_is_going_on(proxy: Proxy, origin: ScriptedOr
     fetched = await fetching
     assert "\r\x1b[K0:00  waiting for an answer" in fetched.err
     assert fetched.err.endswith("\r\x1b[K"), "the line is gone at the end"
+
+
+async def test_the_line_is_not_drawn_into_a_result_on_the_same_terminal(origin: ScriptedOrigin, fetch: Fetch) -> None:
+    origin.script(read_all(), answer(200, body=b"x"))
+    fetched = await fetch(origin.url, stdout=Screen(), stderr=Terminal())
+    assert fetched.err.endswith("waiting for an answer\r\x1b[K")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        pytest.param([read_all(), answer(405)], "its status URL answers DELETE with 405", id="refused"),
+        pytest.param([reset()], "closed the connection. It is at http://", id="broken"),
+        pytest.param([read_all(), answer(410)], "Cancelled.", id="gone already"),
+    ],
+)
+async def test_what_became_of_a_cancellation_is_told(
+    origin: ScriptedOrigin, fetch: Fetch, script: Script, said: str
+) -> None:
+    waits = accepted(b"/status", (b"Retry-After", b"9"))
+    origin.route(lambda request: script if request.method == "DELETE" else waits)
+    fetched = await fetch(origin.url, timeout=0.1, cancel=True)
+    assert (fetched.code, said in fetched.err) == (28, True)
+
+
+async def test_the_quiet_are_told_nothing(origin: ScriptedOrigin, fetch: Fetch) -> None:
+    origin.script(read_all(), answer(404))
+    fetched = await fetch(origin.url, quiet=True, stderr=Terminal())
+    assert (fetched.code, fetched.err) == (22, "")
+
+
+async def test_the_servers_own_words_for_a_failure(origin: ScriptedOrigin, fetch: Fetch) -> None:
+    origin.queue([read_all(), answer(b"HTTP/1.1 409 Not now\x01")])
+    assert "The outcome is 409 Not now" in (await fetch(origin.url)).err
+    origin.queue(accepted(), [read_all(), answer(200, [(b"AsyncResult", b"599")], b"x")])
+    assert "The outcome is 599." in (await fetch(origin.url)).err
 
 
 # Before other servers.
@@ -260,12 +292,14 @@ async def test_a_redirect_of_the_first_request_is_the_answer(origin: ScriptedOri
 
 async def test_azures_documents_are_read(origin: ScriptedOrigin, fetch: Fetch) -> None:
     def document(**members: str) -> Script:
-        return [read_all(), answer(200, [JSON, (b"Retry-After", b"0")], json.dumps(members).encode())]
+        pieces = [bytes([byte]) for byte in json.dumps(members).encode()]
+        return [read_all(), answer(200, [JSON, (b"Retry-After", b"0")], pieces, "chunked")]
 
+    half = [read_all(), answer(200, [(b"Content-Length", b"99")], b'{"status": "Succ'), close()]
     origin.route(
         by_target(
             _=[[read_all(), answer(201, [(b"Operation-Location", b"/operations")])]],
-            operations=[document(status="Running"), document(status="Succeeded", resourceLocation="/result")],
+            operations=[half, document(status="Running"), document(status="Succeeded", resourceLocation="/result")],
             result=[[read_all(), answer(200, body=b"made")]],
         )
     )
@@ -354,6 +388,17 @@ async def test_a_part_that_is_not_the_rest_is_refused(origin: ScriptedOrigin, fe
     fetched = await fetch(origin.url)
     assert (fetched.code, fetched.out) == (18, WHOLE[:5000])
     assert "answered with 206" in fetched.why
+
+
+async def test_a_part_that_is_cut_without_a_sign_is_not_the_rest(origin: ScriptedOrigin, fetch: Fetch) -> None:
+    origin.queue(cut_at(5000, ETAG), rest_from(5000, 5000), rest_from(5000))
+    fetched = await fetch(origin.url)
+    assert (fetched.code, fetched.out) == (0, WHOLE)
+
+
+async def test_a_rest_that_is_asked_for_too_often_waits(origin: ScriptedOrigin, fetch: Fetch) -> None:
+    origin.queue(cut_at(5000, ETAG), [read_all(), answer(503)], rest_from(5000))
+    assert (await fetch(origin.url)).out == WHOLE
 
 
 async def test_patience_has_an_end(origin: ScriptedOrigin, fetch: Fetch) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import resource
 import signal
+import socket
 import ssl
 import sys
 from asyncio.subprocess import PIPE
@@ -14,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from proxy.cli import main
+from tests.commands.conftest import names_in
 from tests.process.child import ROOT
 from tests.scripted_origin import ScriptedOrigin, answer, read_all
 
@@ -89,11 +92,46 @@ async def test_a_pipe_is_written_to_and_not_replaced(origin: ScriptedOrigin, tmp
     assert read == [b"through"]
 
 
-@pytest.mark.parametrize("output", ["/dev/full", "/", "/no/such/folder/x"])
+@pytest.mark.parametrize("output", ["/dev/full", "/proc/nothing", "/", "/no/such/folder/x"])
 async def test_what_cannot_be_written_is_23(origin: ScriptedOrigin, output: str) -> None:
     result = await run(origin.url, "-o", output)
     assert result.exit_code == 23
+    assert len(origin.requests) == (1 if output in {"/dev/full", "/proc/nothing"} else 0), (
+        "what can be known before is no use later"
+    )
     assert f"{output} cannot be written: " in result.stderr
+
+
+async def test_a_socket_cannot_be_written(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "socket"))
+        result = await run(origin.url, "-o", str(tmp_path / "socket"))
+    assert (result.exit_code, "cannot be written" in result.stderr) == (23, True)
+
+
+@pytest.mark.parametrize("size", [1 << 20, 2000], ids=["while it comes", "at its end"])
+async def test_a_full_disk_is_23_and_leaves_what_was_there(origin: ScriptedOrigin, tmp_path: Path, size: int) -> None:
+    origin.script(read_all(), answer(200, body=b"x" * size))
+    file = tmp_path / "result"
+    file.write_text("old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        result = await run(origin.url, "-o", str(file))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (result.exit_code, "cannot be written: File too large" in result.stderr) == (23, True)
+    assert file.read_text() == "old"
+    assert names_in(tmp_path) == {"result"}
+
+
+async def test_whoever_leaves_a_pipe_is_told_of_no_defect(origin: ScriptedOrigin) -> None:
+    origin.script(read_all(), answer(200, body=b"x" * 1_000_000))
+    command = f"{sys.executable} -m proxy fetch {origin.url} | head -c 10; exit ${{PIPESTATUS[0]}}"
+    process = await asyncio.create_subprocess_exec("bash", "-c", command, cwd=ROOT, stdout=PIPE, stderr=PIPE)
+    out, err = await process.communicate()
+    assert (process.returncode, out) == (23, b"x" * 10)
+    assert err == b"respond-async fetch: standard output cannot be written: Broken pipe\n"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from click.testing import CliRunner, Result
 from proxy.cli import main
 from proxy.remote import details, place_at, table
 from tests.conftest import Proxy, StartProxy, settings_for
+from tests.process.child import ROOT
 from tests.raw_client import RawClient
 from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, stall
 
@@ -256,3 +260,24 @@ def test_details_leave_out_what_is_not_known() -> None:
         "size      2.0 KiB",
         "error     code origin-timeout",
     ]
+
+
+async def test_a_terminal_has_lines_that_fit_and_counts(proxy: Proxy) -> None:
+    await begun(proxy, b"/slow", b"/slow")
+    terminal, theirs = os.openpty()
+    command = [sys.executable, "-m", "proxy", "operations", "list", "--limit", "1"]
+    where = {
+        "RESPOND_ASYNC_ADMIN": f"127.0.0.1:{proxy.admin_port}",
+        "RESPOND_ASYNC_ADMIN_TOKEN": TOKEN,
+        "COLUMNS": "30",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env=os.environ | where, stdout=theirs, stderr=PIPE
+    )
+    _, err = await process.communicate()
+    os.close(theirs)
+    shown = os.read(terminal, 1000).decode().splitlines()
+    os.close(terminal)
+    assert [len(line) <= 30 for line in shown] == [True, True]
+    assert err.decode().startswith("0 queued, 2 running")
+    assert err.endswith(b"; there are more of these: --limit\n")

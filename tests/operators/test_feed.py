@@ -1,10 +1,16 @@
 """Server-sent events: what operators see as it changes."""
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
+from typing import NoReturn
 
+import pytest
+
+from proxy.errors import StoreUnavailable
 from proxy.operators import feed
 from proxy.operators.feed import MOST
+from proxy.operators.survey import Survey
 from tests.operators.conftest import LOCAL, Desk
 from tests.raw_client import RawClient, request
 from tests.scripted_origin import answer, read_all, wait_for
@@ -76,3 +82,46 @@ async def test_head_of_a_stream_is_its_head(desk: Desk) -> None:
         response = await client.response("HEAD")
         assert (response.status, response.field(b"content-type")) == (200, b"text/event-stream")
         assert await client.eof()
+
+
+async def test_who_does_not_read_is_dropped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def large(_: Survey) -> bytes:
+        return json.dumps("x" * 1_000_000).encode()
+
+    monkeypatch.setattr("proxy.admin.PATIENCE", 0.1)
+    monkeypatch.setattr(feed, "TICK", 0.001)
+    monkeypatch.setattr(feed, "STEP", 0.0)
+    monkeypatch.setattr(Survey, "routes", large)
+    async with desk.operator.follows() as events:
+        await dropped(desk)
+        assert not (await events.response.finish(keep=False)).complete
+
+
+async def dropped(desk: Desk) -> None:
+    """Wait until nobody follows any more."""
+    async with asyncio.timeout(10):
+        while desk.proxy.service._feed._open:  # noqa: ASYNC110  # nobody sets an event for it
+            await asyncio.sleep(0.01)
+
+
+async def test_who_leaves_is_forgotten_at_once(desk: Desk) -> None:
+    async with desk.operator.follows() as events:
+        await events.next("view")
+        assert desk.proxy.service._feed._open == 1
+    await dropped(desk)
+
+
+async def test_a_stream_ends_when_the_store_fails_and_is_refused_while_it_does(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> NoReturn:
+        raise StoreUnavailable("The disk is gone.")
+
+    async with desk.operator.follows() as events:
+        await events.next("view")
+        monkeypatch.setattr(desk.proxy.service._store, "page", fails)
+        assert await events.ends()
+    for target in ("/events", "/operations"):
+        assert await desk.operator.is_refused(503, target) == (
+            "The store of operations cannot be used. The disk is gone."
+        )

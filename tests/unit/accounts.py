@@ -8,7 +8,7 @@ from proxy.clock import Clock
 from proxy.config import Limits
 from proxy.forwarded import Peer
 from proxy.inflow import NOTHING
-from proxy.message import Fields, RequestHead
+from proxy.message import Field, Fields, RequestHead
 
 
 class NoLink:
@@ -34,9 +34,9 @@ class NoLink:
         raise NotImplementedError
 
 
-def account_of(target: bytes = b"/", id: bytes = b"", *, status: int = 200) -> Account:
+def account_of(target: bytes = b"/", id: bytes = b"", *fields: Field, status: int = 200) -> Account:
     """That of a request which was answered with a few bytes; with status 0 it was not."""
-    client = ClientRequest(RequestHead("GET", target, Fields()), NOTHING, NoLink(), keep_alive=True)
+    client = ClientRequest(RequestHead("GET", target, Fields(fields)), NOTHING, NoLink(), keep_alive=True)
     client.status, client.started, client.sent = status, status > 0, 5
     account = Account(client)
     account.target, account.request_id = target, id

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import structlog
@@ -58,7 +58,20 @@ def test_a_request_is_one_line(quiet_log: Lines) -> None:
     assert quiet_log == [{"event": "request", "log_level": "info", **facts, **rest}]
 
 
-@pytest.mark.parametrize("account", [pytest.param(account_of(b"/"), id="plain"), pytest.param(failed(), id="failed")])
+TRACED: Final = account_of(b"/", b"", (b"traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
+ACCOUNTS: Final = [
+    pytest.param(account_of(b"/"), id="plain"),
+    pytest.param(failed(), id="failed"),
+    pytest.param(TRACED, id="traced"),
+]
+
+
+def test_a_request_of_a_trace_tells_which(quiet_log: Lines) -> None:
+    AccessLog(Clock()).write(TRACED)
+    assert quiet_log[0]["trace"] == "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
 def test_lines_of_json_say_what_others_say(account: Account, json_lines: list[bytes]) -> None:
     account.over()
     line = line_of(account, json_lines)

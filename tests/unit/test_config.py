@@ -18,7 +18,9 @@ from proxy.config import (
     RespondAsync,
     Route,
     StoreUrl,
+    TracingSettings,
     load,
+    schema,
 )
 
 ORIGINS = "origins: {legacy: {url: http://127.0.0.1:8000}}\n"
@@ -175,8 +177,37 @@ def test_other_stores_are_refused(tmp_path: Path, url: str) -> None:
     assert problems(tmp_path, f"store: {{url: '{url}'}}") == [f"1: store.url: {said}"]
 
 
+def test_tracing_is_off_unless_it_is_configured(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "tracing:").tracing is None
+    tracing = loaded(tmp_path, "tracing: {otlp: 'https://Collector:4318/otel/'}").tracing
+    assert tracing == TracingSettings(otlp="https://Collector:4318/otel", sample=1.0)
+    assert loaded(tmp_path, "tracing: {otlp: 'http://x', sample: 0}").tracing == TracingSettings(
+        otlp="http://x", sample=0.0
+    )
+
+
+def test_tracing_without_its_extra_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "1: tracing: needs more than is installed: `pip install 'respond-async[otel]'`"
+    monkeypatch.setattr(schema, "OTEL", ("opentelemetry.nowhere",))
+    assert problems(tmp_path, "tracing: {otlp: 'http://x'}") == [said]
+    monkeypatch.setattr(schema, "OTEL", ("opentelemetrie.sdk.trace",))
+    assert problems(tmp_path, "tracing: {otlp: 'http://x'}") == [said]
+
+
 def test_memory_is_a_store(tmp_path: Path) -> None:
     assert loaded(tmp_path, "store: {url: 'memory:'}").store.url == StoreUrl("memory")
+
+
+@pytest.mark.parametrize("admin", ["127.0.0.1:1", "127.1.2.3:1", "'[::1]:1'", "localhost:1", "unix:/run/x.sock", "off"])
+def test_operators_on_this_machine_need_no_token(tmp_path: Path, admin: str) -> None:
+    assert loaded(tmp_path, f"admin: {admin}").admin_token is None
+
+
+def test_operators_elsewhere_need_one_which_is_never_shown(tmp_path: Path) -> None:
+    config = loaded(tmp_path, "admin: :8081\nadmin_token: correct-horse-battery")
+    assert config.admin_token is not None
+    assert config.admin_token.get_secret_value() == "correct-horse-battery"
+    assert "battery" not in f"{config!r} {config.model_dump()} {config.model_dump_json()}"
 
 
 def test_a_configuration_is_frozen(tmp_path: Path) -> None:
@@ -229,6 +260,16 @@ WRONG = [
     ("limits: {max_operations_per_client: 0}", "1: limits.max_operations_per_client: must be more than zero"),
     ("limits: 5s", "1: limits: must be a mapping"),
     ("log: {level: loud}", "1: log.level: must be 'debug', 'info', 'warning' or 'error'"),
+    ("tracing: {}", "1: tracing.otlp: is required"),
+    (
+        "tracing: {otlp: 'localhost:4318'}",
+        "1: tracing.otlp: must begin with `http://` or `https://`; did you mean `http://localhost:4318`?",
+    ),
+    ("tracing: {otlp: 'http://x/v1/traces'}", "1: tracing.otlp: must end before `/v1/traces`, which is added"),
+    ("tracing: {otlp: 'http://x?a'}", "1: tracing.otlp: must have no query, fragment or space"),
+    ("tracing: {otlp: 'http://u:p@x'}", "1: tracing.otlp: must not contain a user or password"),
+    ("tracing: {otlp: 'http://x', sample: 10%}", "1: tracing.sample: must be a number from 0 to 1, such as `0.1`"),
+    ("tracing: {otlp: 'http://x', sample: 1.5}", "1: tracing.sample: is too large"),
     ("listen: []", "1: listen: must not be empty"),
     ("listen: [127.0.0.1:1, [x]]", "1: listen[1]: must be a single value"),
     ("listen: [127.0.0.1:1, ~]", "1: listen[1]: must not be empty"),
@@ -236,6 +277,12 @@ WRONG = [
     ("listen: {a: 1}", "1: listen: must be a list"),
     ("admin: 127.0.0.1:8080", "1: admin: must not be one of the addresses of `listen`"),
     ("listen: :8081\nadmin: :8081", "2: admin: must not be one of the addresses of `listen`"),
+    ("admin: :8081", "1: admin: can be reached from other machines: set `admin_token` too, or use an address such as 127.0.0.1:8081"),
+    ("admin: 0.0.0.0:8081", "1: admin: can be reached from other machines: set `admin_token` too, or use an address such as 127.0.0.1:8081"),
+    ("admin: '[::]:8081'", "1: admin: can be reached from other machines: set `admin_token` too, or use an address such as 127.0.0.1:8081"),
+    ("admin: proxy.example:8081", "1: admin: can be reached from other machines: set `admin_token` too, or use an address such as 127.0.0.1:8081"),
+    ("admin: :8081\nadmin_token: short", "2: admin_token: must be at least 16 characters, of ASCII and without spaces, as `openssl rand -hex 24` prints"),
+    ("admin_token: correct horse battery", "1: admin_token: must be at least 16 characters, of ASCII and without spaces, as `openssl rand -hex 24` prints"),
     ("tls: {cert_file: no.pem, key_file: }", "1: tls.key_file: is required"),
     ("status_path: /", "1: status_path: must begin and end with `/`, with a name between, as in `/.async/`"),
     ("status_path: /async", "1: status_path: must begin and end with `/`, with a name between, as in `/.async/`"),

@@ -160,6 +160,14 @@ def test_terms_are_in_order_of_time(
     assert [term.key for term in terms(config, explanation)] == keys
 
 
+def test_limits_that_are_not_set_are_none(file: Path) -> None:
+    file.write_text(CONFIG.replace(", max_running: 3", "").replace("limits: {max_operations_per_client: 5}\n", ""))
+    found = terms(load_with_source(file, {"ENV": "x"}).config, explained(file, "GET /reports", PREFERS))
+    assert not {"limits.max_operations_per_client", "routes[2].respond_async.max_running"} & {
+        term.key for term in found
+    }
+
+
 @pytest.mark.parametrize(
     ("prefer", "key"),
     [(b"respond-async, wait=5", "Prefer: wait"), (b"respond-async, wait=99", "routes[2].respond_async.max_wait")],

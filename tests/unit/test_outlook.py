@@ -24,7 +24,7 @@ def test_where_nothing_is_known_the_asks_are_a_tenth_of_the_age_apart() -> None:
 
 
 def test_where_all_take_as_long_one_ask_is_enough() -> None:
-    assert asks(outlook(*[60.0] * 5), 60) == [62]
+    assert asks(outlook(*[60.0] * 5), 60) == [61]
     assert asks(outlook(*[60.0] * 100), 60) == [62]
 
 

@@ -1,0 +1,152 @@
+"""What operators see besides operations: requests, routes, origins, store, service; and nothing that is secret."""
+
+import json
+from datetime import datetime
+
+import pytest
+
+from proxy.operators.hour import Hour
+from tests.conftest import StartProxy, settings_for
+from tests.operators.conftest import LATER, Desk, Operator
+from tests.raw_client import RawClient
+from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, stall
+
+SECRETS = ("hidden-in-query", "hidden-in-credential", "hidden-in-cookie", "hidden-in-content", "hidden-in-answer")
+
+
+async def test_a_request_is_found_by_its_id_and_says_why(desk: Desk) -> None:
+    desk.origin.script(read_all(), stall())
+    short = (await desk.accepts(b"/slow?x=1", (b"X-Request-Id", b"sought")))[:8]
+    await desk.accepts()
+    [one] = (await desk.operator.sees("/requests?id=sought"))["requests"]
+    assert (one["status"], one["path"], one["operation"], one["plan"]) == (202, "/slow", short, "race")
+    assert "answered 202" in one["why"]
+    assert (await desk.operator.sees(f"/operations/{short}"))["request_id"] == "sought"
+    newest, other = (await desk.operator.sees("/requests"))["requests"]
+    assert (newest["time"] >= other["time"], other["id"]) == (True, "sought")
+
+
+async def test_requests_are_found_by_status_and_route(desk: Desk) -> None:
+    desk.origin.script(read_all(), close())
+    async with RawClient(port=desk.proxy.port) as client:
+        assert (await client.exchange("GET", b"/")).status == 502
+    desk.origin.script(read_all(), stall())
+    await desk.accepts()
+    for query, found in {
+        "": 2, "status=502": 1, "status=5xx": 1, "status=202": 1, "status=504": 0, "status=4xx": 0, "route=everything": 2,
+        "route=other": 0, "status=5xx&route=everything": 1, "id=nobody": 0,
+    }.items():  # fmt: skip
+        assert len((await desk.operator.sees(f"/requests?{query}"))["requests"]) == found, query
+
+
+async def test_routes_have_points_of_what_was_counted(start_proxy: StartProxy, origin: ScriptedOrigin) -> None:
+    desk = Desk(await start_proxy(settings_for(origin.url), admin="127.0.0.1:0"), origin)
+    [route] = (await desk.operator.sees("/routes"))["routes"]
+    assert {key: route[key] for key in ("name", "path", "origin", "asynchronous", "points")} == {
+        "name": "everything", "path": "/", "origin": "legacy", "asynchronous": True, "points": [],
+    }  # fmt: skip
+    assert route["now"] == {
+        "requests": 0, "operations": 0, "p50": None, "p95": None, "p99": None, "in_time": None, "failures": {},
+    }  # fmt: skip
+    origin.queue([read_all(), answer(200), close()], [read_all(), close()], [read_all(), stall()])
+    async with RawClient(port=desk.proxy.port) as client:
+        await client.exchange("GET", b"/", [(b"Prefer", b"respond-async")])
+    async with RawClient(port=desk.proxy.port) as client:
+        await client.exchange("GET", b"/")
+    await desk.accepts()
+    hour = Hour(begun=0.0)
+    hour.take(desk.proxy.service.metrics.figures(), until=10.0, at=1000.0)
+    [(_, found)] = hour.of("everything")
+    assert (found.requests, found.operations, found.in_time) == (0.3, 0.1, 0.5)
+    assert found.failures == {"origin-broke-off": 1}
+    assert found.p50 is not None
+
+
+async def test_the_last_hour_is_told_as_it_is_made(
+    start_proxy: StartProxy, monkeypatch: pytest.MonkeyPatch, origin: ScriptedOrigin
+) -> None:
+    monkeypatch.setattr("proxy.operators.whole.STEP", 0.02)
+    monkeypatch.setattr("proxy.operators.feed.STEP", 0.02)
+    operator = Operator((await start_proxy(settings_for(origin.url), admin="127.0.0.1:0")).admin_port)
+    async with operator.follows() as events:
+        while not (points := (await events.next("routes"))["routes"][0]["points"]):
+            pass
+    assert datetime.fromisoformat(points[0]["at"]).tzinfo is not None
+
+
+async def test_origins_tell_how_their_servers_do(
+    start_proxy: StartProxy, origin: ScriptedOrigin, unused_port: int
+) -> None:
+    settings = settings_for(origin.url, match={"path": "/well"})
+    settings["origins"]["dead"] = {
+        "url": f"http://127.0.0.1:{unused_port}",
+        "unhealthy_after": 1,
+        "unhealthy_for": "1h",
+    }
+    settings["routes"].append({"name": "dead", "origin": "dead"})
+    desk = Desk(await start_proxy(settings, admin="127.0.0.1:0"), origin)
+    origin.script(read_all(), stall())
+    await desk.accepts(b"/well")
+    await origin.request_received()
+    async with RawClient(port=desk.proxy.port) as client:
+        assert (await client.exchange("GET", b"/")).status == 502
+    dead, well = (await desk.operator.sees("/origins"))["origins"]
+    assert well == {
+        "name": "legacy",
+        "servers": [
+            {
+                "server": origin.url, "up": True, "left_alone_by": 0, "reason": None, "connections": 1, "idle": 0,
+                "waiting": 0,
+            }
+        ],
+    }  # fmt: skip
+    assert dead["servers"][0]["left_alone_by"] == 1
+    assert (dead["servers"][0]["up"], dead["servers"][0]["reason"]) == (False, "The origin refused the connection.")
+
+
+async def test_the_store_and_the_service_tell_how_they_are(desk: Desk) -> None:
+    desk.origin.script(read_all(), stall())
+    await desk.accepts()
+    assert await desk.operator.sees("/store") == {
+        "kind": "memory", "bytes": 0, "max_bytes": 10 << 30, "queued": 0, "running": 1, "settled": 0,
+    }  # fmt: skip
+    service = await desk.operator.sees("/service")
+    assert (service["workers"], service["draining"]) == (1, False)
+    assert datetime.fromisoformat(service["since"]).tzinfo is not None
+
+
+async def test_nothing_that_is_shown_is_secret(start_proxy: StartProxy, origin: ScriptedOrigin) -> None:
+    settings = settings_for(origin.url)
+    settings["routes"][0]["request_headers"] = {"set": {"X-Api-Key": "hidden-in-configuration"}}
+    token = "hidden-in-token-of-operators"
+    desk = Desk(await start_proxy(settings, admin="127.0.0.1:0", admin_token=token), origin)
+    fields = [*LATER, (b"Authorization", b"Bearer hidden-in-credential"), (b"Cookie", b"s=hidden-in-cookie")]
+    told = [(b"Set-Cookie", b"hidden-in-cookie"), (b"X-Answer", b"hidden-in-answer")]
+    origin.queue(
+        [read_all(), answer(200, told, body=b"hidden-in-content"), close()],
+        [read_all(), close()],
+        [read_all(), stall()],
+    )
+    ids = []
+    for _ in range(3):
+        async with RawClient(port=desk.proxy.port) as client:
+            response = await client.exchange("POST", b"/p?q=hidden-in-query", fields, b"hidden-in-content")
+            ids.append(json.loads(response.body)["id"])
+        async with RawClient(port=desk.proxy.port) as client:
+            polled = [(b"Prefer", b"wait=1"), (b"Authorization", b"Bearer hidden-in-credential")]
+            await client.exchange("GET", f"/.async/{ids[-1]}?hidden-in-query".encode(), polled)
+            await client.exchange("GET", f"/.async/{ids[-1]}?hidden-in-query".encode(), [(b"Authorization", b"no")])
+    shown = (b"Authorization", f"Bearer {token}".encode())
+    seen = []
+    for target in ("operations", "requests", "routes", "origins", "store", "service", "metrics"):
+        response = await desk.operator.asks(f"/{target}", shown)
+        assert response.status == 200
+        seen.append(response.body)
+    seen += [(await desk.operator.asks(f"/operations/{one[:8]}", shown)).body for one in ids]
+    async with desk.operator.follows("/events", shown) as events:
+        await events.next("routes")
+        seen.append(events.response.body)
+    everything = b"".join(seen).decode()
+    assert ids[0][:8] in everything
+    for secret in (*SECRETS, token, "hidden-in-configuration", *(one[:9] for one in ids)):
+        assert secret not in everything, secret
