@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-LIMIT: Final = 30.0  # seconds for one command
+LIMIT: Final = 60.0  # seconds for one command
 END: Final = "-- end of command --"
 PROMPT: Final = "$ "
 
