@@ -23,6 +23,6 @@ class Books:
         if self._access.enabled:
             self._access.write(account)
         if account.trace is not None:
-            account.trace.over(account.facts(), account.seconds)
+            account.trace.over(account.facts, account.seconds)
         if account.notable:
             self.recent.add(account, self._clock.now())

@@ -111,24 +111,22 @@ class RequestTrace:
         self._state = trace_state(fields) if self._parent is not None else ()
         self.span = tracing.begun() if self._parent is None else self._parent._replace(span_id=_span_id())
         self.exchange = ExchangeTrace(tracing, self.span, self._state)  # a request has one at most
-        self._addresses: Attributes = {}
+        self._client: Client | None = None
         self._links: tuple[TraceParent, ...] = ()
 
     def came_from(self, client: Client) -> None:
         """Who sent it, and whom it was sent to, is known now."""
-        host, port = _divided(client.host.decode("ascii"))
-        there: Attributes = {"server.address": host, "server.port": port or PORTS[client.scheme]} if host else {}
-        self._addresses = {"url.scheme": client.scheme, "client.address": client.address, **there}
+        self._client = client
 
     def concerns(self, operation: Operation) -> None:
         """It has made this operation, or asked for it."""
         if operation.trace:
             self._links = (span_of(operation),)
 
-    def over(self, facts: Mapping[str, Any], seconds: float) -> None:
-        """It has been answered, or never will be. The facts are those of the access line."""
+    def over(self, facts: Callable[[], Mapping[str, Any]], seconds: float) -> None:
+        """It has been answered, or never will be. The facts, those of the access line, are asked for where it is told of."""
         if self.span.sampled:
-            self._tracing.tell(self._told(facts, seconds, self._tracing.clock.now()))
+            self._tracing.tell(self._told(facts(), seconds, self._tracing.clock.now()))
 
     def _told(self, facts: Mapping[str, Any], seconds: float, now: float) -> Span:
         status = facts["status"] if facts["status"] != CLIENT_LEFT else None
@@ -143,7 +141,7 @@ class RequestTrace:
             ended=now,
             attributes={
                 **_method(facts["method"]),
-                **self._addresses,
+                **_addresses(self._client),
                 "url.path": facts["path"],
                 "network.peer.address": facts["peer"],
                 "http.response.status_code": status,
@@ -217,6 +215,14 @@ def _of_operation(operation: Operation, span: TraceParent) -> Span:
         links=(request,),
         error=failure.detail if failure is not None else None,
     )
+
+
+def _addresses(client: Client | None) -> Attributes:
+    if client is None:
+        return {}
+    host, port = _divided(client.host.decode("ascii"))
+    there: Attributes = {"server.address": host, "server.port": port or PORTS[client.scheme]} if host else {}
+    return {"url.scheme": client.scheme, "client.address": client.address, **there}
 
 
 def _span_id() -> str:

@@ -155,11 +155,13 @@ async def test_a_client_that_leaves_closes_the_exchange(
 async def test_what_never_gets_to_an_origin_has_one_span(traced: Proxy, collector: Collector) -> None:
     await ask(traced, "OPTIONS", b"*", (b"Max-Forwards", b"0"))
     await ask(traced, "PROPFIND", b"/.async/never-was")
+    await ask(traced, "CONNECT", b"example.com:443")
+    assert (await collector.span("CONNECT (none)")).attributes["error.type"] == "method-not-implemented"
     assert (await collector.span("OPTIONS (none)")).attributes["respond_async.plan"] == "here"
     status = await collector.span("HTTP (status)")
     assert status.attributes["http.request.method"] == "_OTHER"
     assert status.attributes["http.request.method_original"] == "PROPFIND"
-    assert len(collector.spans()) == 2
+    assert len(collector.spans()) == 3
 
 
 async def test_nothing_of_a_span_is_secret(traced: Proxy, origin: ScriptedOrigin, collector: Collector) -> None:
