@@ -150,7 +150,7 @@ class Service:
         """
         self._front.draining = True
         self.recovery.end()
-        await self.close()
+        await self._close_to_operators(LAST_HANDSHAKES)
         await self._close_listeners(LAST_HANDSHAKES)
         await self._front.retire()
         await self._keeper.drain(None)
@@ -172,12 +172,17 @@ class Service:
             await self._paces.share()
 
     async def close(self) -> None:
-        """Leave the operators' door too."""
+        """Leave operators too, when those who wait for an answer have it, or should have."""
+        await self._close_to_operators(0)
+        if self.admin is not None:
+            await self._operators.shutdown(LAST_ANSWERS)
+
+    async def _close_to_operators(self, timeout: float) -> None:
+        """Accept no more of them. Those who are connected are answered, but follow somebody else from now on."""
         if self.admin is not None:
             self.admin.close()
-            await self.admin.drain(0)
+            await self.admin.drain(timeout)
             self._feed.end()
-            await self._operators.shutdown(LAST_ANSWERS)
 
     async def _close_listeners(self, timeout: float) -> None:
         for listener in self.listeners:
