@@ -47,5 +47,5 @@ def _link(link: re.Match[str], source: str, page: str) -> str:
     target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link["target"]))
     place = PAGES.get(target) or target.removeprefix(_SITE)
     if place == target:
-        return link["text"] if link["text"].strip("`") == target else f"{link['text']} (`{target}`)"
+        return f"`{target}`" if target.endswith(link["text"].strip("`")) else f"{link['text']} (`{target}`)"
     return f"[{link['text']}]({posixpath.relpath(place, posixpath.dirname(page) or '.')}{link['anchor'] or ''})"

@@ -63,6 +63,7 @@ def test_every_page_is_in_the_menu() -> None:
         pytest.param("deploy.md", "[a](../docs/operations.md)", "[a](operations.md)", id="from outside"),
         pytest.param("deploy.md", "[a](front/README.md)", "[a](front.md)", id="between two from outside"),
         pytest.param("front.md", "[a](b.conf)", "a (`deploy/front/b.conf`)", id="to a file without a page"),
+        pytest.param("front.md", "[b.conf](nginx/b.conf)", "`deploy/front/nginx/b.conf`", id="named by its file"),
         pytest.param("http.md", "[`bench/a.py`](../bench/a.py)", "`bench/a.py`", id="named already"),
     ],
 )
