@@ -1,5 +1,6 @@
 """What the log tells of an operation's life: a line for each event, which all have its short id and its request's id."""
 
+import logging
 from typing import Any
 
 import structlog
@@ -34,6 +35,8 @@ def taken_over(operation: Operation) -> None:
 
 def settled(operation: Operation, course: Course) -> None:
     """It was settled by this process."""
+    if not log.is_enabled_for(logging.INFO):
+        return
     failure = operation.failure
     log.info(
         "operation settled",

@@ -54,7 +54,8 @@ class Later:
         except StoreUnavailable:
             return  # then there will be no operation either
         if under_way >= limit:
-            raise TooManyOperations(f"It has {under_way}.", retry_after=self._pace.next_end(under_way))
+            why = f"The client had {under_way} operations under way already (limits.max_operations_per_client)."
+            raise TooManyOperations(f"It has {under_way}.", why=why, retry_after=self._pace.next_end(under_way))
 
     def exchange(self, request: RequestHead, content: Content, since: float) -> Exchange:
         """An exchange that may be an operation's, and waits for its turn behind those whose clients wait."""

@@ -1,30 +1,34 @@
 """The last requests of a process that are worth to be looked at: answered with 202, gone wrong, or left by their client."""
 
 from collections import deque
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from proxy.account import Account
 
 MOST: Final = 1000
-LONGEST: Final = 500  # characters of a value that is kept
+LONGEST: Final = 500  # characters of a path that are kept; all else is short, or of our own making
 
 
 class Recent:
     """Keeps what there is to show of them, and nothing of what they hold."""
 
     def __init__(self, most: int = MOST) -> None:
-        self._entries: deque[dict[str, Any]] = deque(maxlen=most)
+        self._kept: deque[tuple[float, dict[str, Any]]] = deque(maxlen=most)
 
     def add(self, account: Account, now: float) -> None:
         """Keep what there is to tell of a request that was over at this time."""
-        at = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
-        self._entries.append({"time": f"{at}Z", **{name: _cut(fact) for name, fact in account.facts().items()}})
+        facts = account.facts()
+        if len(facts["path"]) > LONGEST:
+            facts["path"] = f"{facts['path'][:LONGEST]}…"
+        self._kept.append((now, facts))
 
-    def entries(self) -> list[dict[str, Any]]:
-        """What is kept, newest first, with the names of the access line; ready for JSON, and not to be changed."""
-        return list(reversed(self._entries))
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """What is kept, newest first, with the names of the access line; ready for JSON."""
+        return ({"time": _time(at), **facts} for at, facts in reversed(self._kept))
 
 
-def _cut(fact: object) -> object:
-    return f"{fact[:LONGEST]}…" if isinstance(fact, str) and len(fact) > LONGEST else fact
+def _time(seconds: float) -> str:
+    """As RFC 3339 has it."""
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"

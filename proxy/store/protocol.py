@@ -46,10 +46,14 @@ class Quotas(NamedTuple):
         """Raise Busy or TooManyOperations if there is no room for the operation."""
         most = self.max_queued
         if most is not None and operation.state is State.QUEUED and queued_on(operation.route) >= most:
-            raise Busy(f"As many operations wait for their turn on this route as may: {most}.")
+            raise Busy(
+                f"As many operations wait for their turn on this route as may: {most}.",
+                why=f"{most} operations waited for their turn already (respond_async.max_queued of route {operation.route}).",
+            )
         most = self.max_of_client
         if most is not None and operation.client and unsettled_of(operation.client) >= most:
-            raise TooManyOperations(f"It has as many as it may have at once: {most}.")
+            why = f"The client had {most} operations under way already (limits.max_operations_per_client)."
+            raise TooManyOperations(f"It has as many as it may have at once: {most}.", why=why)
 
 
 UNKNOWN: Final = Progress(0, None, 0.0)  # how far a body has come of which nothing is known

@@ -16,7 +16,7 @@ def kept(account: Account) -> list[dict[str, Any]]:
     """What is kept of it when it is over."""
     books = Books(Metrics(), Clock())
     books.enter(account)
-    return books.recent.entries()
+    return list(books.recent.entries())
 
 
 def test_a_plain_request_is_not_kept() -> None:
@@ -30,7 +30,7 @@ def test_what_is_kept_is_the_newest_first_and_ready_for_json() -> None:
         account.failed(OriginTimeout("It was late."))
         account.over()
         recent.add(account, second)
-    entries = recent.entries()
+    entries = list(recent.entries())
     assert [(entry["time"], entry["id"]) for entry in entries] == [
         ("1970-01-01T00:00:02.000Z", "id 2"),
         ("1970-01-01T00:00:01.000Z", "id 1"),
