@@ -104,7 +104,7 @@ def demo(port: int) -> None:
     with tempfile.TemporaryDirectory(prefix="respond-async-") as folder, in_its_own_process(backend):
         file = Path(folder, "demo.yaml")
         file.write_text(demo_config(backend.port, port, Path(folder, "store")))
-        _run(file, ready=lambda doors: click.echo(tour(doors.listen[0].address.port)))
+        _run(file, ready=lambda doors: click.echo(tour(*(bound.address.port for bound in doors.all))))
 
 
 @main.command(short_help="What has a shell complete commands and options.")

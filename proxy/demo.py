@@ -25,7 +25,8 @@ STEPS: Final = 100  # in which it is computed, with a rest after each
 COLUMNS: Final = "entry,account,amount,balance,mean,deviation\n"
 
 TOUR: Final = """\
-Paste these into another terminal (sh, bash or zsh; curl 7.84 or newer), and watch this one.
+Paste these into another terminal (sh, bash or zsh; curl 7.84 or newer), and watch this one. What becomes of it all, and
+why, is to be seen in a browser: http://127.0.0.1:8081/
 
 1. As ever: a report that takes ten seconds, and a client that waits for it.
 
@@ -55,16 +56,19 @@ Ctrl-C ends it.
 """
 
 
-def tour(port: int) -> str:
-    """The text that leads through the demo, with curl lines for the proxy on `port`."""
-    return TOUR.replace("127.0.0.1:8080", f"127.0.0.1:{port}")
+def tour(port: int, admin: int) -> str:
+    """The text that leads through the demo, with curl lines for the proxy on `port`, and the operator page on `admin`."""
+    return TOUR.replace("127.0.0.1:8080", f"127.0.0.1:{port}").replace("127.0.0.1:8081", f"127.0.0.1:{admin}")
 
 
 def demo_config(backend_port: int, port: int, folder: Path) -> str:
-    """The demo's configuration as YAML: every route may become an operation, which is kept in `folder` (absolute)."""
+    """The demo's configuration as YAML: every route may become an operation, which is kept in `folder` (absolute).
+
+    The operator page is on a port of the system's choice: one more that is taken would be one more that fails.
+    """
     return f"""\
 listen: 127.0.0.1:{port}
-admin: off
+admin: 127.0.0.1:0
 store:
   url: {json.dumps(f"sqlite://{folder}")}
 origins:

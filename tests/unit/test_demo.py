@@ -140,11 +140,11 @@ def test_the_configuration_is_yaml_that_names_both_ports_and_the_folder(tmp_path
     assert config["routes"][0]["respond_async"]["wait"] == "2s"
 
 
-def test_the_tour_leads_to_its_own_port() -> None:
-    assert set(re.findall(r"127\.0\.0\.1:(\d+)", tour(4321))) == {"4321"}
+def test_the_tour_leads_to_its_own_ports() -> None:
+    assert set(re.findall(r"127\.0\.0\.1:(\d+)", tour(4321, 4322))) == {"4321", "4322"}
 
 
 def test_every_command_of_the_tour_is_one_line_of_whole_shell_words() -> None:
-    commands = [line for line in tour(8080).splitlines() if "curl -" in line]
+    commands = [line for line in tour(8080, 8081).splitlines() if "curl -" in line]
     assert len(commands) == 6
     assert all("curl" in " ".join(shlex.split(command)) for command in commands)
