@@ -144,11 +144,12 @@ class Forwarder:
         return True
 
     def _note_accepted(self, inbound: Inbound, operation: Operation, race: Race) -> None:
-        why = self.reasons.accepted(race, operation)
+        full = self._origin.is_full
+        why = self.reasons.accepted(race, operation, full=full)
         inbound.account.promised(operation, why)
         chronicle.accepted(operation, why)
         if not operation.is_running:
-            chronicle.queued(operation, self.reasons.queued)
+            chronicle.queued(operation, self.reasons.queued(full=full))
 
     def _ignore_preference(self, inbound: Inbound, reason: str, cause: str | None = None) -> None:
         """The client waits for the origin, though it might have had a 202."""

@@ -73,9 +73,9 @@ class Reasons:
             return timeouts.get(error.error_type or "", "") or of(error)
         return of(error)
 
-    def accepted(self, race: Race, operation: Operation) -> str:
-        """Why the client has a 202."""
-        what = "The origin had not answered" if operation.is_running else self._no_turn
+    def accepted(self, race: Race, operation: Operation, *, full: bool) -> str:
+        """Why the client has a 202. `full`: others wait for the origin, too."""
+        what = "The origin had not answered" if operation.is_running else self._not_sent(full=full)
         promise = f"answered 202 with operation {operation.short_id}"
         return f"{what} after {race.wait:g} s ({self._wait(race)}); {promise}."
 
@@ -86,10 +86,9 @@ class Reasons:
         seconds = later.timeout if later else self._route.timeout
         return f"The exchange took more than {seconds:g} s (respond_async.timeout of route {self._route.name})."
 
-    @property
-    def queued(self) -> str:
+    def queued(self, *, full: bool) -> str:
         """Why an operation waits."""
-        return f"{self._no_turn} yet."
+        return f"{self._not_sent(full=full)} yet."
 
     def out_of_time(self, race: Race) -> str:
         """Why one that could not be an operation has no response."""
@@ -107,6 +106,10 @@ class Reasons:
     def idle_tunnel(self) -> str:
         """Why a tunnel was broken off."""
         return f"Not a byte either way for {self._route.idle_timeout:g} s (idle_timeout of route {self._route.name})."
+
+    def _not_sent(self, *, full: bool) -> str:
+        """Where there is room, it has but to connect."""
+        return self._no_turn if full else f"There was no connection to origin {self._route.origin}"
 
     @property
     def _no_turn(self) -> str:

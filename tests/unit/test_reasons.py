@@ -69,7 +69,7 @@ def test_what_may_be_answered_later_has_the_time_of_operations() -> None:
 )
 def test_a_202_tells_whose_patience_was_over(race: Race, wait: str) -> None:
     why = f"The origin had not answered {wait}; answered 202 with operation abcdefgh."
-    assert REASONS.accepted(race, OPERATION) == why
+    assert REASONS.accepted(race, OPERATION, full=False) == why
 
 
 def test_one_that_could_be_no_operation_has_both_times() -> None:
@@ -81,9 +81,13 @@ def test_one_that_could_be_no_operation_has_both_times() -> None:
 
 def test_a_limit_of_the_route_is_named_where_there_is_one() -> None:
     limited = ROUTE.model_copy(update={"respond_async": RespondAsync(max_running=3)})
-    assert Reasons(limited, ORIGIN).queued == (
+    assert Reasons(limited, ORIGIN).queued(full=True) == (
         "The request had no turn at origin legacy (max_connections 256, max_running 3) yet."
     )
+
+
+def test_where_there_is_room_an_operation_waits_for_a_connection_alone() -> None:
+    assert REASONS.queued(full=False) == "There was no connection to origin legacy yet."
 
 
 def test_a_route_that_never_answers_later_has_sentences_too() -> None:
