@@ -86,11 +86,12 @@ async def test_a_202_tells_how_long_the_origin_had(start: StartVia, origin: Scri
 async def test_one_that_polls_is_told_of_its_operation(
     start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
 ) -> None:
-    gate = asyncio.Event()
-    origin.script(wait_for(gate), close())
+    arrived, gate = asyncio.Event(), asyncio.Event()
+    origin.script(tell(arrived), wait_for(gate), close())
     proxy = await start()
     client = await proxy.client()
     path = status_path(await client.exchange("GET", b"/", [AT_ONCE]))
+    await arrived.wait()
     await client.exchange("GET", path)
     line = await line_of(quiet_log, number=2)
     assert (line["plan"], line["route"], line["end"]) == ("status", "(status)", "--")

@@ -1,5 +1,6 @@
 """What tests of operators share."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -97,8 +98,16 @@ class Desk:
         self.origin = origin
         self.operator = Operator(proxy.admin_port)
 
+    async def runs(self, target: bytes = b"/slow", *fields: Field) -> str:
+        """The id of a new operation whose request has been sent."""
+        id_ = await self.accepts(target, *fields)
+        async with asyncio.timeout(5):
+            while (await self.operator.sees(f"/operations/{id_[:8]}"))["state"] == "queued":  # noqa: ASYNC110  # as a person would
+                await asyncio.sleep(0.002)
+        return id_
+
     async def accepts(self, target: bytes = b"/slow", *fields: Field) -> str:
-        """The id of a new operation."""
+        """The id of a new operation, which may wait for its turn or a connection."""
         async with RawClient(port=self.proxy.port) as client:
             response = await client.exchange("GET", target, [*LATER, *fields])
         assert response.status == 202, response.body

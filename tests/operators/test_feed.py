@@ -23,7 +23,7 @@ async def test_an_operation_appears_and_completes_in_the_view(desk: Desk) -> Non
         view = await events.next("view")
         assert view.keys() == {"operations", "settled", "store", "origins", "service", "requests"}
         assert (view["operations"]["operations"], view["settled"]) == ([], [])
-        short = (await desk.accepts())[:8]
+        short = (await desk.runs())[:8]
         view = await events.view(lambda view: view["operations"]["operations"])
         assert [one["id"] for one in view["operations"]["operations"]] == [short]
         gate.set()
@@ -43,7 +43,7 @@ async def test_the_first_events_are_a_view_and_the_routes(desk: Desk) -> None:
 async def test_what_changes_with_time_alone_is_not_sent(desk: Desk) -> None:
     gate = asyncio.Event()
     desk.origin.script(read_all(), wait_for(gate), answer(200))
-    await desk.accepts()
+    await desk.runs()
     await desk.origin.request_received()
     async with desk.operator.follows() as events:
         await events.next("view")

@@ -23,7 +23,7 @@ async def outcome(desk: Desk, id_: str) -> int:
 async def test_an_operation_is_shown_from_its_202_to_its_end(desk: Desk) -> None:
     gate = asyncio.Event()
     desk.origin.script(read_all(), wait_for(gate), answer(200, body=b"result"))
-    id_ = await desk.accepts(b"/reports/7?secret=1")
+    id_ = await desk.runs(b"/reports/7?secret=1")
     [one] = (await desk.operator.sees("/operations"))["operations"]
     assert {key: one[key] for key in ("id", "route", "origin", "method", "target", "state", "attempts")} == {
         "id": id_[:8], "route": "everything", "origin": "legacy", "method": "GET", "target": "/reports/7",
@@ -41,7 +41,7 @@ async def test_an_operation_is_shown_from_its_202_to_its_end(desk: Desk) -> None
 
 async def test_one_that_failed_says_why(desk: Desk) -> None:
     desk.origin.script(read_all(), close())
-    id_ = await desk.accepts()
+    id_ = await desk.runs()
     assert await outcome(desk, id_) == 502
     one = await desk.operator.sees(f"/operations/{id_[:8]}")
     assert (one["state"], one["error"]["code"]) == ("failed", "origin-broke-off")
@@ -50,7 +50,7 @@ async def test_one_that_failed_says_why(desk: Desk) -> None:
 
 async def test_a_list_goes_on_page_by_page_under_the_same_filter(desk: Desk) -> None:
     desk.origin.script(read_all(), stall())
-    ids = [(await desk.accepts())[:8] for _ in range(5)]
+    ids = [(await desk.runs())[:8] for _ in range(5)]
     found, target = [], "/operations?state=running,queued&limit=2"
     while target:
         page = await desk.operator.sees(target)
@@ -62,7 +62,7 @@ async def test_a_list_goes_on_page_by_page_under_the_same_filter(desk: Desk) -> 
 
 async def test_filters_are_by_route_state_and_age(desk: Desk) -> None:
     desk.origin.script(read_all(), stall())
-    await desk.accepts()
+    await desk.runs()
     for query, expected in {
         "route=everything": 1, "route=other": 0, "route=other,everything": 1, "state=queued": 0, "state=unsettled": 1,
         "state=settled": 0, "older_than=1h": 0, "younger_than=1h": 1, "route=&state=": 1,
@@ -72,7 +72,7 @@ async def test_filters_are_by_route_state_and_age(desk: Desk) -> None:
 
 async def test_cancelling_closes_the_connection_to_the_origin(desk: Desk, quiet_log: list[dict[str, str]]) -> None:
     desk.origin.script(read_all(), stall())
-    id_ = await desk.accepts()
+    id_ = await desk.runs()
     await desk.origin.request_received()
     one = await desk.operator.ends(f"/operations/{id_[:8]}")
     assert (one["id"], one["state"]) == (id_[:8], "dismissed")
@@ -84,7 +84,7 @@ async def test_cancelling_closes_the_connection_to_the_origin(desk: Desk, quiet_
 
 async def test_of_a_settled_one_what_is_kept_is_dropped(desk: Desk, quiet_log: list[dict[str, str]]) -> None:
     desk.origin.script(read_all(), answer(200, body=b"result"))
-    id_ = await desk.accepts()
+    id_ = await desk.runs()
     assert await outcome(desk, id_) == 200
     assert (await desk.operator.ends(f"/operations/{id_[:8]}"))["state"] == "completed"
     assert await outcome(desk, id_) == 404
@@ -97,7 +97,8 @@ async def test_all_that_fit_are_ended_at_once(start_proxy: StartProxy, origin: S
     settings["origins"]["legacy"]["max_connections"] = 1
     desk = Desk(await start_proxy(settings, admin="127.0.0.1:0"), origin)
     origin.script(read_all(), stall())
-    for _ in range(3):
+    await desk.runs()
+    for _ in range(2):
         await desk.accepts()
     assert await desk.operator.ends("/operations?state=queued&older_than=1h") == {"dismissed": 0, "removed": 0}
     assert await desk.operator.ends("/operations?state=queued") == {"dismissed": 2, "removed": 0}
@@ -108,7 +109,7 @@ async def test_all_that_fit_are_ended_at_once(start_proxy: StartProxy, origin: S
 
 async def test_several_pages_are_ended_at_once(desk: Desk) -> None:
     desk.origin.script(read_all(), stall())
-    await asyncio.gather(*(desk.accepts() for _ in range(60)))
+    await asyncio.gather(*(desk.runs() for _ in range(60)))
     assert await desk.operator.ends("/operations?state=running") == {"dismissed": 60, "removed": 0}
 
 
@@ -119,7 +120,7 @@ async def test_all_of_every_state_are_not_ended_by_mistake(desk: Desk) -> None:
 async def test_one_that_is_settled_just_then_stays_as_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = asyncio.Event()
     desk.origin.script(read_all(), wait_for(gate), answer(200, body=b"result"))
-    id_ = await desk.accepts()
+    id_ = await desk.runs()
     store = desk.proxy.service._store
     settle = store.settle
 

@@ -16,8 +16,8 @@ SECRETS = ("hidden-in-query", "hidden-in-credential", "hidden-in-cookie", "hidde
 
 async def test_a_request_is_found_by_its_id_and_says_why(desk: Desk) -> None:
     desk.origin.script(read_all(), stall())
-    short = (await desk.accepts(b"/slow?x=1", (b"X-Request-Id", b"sought")))[:8]
-    await desk.accepts()
+    short = (await desk.runs(b"/slow?x=1", (b"X-Request-Id", b"sought")))[:8]
+    await desk.runs()
     [one] = (await desk.operator.sees("/requests?id=sought"))["requests"]
     assert (one["status"], one["path"], one["operation"], one["plan"]) == (202, "/slow", short, "race")
     assert "answered 202" in one["why"]
@@ -31,7 +31,7 @@ async def test_requests_are_found_by_status_and_route(desk: Desk) -> None:
     async with RawClient(port=desk.proxy.port) as client:
         assert (await client.exchange("GET", b"/")).status == 502
     desk.origin.script(read_all(), stall())
-    await desk.accepts()
+    await desk.runs()
     for query, found in {
         "": 2, "status=502": 1, "status=5xx": 1, "status=202": 1, "status=504": 0, "status=4xx": 0, "route=everything": 2,
         "route=other": 0, "status=5xx&route=everything": 1, "id=nobody": 0,
@@ -53,7 +53,7 @@ async def test_routes_have_points_of_what_was_counted(start_proxy: StartProxy, o
         await client.exchange("GET", b"/", [(b"Prefer", b"respond-async")])
     async with RawClient(port=desk.proxy.port) as client:
         await client.exchange("GET", b"/")
-    await desk.accepts()
+    await desk.runs()
     hour = Hour(begun=0.0)
     hour.take(desk.proxy.service.metrics.figures(), until=10.0, at=1000.0)
     [(_, found)] = hour.of("everything")
@@ -86,7 +86,7 @@ async def test_origins_tell_how_their_servers_do(
     settings["routes"].append({"name": "dead", "origin": "dead"})
     desk = Desk(await start_proxy(settings, admin="127.0.0.1:0"), origin)
     origin.script(read_all(), stall())
-    await desk.accepts(b"/well")
+    await desk.runs(b"/well")
     await origin.request_received()
     async with RawClient(port=desk.proxy.port) as client:
         assert (await client.exchange("GET", b"/")).status == 502
@@ -106,7 +106,7 @@ async def test_origins_tell_how_their_servers_do(
 
 async def test_the_store_and_the_service_tell_how_they_are(desk: Desk) -> None:
     desk.origin.script(read_all(), stall())
-    await desk.accepts()
+    await desk.runs()
     assert await desk.operator.sees("/store") == {
         "kind": "memory", "bytes": 0, "max_bytes": 10 << 30, "queued": 0, "running": 1, "settled": 0,
     }  # fmt: skip
