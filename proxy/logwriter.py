@@ -14,7 +14,7 @@ from typing import Final
 
 STANDARD_ERROR: Final = 2
 LONGEST_QUEUE: Final = 10_000  # lines
-GATHERING: Final = 0.01  # seconds from the first line of some to their writing
+GATHERING: Final = 0.05  # seconds from the first line of some to their writing
 LAST_WORDS: Final = 1.0  # seconds for what is queued when the process ends
 WHOLE: Final = select.PIPE_BUF  # bytes that a pipe which takes anything takes at once
 
