@@ -2,10 +2,14 @@
 
 import asyncio
 import json
+import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from pathlib import Path
 from typing import Final
 
+import structlog
 from aiohttp import web
 
 from proxy.errors import StoreUnavailable
@@ -39,7 +43,27 @@ GUARDS: Final = {
 }
 NO_STORE: Final = {"Cache-Control": "no-store"}
 
+log = structlog.get_logger()
+
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Discretion(logging.Handler):
+    """Stands before the log of aiohttp, which shows requests that it cannot read, with the credentials in them."""
+
+    @classmethod
+    def logger(cls) -> logging.Logger:
+        """A logger that goes nowhere else."""
+        logger = logging.Logger("admin")  # noqa: LOG001  # no name in the tree of loggers
+        logger.addHandler(cls())
+        return logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell that something is wrong, and where that was found out; but not what was sent."""
+        error = record.exc_info[1] if record.exc_info else None
+        frames = traceback.extract_tb(error.__traceback__) if error is not None else []
+        at = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else None
+        log.warning("request to admin failed", reason=type(error).__name__, at=at)
 
 
 class Admin:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from aiohttp import web
 
 from proxy import chronicle, gauges
-from proxy.admin import Admin
+from proxy.admin import Admin, Discretion
 from proxy.books import Books
 from proxy.clock import Clock
 from proxy.config import Config
@@ -123,7 +123,9 @@ class Service:
         clients = self._front.connections
         self.listeners = [Listener(bound, self._front, doors.tls, patience, clients) for bound in doors.listen]
         if doors.admin is not None:
-            self._operators = web.Server(self._admin(whole).handle, handler_cancellation=True, access_log=None)
+            self._operators = web.Server(
+                self._admin(whole).handle, handler_cancellation=True, access_log=None, logger=Discretion.logger()
+            )
             self.admin = Listener(doors.admin, self._operators)
         for listener in self.listeners:
             listener.open()

@@ -99,6 +99,26 @@ async def test_with_a_token_all_but_probes_need_it(start_proxy: StartProxy, orig
     assert (await operator.asks("/operations", shown, (b"Host", b"proxy.example"))).status == 200
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /operations HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer SECRET\0\r\n\r\n",
+        b"GET /operations HTTP/1.1\r\nHost: localhost\r\nAuthorization Bearer SECRET\r\n\r\n",
+        b"GET /x?SECRET HTTP/9.1 SECRET\r\n\r\n",
+    ],
+)
+async def test_what_cannot_be_read_is_told_without_what_it_says(
+    desk: Desk, quiet_log: list[dict[str, str]], caplog: pytest.LogCaptureFixture, request_: bytes
+) -> None:
+    async with RawClient(port=desk.proxy.admin_port) as client:
+        await client.send(request_)
+        assert (await client.response("GET", keep=False)).status == 400
+    assert [line["event"] for line in quiet_log if line["event"].startswith("request to admin")] == [
+        "request to admin failed"
+    ]
+    assert "SECRET" not in f"{quiet_log}{caplog.text}"
+
+
 async def test_a_unix_socket_is_as_good_as_the_loopback(start_proxy: StartProxy, tmp_path: Path) -> None:
     await start_proxy(admin=f"unix:{tmp_path}/admin.sock")
     async with RawClient(unix_path=tmp_path / "admin.sock") as client:
