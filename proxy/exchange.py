@@ -214,9 +214,14 @@ class Exchange:
 
     def close(self) -> None:
         """End it. The connection is kept for others if the exchange is over, and dropped if it is not."""
-        if self.when_over is not None:
-            tell, self.when_over = self.when_over, None
-            tell(self)
+        try:
+            if self.when_over is not None:
+                tell, self.when_over = self.when_over, None
+                tell(self)
+        finally:  # whatever becomes of the telling
+            self._close()
+
+    def _close(self) -> None:
         self.closed = True
         for task in self._tasks:
             task.cancel()

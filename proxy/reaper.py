@@ -57,10 +57,10 @@ class Reaper:
         """One round. Raises StoreUnavailable."""
         await self._take_over()
         await self._settle_overdue()
-        await self._share()
         if count := await self._ledger.store.expire(self._ledger.now()):
             chronicle.expired(count)
         self.usage = await self._ledger.store.usage()
+        await self._share()  # last: where there is no room for it, room has been made before
 
     async def _settle_overdue(self) -> None:
         """Settle what runs beyond its timeout: its keeper lives, but is stopped or stuck."""

@@ -164,5 +164,6 @@ class _Seat:  # a Whole
             hear(message)
 
     def _answer(self, message: Message) -> None:
-        if asked := self._asked.get(message["id"]):  # the operator may have left meanwhile
+        asked = self._asked.get(message["id"])
+        if asked is not None and not asked.done():  # the operator may have left meanwhile
             asked.set_result(message)

@@ -97,10 +97,12 @@ def lasting(report: Report) -> Report:
 
 
 def _is_like(entry: Entry, wanted: Mapping[str, str]) -> bool:
-    return all(
-        str(entry.get(key)) == value or (value.endswith("xx") and str(entry.get(key))[:1] == value[:1])
-        for key, value in wanted.items()
-    )
+    return all(_fits(key, str(entry.get(key)), value) for key, value in wanted.items())
+
+
+def _fits(key: str, value: str, wanted: str) -> bool:
+    """Whether a value is the wanted one or, of a status, of the wanted class: `5xx`."""
+    return value == wanted or (key == "status" and wanted.endswith("xx") and value[:1] == wanted[:1])
 
 
 def _together(states: Iterable[ServerState]) -> list[ServerState]:
