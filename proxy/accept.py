@@ -14,6 +14,7 @@ from proxy.message import Fields
 PAGE: Final = b"text/html"
 DOCUMENTS: Final = (b"application/json", b"application/problem+json")
 
+_QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _WEIGHT: Final = re.compile(rb"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
 _RANGE: Final = re.compile(rb"([^/;\s]+/[^/;\s]+)\s*(?:;(.*))?", re.DOTALL)
 
@@ -39,7 +40,7 @@ def _weighed(lines: list[bytes]) -> Iterator[tuple[bytes, float]]:
 
 def _weight_of(parameters: bytes) -> float:
     """What `q` says, 1 where there is none, 0 where it says nothing that can be understood."""
-    for parameter in parameters.split(b";"):
+    for parameter in _QUOTED.sub(b"", parameters).split(b";"):
         if parameter.strip()[:2].lower() == b"q=":
             weight = _WEIGHT.fullmatch(parameter.strip())
             return float(weight[1]) if weight else 0.0

@@ -19,7 +19,7 @@ from yarl import URL
 from proxy.fetch.ending import BROKEN_OFF, NO_TLS, NOT_CONNECTED, NOT_TRUSTED, TOO_LATE, UNKNOWN_HOST, Ended
 from proxy.fetch.order import Order, Pair
 
-TROUBLE: Final = (aiohttp.ClientError, TimeoutError, ConnectionError)
+TROUBLE: Final = (aiohttp.ClientError, TimeoutError, ConnectionError, UnicodeError)  # the last: no name of a host
 CONNECTING: Final = 30.0  # seconds
 LONGEST_SILENCE: Final = 60.0  # seconds, in content that is on its way
 LARGEST_HEAD: Final = 1 << 18  # bytes, of one field too
@@ -110,7 +110,7 @@ _ENDS: Final = (
         "the certificate of {server} is not trusted: {reason}",
     ),
     (aiohttp.ClientSSLError, NO_TLS, "no TLS with {server}"),
-    (aiohttp.ClientConnectorDNSError, UNKNOWN_HOST, "there is no host {host}"),
+    ((aiohttp.ClientConnectorDNSError, UnicodeError), UNKNOWN_HOST, "there is no host {host}"),
     (aiohttp.ClientConnectorError, NOT_CONNECTED, "no connection to {server}: {reason}"),
     (TimeoutError, TOO_LATE, "{server} has been silent for too long"),
     ((BrokeOff, ConnectionError), BROKEN_OFF, "{server} closed the connection"),

@@ -109,9 +109,9 @@ def retry_after(fields: Mapping[str, str], now: float) -> float | None:
         return min(float(text), LONGEST_PAUSE)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+    except (ValueError, OverflowError):  # a year, or a zone, that no calendar has
         return None
-    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
     return min(max(seconds, 0.0), LONGEST_PAUSE)
 
 
@@ -129,7 +129,7 @@ def _step_by_document(monitor: Monitor, answer: Answer, pause: float | None) -> 
 def _document(content: bytes) -> dict[str, object]:
     try:
         document = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 

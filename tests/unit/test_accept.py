@@ -38,6 +38,7 @@ def test_a_client_that_would_rather_have_a_page_gets_one(accept: str) -> None:
         pytest.param("text/html, application/problem+json", id="one kind of JSON with the same weight"),
         pytest.param("application/json;odata.metadata=minimal, text/html;q=0.9", id="OData's JSON"),
         pytest.param("text/html;q=0, */*;q=0.1", id="anything but a page"),
+        pytest.param('application/json;profile="a;q=0", text/html;q=0.5', id="what looks like a weight in a string"),
         pytest.param("text/html;q=2", id="a weight above one"),
         pytest.param("texthtml", id="no media type"),
     ],

@@ -99,6 +99,7 @@ def test_a_step(monitor: Monitor, answer: Answer, step: Step) -> None:
     ("said", "seconds"),
     [
         ("", None), ("soon", None), ("-1", None), ("0", 0.0), ("120", 120.0), ("999999999999", 3600.0),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None), ("Fri, 15 Jan 2027 08:00:05 +99999999999999", None),
         ("Fri, 15 Jan 2027 08:00:05 GMT", 5.0), ("Fri, 15 Jan 2027 08:00:05", 5.0), ("Fri, 15 Jan 2021 08:00:00 GMT", 0.0),
     ],
 )  # fmt: skip
