@@ -109,7 +109,9 @@ class Reasons:
 
     def _not_sent(self, *, full: bool) -> str:
         """Where there is room, it has but to connect."""
-        return self._no_turn if full else f"There was no connection to origin {self._route.origin}"
+        later = self._route.respond_async
+        limited = full or (later is not None and later.max_running is not None)
+        return self._no_turn if limited else f"There was no connection to origin {self._route.origin}"
 
     @property
     def _no_turn(self) -> str:

@@ -86,7 +86,7 @@ def _of_a_race(config: Config, taken: Taken, race: Race, later: RespondAsync) ->
     bounds = "operations of the route that wait for their turn"
     yield Term(f"{section}.max_queued", str(later.max_queued), bounds, "503 busy, in place of the 202")
     whole = duration_text(later.timeout)
-    yield Term(f"{section}.timeout", whole, "the exchange, from the 202 or its turn on", "it fails: 504 origin-timeout")
+    yield Term(f"{section}.timeout", whole, "the exchange, from its sending on", "it fails: 504 origin-timeout")
     silence = duration_text(taken.route.idle_timeout)
     yield Term(_route(taken, "idle_timeout"), silence, "each silence in the response", "it fails: 504 origin-timeout")
     largest = size_text(later.max_response_body)

@@ -109,7 +109,9 @@ def test_the_demo_serves_its_own_configuration(monkeypatch: pytest.MonkeyPatch) 
 
     def supervise(load: Callable[[], Config], ready: Ready) -> None:
         served.append(load())
-        ready(Doors([Bound("listen", served[0].listen[0], (sock,))], None))
+        admin = served[0].admin
+        assert admin is not None
+        ready(Doors([Bound("listen", served[0].listen[0], (sock,)), Bound("admin", admin, (sock,))], None))
 
     monkeypatch.setattr(supervisor, "supervise", supervise)
     with socket() as sock:

@@ -86,6 +86,11 @@ def test_a_limit_of_the_route_is_named_where_there_is_one() -> None:
     )
 
 
+def test_the_limit_of_a_route_is_named_though_the_origin_has_room() -> None:
+    limited = ROUTE.model_copy(update={"respond_async": RespondAsync(max_running=3)})
+    assert "max_running 3" in Reasons(limited, ORIGIN).queued(full=False)
+
+
 def test_where_there_is_room_an_operation_waits_for_a_connection_alone() -> None:
     assert REASONS.queued(full=False) == "There was no connection to origin legacy yet."
 
