@@ -16,7 +16,7 @@ from proxy.message import RequestHead
 from proxy.operation import SHORT_ID, Operation
 from proxy.response import SWITCHING_PROTOCOLS
 from proxy.tracecontext import trace_id
-from proxy.tracing import RequestTrace
+from proxy.tracing import LEAST_SERVER_ERROR, NOBODY_THERE, RequestTrace
 from proxy.wrong import CLIENT_LEFT, NOTHING, SILENCE, Wrong
 
 NO_ROUTE: Final = "(none)"  # what stands for a route where there is none
@@ -31,9 +31,7 @@ STATUS: Final = "status"  # to show, await or dismiss an operation
 
 PLAIN_END: Final = "--"
 PROMISED: Final = ("-H", "-Q")  # answered with 202 while it was at the origin, and while it waited for its turn
-NOBODY_THERE: Final = 499  # what nginx logs where the client has left; nobody is sent it
 ACCEPTED: Final = 202
-LEAST_SERVER_ERROR: Final = 500
 
 REFUSALS: Final = (Busy.code, TooManyOperations.code)
 

@@ -14,6 +14,7 @@ import structlog
 
 from proxy import chronicle
 from proxy.errors import (
+    DEFECT,
     Busy,
     Interrupted,
     OriginBrokeOff,
@@ -197,7 +198,7 @@ class Custody:
             error = exc
         except Exception:
             log.exception("operation failed", operation=operation.short_id)
-            error = ProxyError("An error in the proxy itself, which its log tells more about.")
+            error = ProxyError(DEFECT)
         else:
             return self.operation.completed(head, body, self._ledger.now()), None
         return self.operation.failed(Failure.of(error), self._ledger.now()), self._terms.reasons.failed(

@@ -6,7 +6,9 @@ operator needs beyond that travels as `__cause__`.
 """
 
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Final
+
+DEFECT: Final = "An error in the proxy itself, which its log tells more about."  # detail of a plain ProxyError
 
 
 class Side(Enum):

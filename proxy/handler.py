@@ -12,6 +12,7 @@ from proxy.account import Account, Inbound
 from proxy.books import Books
 from proxy.client import ClientRequest
 from proxy.errors import (
+    DEFECT,
     BadRequest,
     LoopDetected,
     MethodNotAllowed,
@@ -35,7 +36,6 @@ log = structlog.get_logger()
 
 VERSIONS: Final = ((1, 0), (1, 1))
 MOST_PASSAGES: Final = 8  # of one request through proxies of this one's name
-DEFECT: Final = "An error in the proxy itself, which its log tells more about."
 LONGEST_ID: Final = 128  # bytes of a client's X-Request-Id that are logged; the origin gets it whole
 
 

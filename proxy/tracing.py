@@ -25,7 +25,7 @@ from proxy.tracecontext import TRACEPARENT, Members, TraceParent, parent_of, sen
 METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 PORTS: Final = {"http": 80, "https": 443}
 OWN_FACTS: Final = ("route", "plan", "operation", "end", "why")
-CLIENT_LEFT: Final = 499  # nobody was sent it
+NOBODY_THERE: Final = 499  # what nginx logs where the client has left; nobody is sent it
 LEAST_ERROR: Final = 400  # of a response, for who asked
 LEAST_SERVER_ERROR: Final = 500  # for who answered: the rest is the client's doing
 
@@ -129,7 +129,7 @@ class RequestTrace:
             self._tracing.tell(self._told(facts(), seconds, self._tracing.clock.now()))
 
     def _told(self, facts: Mapping[str, Any], seconds: float, now: float) -> Span:
-        status = facts["status"] if facts["status"] != CLIENT_LEFT else None
+        status = facts["status"] if facts["status"] != NOBODY_THERE else None
         failed = status is None or status >= LEAST_SERVER_ERROR  # what a client did wrong is no error of ours
         return Span(
             name=f"{_name(facts['method'])} {facts['route']}",

@@ -17,7 +17,7 @@ from proxy.client import ClientRequest
 from proxy.clock import Clock
 from proxy.config import Limits
 from proxy.deadline import Deadline
-from proxy.errors import Busy, ProxyError, RequestTimeout
+from proxy.errors import DEFECT, Busy, ProxyError, RequestTimeout
 from proxy.forwarded import Peer
 from proxy.inflow import HIGH_WATER, NOTHING, Inflow
 from proxy.message import Fields, Reply, RequestHead, persists
@@ -253,7 +253,7 @@ class ClientConnection(asyncio.Protocol):
         try:
             await self._front.handler(request)
         except Exception as exc:  # noqa: BLE001  # it must not take the whole connection along without a word
-            error = ProxyError("An error in the proxy itself, which its log tells more about.")
+            error = ProxyError(DEFECT)
             error.__cause__ = exc
             await self._refuse(request, error)
         if request.arrived:
