@@ -1,9 +1,9 @@
 """A reverse proxy that gives any slow HTTP backend RFC 7240 `Prefer: respond-async`.
 
 The map, in reading order. Values and decisions first, without I/O: `message` (heads and fields), `grammar` (what field
-values are made of), `errors` (all that goes wrong), `config`, `prefer` (what the client asked for), `target` (what a
+values are made of), `errors` (all that goes wrong), `words` (how sizes and times are shown), `config`, `prefer` (what the client asked for), `target` (what a
 request is sent to), `forwarded` (who the client is), `tracecontext` (which trace it belongs to), `location` (references in responses), `fields` (what forwarding
-changes), `upgrade` (other protocols), `routes` (which route), `plan` (now, or perhaps later), `operation` (what was promised), `picture` and `outlook` (how
+changes), `upgrade` (other protocols), `routes` (which route), `plan` (now, or perhaps later), `operation` (what was promised), `urls` (where that can be asked for), `picture` and `outlook` (how
 long exchanges took, and will take), `estimate` (what can be told of an operation), `ranges`, `accept`,
 `pages`, `problem` and `monitor` (errors and operations on the wire, for programs and for people).
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from proxy.clock import Clock
 from proxy.keeper import Keeper
 from proxy.pace import Paces
-from proxy.status import StatusUrls
 from proxy.store import Store
 from proxy.tracing import Tracing
 from proxy.tunnel import Tunnels
+from proxy.urls import StatusUrls
 
 
 @dataclass(frozen=True, slots=True)

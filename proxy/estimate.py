@@ -9,14 +9,13 @@ from typing import Final, NamedTuple
 
 from proxy.operation import Operation, Progress
 from proxy.outlook import LONGEST, SOONEST, Outlook, by_age
+from proxy.words import amount
 
 SOON: Final = 0.2  # of the age: what is left of a response that is then asked for at its end, and not half-way
 FIRST_RATE: Final = 1.0  # second after which it is known how fast a response comes in
 FARTHEST: Final = 30 * 86_400.0  # seconds: nothing is foretold beyond that
 LONGEST_AGE: Final = 10**10  # seconds that are written out
 ROUGH: Final = 20  # seconds from which on an estimate is rounded to five
-UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-MOST_UNITS: Final = 10**10  # of the last, that are written out
 
 
 class Estimate(NamedTuple):
@@ -66,16 +65,6 @@ def span(seconds: float) -> str:
         if whole >= 2 * size:
             return f"{round(whole / size)} {unit}"
     return f"{whole} s"
-
-
-def amount(size: int) -> str:
-    """A number of bytes, in the unit in which it is short."""
-    number, unit = min(size / 1024 ** (len(UNITS) - 1), MOST_UNITS), UNITS[-1]
-    for power, smaller in enumerate(UNITS[:-1]):
-        if size < 1000 * 1024**power:
-            number, unit = size / 1024**power, smaller
-            break
-    return f"{number:.1f} {unit}" if 0 < number < 10 and unit != "B" else f"{number:.0f} {unit}"
 
 
 def _progress(arriving: Progress | None, left: float | None) -> str | None:

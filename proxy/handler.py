@@ -13,10 +13,8 @@ from proxy.books import Books
 from proxy.client import ClientRequest
 from proxy.errors import (
     DEFECT,
-    BadRequest,
     LoopDetected,
     MethodNotAllowed,
-    MethodNotImplemented,
     NoRoute,
     ProxyError,
     ShuttingDown,
@@ -29,12 +27,11 @@ from proxy.monitor import VARY
 from proxy.problem import problem
 from proxy.routes import Routes
 from proxy.status import StatusMonitor
-from proxy.target import Target, target_of
+from proxy.target import Target, checked
 from proxy.tracing import Tracing
 
 log = structlog.get_logger()
 
-VERSIONS: Final = ((1, 0), (1, 1))
 MOST_PASSAGES: Final = 8  # of one request through proxies of this one's name
 LONGEST_ID: Final = 128  # bytes of a client's X-Request-Id that are logged; the origin gets it whole
 
@@ -148,18 +145,6 @@ def _leave(account: Account) -> None:
     """The client has."""
     account.client_left()
     account.client.abort()
-
-
-def checked(head: RequestHead) -> Target:
-    """What the request is sent to. Raises BadRequest, MethodNotImplemented for what the parser lets through."""
-    if head.version not in VERSIONS:
-        raise BadRequest("The request is not HTTP/1.1 or HTTP/1.0.")
-    if head.method == "CONNECT":
-        raise MethodNotImplemented("This is no forward proxy.")
-    codings = head.fields.all(b"transfer-encoding")
-    if codings and (len(codings) > 1 or codings[0].lower() != b"chunked" or head.version < (1, 1)):
-        raise BadRequest("The request has a Transfer-Encoding other than chunked.")
-    return target_of(head)
 
 
 def _in_origin_form(head: RequestHead, target: Target) -> RequestHead:

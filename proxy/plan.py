@@ -6,11 +6,10 @@ Size is not decided here: how much content a request has may be known only after
 from dataclasses import dataclass, field
 from typing import Final
 
-from proxy.config import Route
+from proxy.config import NEVER_LATER, Route
 from proxy.message import RequestHead
 from proxy.prefer import Preferences
 
-NEVER_ASYNC: Final = frozenset({"CONNECT", "TRACE", "OPTIONS"})
 # A 206 or 304 answers this very request; replayed to a later plain GET it would be wrong (RFC 9110 sections 13, 14).
 PARTIAL_OR_CONDITIONAL: Final = frozenset({b"range", b"if-range", b"if-none-match", b"if-modified-since"})
 
@@ -54,7 +53,7 @@ def decide(preferences: Preferences, route: Route, request: RequestHead) -> Plan
 def _hindrance(request: RequestHead) -> str | None:
     """What of the request keeps it from being answered later."""
     names = request.fields.names
-    if request.method in NEVER_ASYNC:
+    if request.method in NEVER_LATER:
         return request.method
     if b"upgrade" in names:
         return "a request with Upgrade"

@@ -43,11 +43,12 @@ from proxy.pool import Places
 from proxy.reaper import Reaper
 from proxy.recovery import Recovery
 from proxy.routes import Routes
-from proxy.status import StatusMonitor, StatusUrls
+from proxy.status import StatusMonitor
 from proxy.store import Store, open_store
 from proxy.tally import Cell, Tally
 from proxy.tracing import Span, Tracing
 from proxy.tunnel import Tunnels
+from proxy.urls import StatusUrls
 
 T = TypeVar("T")
 

@@ -12,44 +12,18 @@ from proxy.errors import ExpiredOperation, MethodNotAllowed, RangeNotSatisfiable
 from proxy.forwarded import Client
 from proxy.ledger import Course, Ledger
 from proxy.message import CONTENT_LENGTH, Fields, Reply, RequestHead, ResponseHead, has_body
-from proxy.operation import SHORT_ID, Operation, State
+from proxy.operation import Operation, State
 from proxy.pace import Paces
 from proxy.prefer import parse
 from proxy.problem import NO_STORE, problem
 from proxy.ranges import Part, Unsatisfiable, Whole, satisfy
 from proxy.relay import stream
 from proxy.store import LONGEST_INLINE, inline_content
+from proxy.urls import StatusUrls
 
 METHODS: Final = "GET, HEAD, DELETE, OPTIONS"
 OK: Final = 200
 DELETED: Final = Course("A client dismissed it: DELETE of its status URL.")
-
-
-class StatusUrls:
-    """Where the status URLs are."""
-
-    def __init__(self, path: str, public_url: str | None) -> None:
-        self._path = path
-        self._prefix = path.encode()
-        self._public_url = public_url
-
-    def href(self, id: str, client: Client, local: bytes) -> str:
-        """The absolute URL of an operation, on the scheme, host and port that the client used.
-
-        `local` is the authority of the address that the client reached, for one that named no host.
-        """
-        base = self._public_url or f"{client.scheme}://{(client.host or local).decode('ascii')}"
-        return f"{base}{self._path}{id}"
-
-    def id(self, target: bytes) -> str | None:
-        """The id that a target in origin-form asks for; None if it is not a status URL."""
-        path = target.partition(b"?")[0]
-        return path[len(self._prefix) :].decode("latin-1") if path.startswith(self._prefix) else None
-
-    @property
-    def shown(self) -> int:
-        """How many characters of a status URL's path may be logged: it is a capability."""
-        return len(self._path) + SHORT_ID
 
 
 class StatusMonitor:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from proxy.errors import BadRequest
+from proxy.errors import BadRequest, MethodNotImplemented
 from proxy.message import RequestHead
 
+VERSIONS: Final = ((1, 0), (1, 1))
 HOST_REQUIRED: Final = (1, 1)  # from this version on
 KNOWN_HOSTS: Final = 128  # how many need not be checked again
 
@@ -28,6 +29,18 @@ class Target(NamedTuple):
 
     authority: bytes  # of the target in absolute-form, else of Host; empty if neither has one
     origin_form: bytes  # path and query, or `*`
+
+
+def checked(head: RequestHead) -> Target:
+    """What the request is sent to. Raises BadRequest, MethodNotImplemented for what the parser lets through."""
+    if head.version not in VERSIONS:
+        raise BadRequest("The request is not HTTP/1.1 or HTTP/1.0.")
+    if head.method == "CONNECT":
+        raise MethodNotImplemented("This is no forward proxy.")
+    codings = head.fields.all(b"transfer-encoding")
+    if codings and (len(codings) > 1 or codings[0].lower() != b"chunked" or head.version < (1, 1)):
+        raise BadRequest("The request has a Transfer-Encoding other than chunked.")
+    return target_of(head)
 
 
 def target_of(request: RequestHead) -> Target:

@@ -15,10 +15,10 @@ ENVIRON = {"ORIGIN_URL": "http://10.0.0.5:8000", "REPORTS_KEY": "k", "LEGACY_KEY
 
 # Rings from the inside out. A module may import what is in a ring before its own, and what stands before it in its own.
 RINGS = {
-    "values": ["errors", "message", "grammar"],
+    "values": ["errors", "message", "grammar", "words"],
     "configuration": ["config"],
     "decisions": [
-        "prefer", "target", "forwarded", "tracecontext", "location", "fields", "accept", "upgrade", "routes", "plan", "operation", "picture", "outlook", "estimate", "wrong", "reasons", "ranges", "pages", "problem", "monitor",
+        "prefer", "target", "forwarded", "tracecontext", "location", "fields", "accept", "upgrade", "routes", "plan", "operation", "urls", "picture", "outlook", "estimate", "wrong", "reasons", "ranges", "pages", "problem", "monitor",
         "places",
     ],
     "clock": ["clock"],
@@ -123,6 +123,12 @@ def test_of_aiohttp_only_the_server_is_used_but_where_we_are_a_client_and_no_pro
 def test_a_store_knows_operations_and_errors_only(file: Path) -> None:
     if module_of(file) == "store":
         assert own(file) <= {"operation", "errors", "message"}
+
+
+def test_what_explains_is_made_of_decisions(file: Path) -> None:
+    """So it says what is decided, and needs nothing of what carries it out."""
+    if module_of(file) == "explain":
+        assert own(file) <= PURE
 
 
 def test_only_the_clock_reads_the_clock() -> None:

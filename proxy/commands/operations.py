@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Command = Callable[..., None]
 
+ADMIN_VARIABLE: Final = "RESPOND_ASYNC_ADMIN"
+TOKEN_VARIABLE: Final = "RESPOND_ASYNC_ADMIN_TOKEN"  # noqa: S105  # a name
 NOT_DONE: Final = 1
 MANY: Final = 500  # more are not counted before one is asked whether one means it
 UNSETTLED: Final = ("queued", "running")
@@ -31,14 +33,14 @@ def _where(command: Command) -> Command:
         click.option("--config", "file", type=FILE, help=f"The service's configuration.  [default: {DEFAULT_CONFIG}]"),
         click.option(
             "--admin",
-            envvar="RESPOND_ASYNC_ADMIN",
+            envvar=ADMIN_VARIABLE,
             metavar="URL",
             show_envvar=True,
             help="Where it is asked, in place of `--config`.",
         ),
         click.option(
             "--token",
-            envvar="RESPOND_ASYNC_ADMIN_TOKEN",
+            envvar=TOKEN_VARIABLE,
             metavar="TOKEN",
             show_envvar=True,
             help="Its `admin_token`; others see what is given as an option.",
@@ -78,7 +80,7 @@ def operations() -> None:
     What runs for longer than five minutes, and its end:
         respond-async operations list --state running --older-than 5m
         respond-async operations cancel Wz6GBxat
-    A service elsewhere, whose token is in RESPOND_ASYNC_ADMIN_TOKEN:
+    A service elsewhere:
         respond-async operations list --admin http://10.0.0.5:8081
 
     Exit codes: 0 done; 1 it cannot be, and standard error says why; 2 wrong usage.
@@ -211,7 +213,7 @@ def _asked(options: dict[str, Any], question: "Callable[[Service], Coroutine[Any
     """The answer of the service that the options name."""
     import asyncio
 
-    from proxy.remote import NoAnswer, asking
+    from proxy.remote import NoAnswer, TokenMissing, asking
 
     async def ask(place: "Place") -> T:
         async with asking(place) as service:
@@ -219,6 +221,8 @@ def _asked(options: dict[str, Any], question: "Callable[[Service], Coroutine[Any
 
     try:
         return asyncio.run(ask(_place(options)))
+    except TokenMissing as reason:
+        end(NOT_DONE, f"respond-async operations: {reason}: give it by {TOKEN_VARIABLE}, `--token` or `--config`")
     except NoAnswer as reason:
         end(NOT_DONE, f"respond-async operations: {reason}")
 

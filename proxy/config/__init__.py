@@ -10,6 +10,7 @@ from proxy.config.addresses import Address, OriginUrl, StoreUrl
 from proxy.config.jsonschema import json_schema
 from proxy.config.loading import Loaded, load, load_with_source
 from proxy.config.schema import (
+    NEVER_LATER,
     Config,
     FieldChanges,
     HealthCheck,
@@ -27,6 +28,7 @@ from proxy.config.schema import (
 from proxy.config.source import ConfigError, Problem
 
 __all__ = [
+    "NEVER_LATER",
     "Address",
     "Config",
     "ConfigError",

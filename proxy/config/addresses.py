@@ -5,7 +5,7 @@ raises Refused, by its rules.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
@@ -27,6 +27,8 @@ _URL: Final = re.compile(r"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _MAX_PORT: Final = 65535
 _WEB_SOCKET: Final = {"ws": "http", "wss": "https"}
 _OWN_PORT: Final = {"http": 80, "https": 443}
+# Hosts that mean every address of a machine, and by which of them it reaches itself.
+_EVERYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # they are told apart
 
 
 def is_loopback(host: str) -> bool:
@@ -47,6 +49,16 @@ class Address:
 
     def __str__(self) -> str:
         return f"{_bracketed(self.host)}:{self.port}" if self.unix_path is None else f"unix:{self.unix_path}"
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether it is every address of this machine."""
+        return self.unix_path is None and self.host in _EVERYWHERE
+
+    @property
+    def from_here(self) -> "Address":
+        """Where this machine finds what listens there."""
+        return replace(self, host=_EVERYWHERE[self.host]) if self.is_everywhere else self
 
     @property
     def is_local(self) -> bool:

@@ -15,13 +15,12 @@ from proxy.config.addresses import OriginUrl
 from proxy.config.loading import Loaded
 from proxy.config.reach import unreachable
 from proxy.config.scalars import duration_text
-from proxy.config.schema import Config, RespondAsync, Route
+from proxy.config.schema import NEVER_LATER, Config, RespondAsync, Route
 from proxy.config.secrecy import is_secret
 from proxy.config.source import Loc, Problem
 
 LARGEST_NETWORK: Final = {4: 8, 6: 7}  # bits of the prefix: 10.0.0.0/8 and fc00::/7 are the largest that are private
 PRIVATE_NAMES: Final = (".internal", ".local", ".localhost", ".lan", ".svc")
-NEVER_LATER: Final = frozenset({"CONNECT", "OPTIONS", "TRACE"})
 
 
 class Oddity(NamedTuple):
@@ -72,7 +71,7 @@ def _admin_in_the_open(config: Config) -> Iterator[Oddity]:
     admin = config.admin
     if admin is None or admin.unix_path is not None:
         return
-    if admin.host in {"", "0.0.0.0", "::"} or _is_global(admin.host):  # noqa: S104  # it is warned of
+    if admin.is_everywhere or _is_global(admin.host):
         what = "is open to the world, and its token is sent unencrypted; listen on the loopback or in a network of your own"
         yield Oddity(("admin",), what)
 

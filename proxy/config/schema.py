@@ -55,6 +55,8 @@ from proxy.config.section import Section, Wrong, similar
 
 OTEL = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")  # what `tracing` imports
 
+NEVER_LATER = frozenset({"CONNECT", "OPTIONS", "TRACE"})  # methods, whatever a route has
+
 
 class ServerTls(Section):
     """HTTP/1.1 over TLS on all of `listen`. Without it, or with nothing in it, clients speak plain HTTP."""

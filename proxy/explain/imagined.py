@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from proxy.config import Address, Config
+from proxy.config import Config
 from proxy.message import Field, Fields, RequestHead
 
 WORDS: Final = re.compile(r"(?:(\S+)\s+)?(\S+)(?:\s+HTTP/1\.([01]))?")
@@ -43,4 +43,4 @@ def _own_authority(config: Config) -> bytes:
     address = config.listen[0]
     if address.unix_path is not None:
         return b"localhost"
-    return str(Address(address.host or "localhost", address.port)).encode()
+    return str(address.from_here).encode()

@@ -9,14 +9,13 @@ from proxy.errors import NoRoute, ProxyError, RequestTooLarge
 from proxy.explain.imagined import Imagined
 from proxy.fields import Forwarding, addressed, hop_counted
 from proxy.forwarded import TrustedProxies
-from proxy.handler import checked
 from proxy.message import Field, RequestHead
 from proxy.plan import Plan, Race, decide
 from proxy.prefer import Preferences, parse
 from proxy.routes import Routes
-from proxy.status import StatusUrls
-from proxy.target import Target
+from proxy.target import Target, checked
 from proxy.upgrade import offered, with_upgrade
+from proxy.urls import StatusUrls
 
 NEW_ID: Final = b"(a new one)"
 KEYS: Final = ("host", "methods", "path", "path_regex")  # of `match`

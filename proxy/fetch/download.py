@@ -19,7 +19,8 @@ from proxy.fetch.ending import INCOMPLETE, Ended
 from proxy.fetch.following import PASSING
 from proxy.fetch.order import Order, Pair
 from proxy.fetch.output import Output
-from proxy.fetch.progress import Progress, rounded
+from proxy.fetch.progress import Progress
+from proxy.words import amount
 
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19})")
 
@@ -113,8 +114,8 @@ class Download:
         return True
 
     def _state(self) -> str:
-        whole = "" if self._size is None else f" of {rounded(self._size)}"
-        return f"received {rounded(self._done)}{whole}"
+        whole = "" if self._size is None else f" of {amount(self._size)}"
+        return f"received {amount(self._done)}{whole}"
 
 
 def identity_of(response: aiohttp.ClientResponse) -> Identity | None:

@@ -11,10 +11,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self, TextIO
 
+from proxy.words import elapsed, printable
+
 MOST_OF_A_SERVER: Final = 100  # characters
 EVERY: Final = 1.0  # seconds from one drawing to the next
 AGAIN: Final = "\r\x1b[K"  # begins the line again, empty
-UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 class Progress:
@@ -80,25 +81,5 @@ class Progress:
             self._drawn = False
 
 
-def printable(text: str) -> str:
-    """The text without what a terminal would obey."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
 def told_by_server(text: str) -> str:
     return printable(text)[:MOST_OF_A_SERVER]
-
-
-def elapsed(seconds: float) -> str:
-    """`0:07`, `12:34`, `1:02:03`."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-
-
-def rounded(count: int) -> str:
-    """A size as people say it: `830 B`, `1.4 MiB`."""
-    size, unit = float(count), 0
-    while size >= 1000 and unit + 1 < len(UNITS):
-        size, unit = size / 1024, unit + 1
-    return f"{size:.0f} {UNITS[unit]}" if not unit or size >= 10 else f"{size:.1f} {UNITS[unit]}"

@@ -5,7 +5,7 @@ words), `table` (what a terminal shows of it).
 """
 
 from proxy.remote.place import Place, place_at, place_of
-from proxy.remote.service import NoAnswer, Service, asking
+from proxy.remote.service import NoAnswer, Service, TokenMissing, asking
 from proxy.remote.table import details, table
 
-__all__ = ["NoAnswer", "Place", "Service", "asking", "details", "place_at", "place_of", "table"]
+__all__ = ["NoAnswer", "Place", "Service", "TokenMissing", "asking", "details", "place_at", "place_of", "table"]

@@ -1,13 +1,10 @@
 """Where operators ask, from a configuration or as they say it."""
 
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from proxy.config import Config
 from proxy.config.addresses import Address, address
 from proxy.config.scalars import Refused
-
-EVERYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where it listens, and can be asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +43,4 @@ def _place(admin: Address) -> Place:
         return Place("http://localhost", admin.unix_path)
     if not admin.port:
         raise ValueError("its port is any free one: the log has which it became (`serving`)")
-    return Place(f"http://{Address(EVERYWHERE.get(admin.host, admin.host), admin.port)}")
+    return Place(f"http://{admin.from_here}")

@@ -14,11 +14,14 @@ Json = dict[str, Any]
 
 PATIENCE: Final = aiohttp.ClientTimeout(total=120, sock_connect=10)
 LARGEST_PAGE: Final = 500
-TOKEN_VARIABLE: Final = "RESPOND_ASYNC_ADMIN_TOKEN"  # noqa: S105  # a name
 
 
 class NoAnswer(Exception):
     """There is nothing to show; the message says why, and what to do."""
+
+
+class TokenMissing(NoAnswer):
+    """It wants a token, and was shown none."""
 
 
 class Service:
@@ -68,7 +71,7 @@ class Service:
     def _read(self, status: int, content: bytes) -> Json:
         document = _document(content)
         if status == 401:
-            raise NoAnswer(self._locked())
+            raise self._locked()
         if status != 200:
             raise NoAnswer(
                 str(document.get("detail") or f"{self._place} answers {status}; is that a service's `admin`?")
@@ -77,10 +80,10 @@ class Service:
             raise NoAnswer(f"what {self._place} answers is not from respond-async; is that a service's `admin`?")
         return document
 
-    def _locked(self) -> str:
-        if self._place.token is not None:
-            return f"the token is not the one of {self._place}: it is the service's `admin_token`"
-        return f"{self._place} wants its `admin_token`: give it by {TOKEN_VARIABLE}, `--token`, or `--config`"
+    def _locked(self) -> NoAnswer:
+        if self._place.token is None:
+            return TokenMissing(f"{self._place} wants its `admin_token`")
+        return NoAnswer(f"the token is not the one of {self._place}: it is the service's `admin_token`")
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from proxy.fetch.progress import elapsed, printable, rounded
+from proxy.words import amount, elapsed, printable
 
 Json = dict[str, Any]
 
@@ -33,7 +33,7 @@ def _row(operation: Json) -> Sequence[str]:
         *(printable(str(operation[name])) for name in ("id", "state", "route", "method", "target")),
         elapsed(operation["age"]),
         "" if operation["duration"] is None else elapsed(operation["duration"]),
-        "" if size is None else rounded(size),
+        "" if size is None else amount(size),
         _outcome(operation),
     ]
 
@@ -50,7 +50,7 @@ def _said(name: str, value: Any) -> str:  # noqa: ANN401  # what JSON can hold
     if name in AGES:
         return elapsed(value)
     if name in SIZES:
-        return rounded(value)
+        return amount(value)
     if isinstance(value, dict):
         return ", ".join(f"{key} {printable(str(one))}" for key, one in value.items() if one)
     return printable(str(value))

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.estimate import Estimate, amount, of_queued, of_running, span
+from proxy.estimate import Estimate, of_queued, of_running, span
 from proxy.operation import Operation, Progress, State
 from proxy.outlook import LONGEST, Outlook
 from proxy.picture import BINS, EDGES, FORGOTTEN, MEMORY, Picture, bin_of
+from proxy.words import amount
 from tests.store.samples import running
 
 DURATIONS = st.floats(0, 1e9)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.estimate import Estimate, amount, of_queued, of_running, span
+from proxy.estimate import Estimate, of_queued, of_running, span
 from proxy.operation import Progress, State
 from proxy.outlook import Outlook
 from proxy.picture import Picture
@@ -103,12 +103,3 @@ def test_the_routes_own_retry_after_is_the_least(least: float, retry_after: int)
 )  # fmt: skip
 def test_spans(seconds: float, text: str) -> None:
     assert span(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0 B"), (1, "1 B"), (999, "999 B"), (1000, "1.0 KiB"), (1536, "1.5 KiB"), (12 << 20, "12 MiB"),
-     (1 << 30, "1.0 GiB"), (1 << 63, "8.0 EiB"), (1 << 120, "10000000000 EiB")],
-)  # fmt: skip
-def test_amounts(size: int, text: str) -> None:
-    assert amount(size) == text

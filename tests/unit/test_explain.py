@@ -182,7 +182,8 @@ def test_whose_wait_it_is(file: Path, prefer: bytes, key: str) -> None:
     ("changes", "host"),
     [
         pytest.param("", b"api.example.com", id="public_url"),
-        pytest.param("listen: ':8080'", b"localhost:8080", id="all interfaces"),
+        pytest.param("listen: ':8080'", b"127.0.0.1:8080", id="all interfaces"),
+        pytest.param("listen: '[::]:8080'", b"[::1]:8080", id="all interfaces, IPv6"),
         pytest.param("listen: '[::1]:80'", b"[::1]:80", id="address"),
         pytest.param("listen: unix:/run/x.sock", b"localhost", id="socket"),
     ],

@@ -20,7 +20,6 @@ from proxy.fetch.following import (
     retry_after,
 )
 from proxy.fetch.order import content_of, field, order_for, referred, url_of
-from proxy.fetch.progress import elapsed, rounded
 
 HOME = URL("http://h/a/b")
 STATUS = URL("http://h/s")
@@ -144,10 +143,3 @@ def test_which_fields_go_where() -> None:
 
 def test_no_reference_leads_to_a_file() -> None:
     assert referred(HOME, "file:///etc/passwd") is None
-
-
-def test_how_people_write_it() -> None:
-    assert [rounded(count) for count in (0, 999, 1000, 1536, 12 << 20, 5 << 50)] == [
-        "0 B", "999 B", "1.0 KiB", "1.5 KiB", "12 MiB", "5120 TiB",
-    ]  # fmt: skip
-    assert [elapsed(seconds) for seconds in (7.9, 754, 3723)] == ["0:07", "12:34", "1:02:03"]

@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.forwarded import Client
-from proxy.status import StatusUrls
+from proxy.urls import StatusUrls
 
 ID = "Ab-_" * 6
 LOCAL = b"127.0.0.1:8080"

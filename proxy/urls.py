@@ -1,0 +1,31 @@
+"""Where status URLs are: what a client is told, and which targets are meant by it."""
+
+from proxy.forwarded import Client
+from proxy.operation import SHORT_ID
+
+
+class StatusUrls:
+    """Where the status URLs are."""
+
+    def __init__(self, path: str, public_url: str | None) -> None:
+        self._path = path
+        self._prefix = path.encode()
+        self._public_url = public_url
+
+    def href(self, id: str, client: Client, local: bytes) -> str:
+        """The absolute URL of an operation, on the scheme, host and port that the client used.
+
+        `local` is the authority of the address that the client reached, for one that named no host.
+        """
+        base = self._public_url or f"{client.scheme}://{(client.host or local).decode('ascii')}"
+        return f"{base}{self._path}{id}"
+
+    def id(self, target: bytes) -> str | None:
+        """The id that a target in origin-form asks for; None if it is not a status URL."""
+        path = target.partition(b"?")[0]
+        return path[len(self._prefix) :].decode("latin-1") if path.startswith(self._prefix) else None
+
+    @property
+    def shown(self) -> int:
+        """How many characters of a status URL's path may be logged: it is a capability."""
+        return len(self._path) + SHORT_ID

@@ -1,0 +1,28 @@
+"""How sizes, lengths of time and other people's texts are shown to whoever reads them."""
+
+from typing import Final
+
+UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+MOST_UNITS: Final = 10**10  # of the last, that are written out
+
+
+def amount(size: int) -> str:
+    """A number of bytes, in the unit in which it is short."""
+    number, unit = min(size / 1024 ** (len(UNITS) - 1), MOST_UNITS), UNITS[-1]
+    for power, smaller in enumerate(UNITS[:-1]):
+        if size < 1000 * 1024**power:
+            number, unit = size / 1024**power, smaller
+            break
+    return f"{number:.1f} {unit}" if 0 < number < 10 and unit != "B" else f"{number:.0f} {unit}"
+
+
+def elapsed(seconds: float) -> str:
+    """`0:07`, `12:34`, `1:02:03`."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would obey."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

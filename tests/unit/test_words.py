@@ -1,0 +1,23 @@
+"""How sizes, lengths of time and texts are shown."""
+
+import pytest
+
+from proxy.words import amount, elapsed, printable
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (1, "1 B"), (999, "999 B"), (1000, "1.0 KiB"), (1536, "1.5 KiB"), (12 << 20, "12 MiB"),
+     (1 << 30, "1.0 GiB"), (1 << 63, "8.0 EiB"), (1 << 120, "10000000000 EiB")],
+)  # fmt: skip
+def test_amounts(size: int, text: str) -> None:
+    assert amount(size) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(7.9, "0:07"), (754, "12:34"), (3723, "1:02:03")])
+def test_how_long_it_has_been(seconds: float, text: str) -> None:
+    assert elapsed(seconds) == text
+
+
+def test_nothing_is_shown_that_a_terminal_would_obey() -> None:
+    assert printable("a\x1b[2Jé\n") == "a\ufffd[2Jé\ufffd"
