@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from proxy.supervisor import Ready
 
 NAME: Final = "respond-async"
+HIGHEST_PORT: Final = 65535
 COMPLETE_VARIABLE: Final = "_RESPOND_ASYNC_COMPLETE"  # which click derives from the name
 
 # What serves is imported by the commands that serve: the others answer at once without it.
@@ -86,24 +87,42 @@ def schema() -> None:
 @main.command(short_help="Try it: a slow backend, and what to ask it.")
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=click.IntRange(0, HIGHEST_PORT - 1),
     default=8080,
     show_default=True,
     help="Where the proxy listens, on 127.0.0.1; 0: at any port that is free.",
 )
-def demo(port: int) -> None:
+@click.option(
+    "--admin-port",
+    type=click.IntRange(0, HIGHEST_PORT),
+    show_default="the one after --port",
+    help="Where the operator page is.",
+)
+@click.option("--backend-only", is_flag=True, help="The backend alone, at --port, for a proxy of your own before it.")
+def demo(port: int, admin_port: int | None, *, backend_only: bool) -> None:
     """Run a slow, old-fashioned backend with the proxy in front of it, and show what to try.
 
     \b
-    Where 8080 is taken:
+    Where 8080 or 8081 is taken:
         respond-async demo --port 0
+    A backend for a configuration of your own:
+        respond-async demo --backend-only --port 8000
     """
-    from proxy.demo import LegacyBackend, demo_config, in_its_own_process, tour
+    from proxy.demo import LegacyBackend, answer_until_told_to_stop, demo_config, in_its_own_process, tour
 
+    if backend_only:
+        try:
+            backend = LegacyBackend(say=click.echo, port=port)
+        except OSError as exc:
+            end(CANNOT_START, f"Cannot listen on 127.0.0.1:{port} (`--port`): {exc.strerror}.")
+        answer_until_told_to_stop(backend)
+        return
+    if admin_port is None:
+        admin_port = port and port + 1
     backend = LegacyBackend(say=click.echo)
     with tempfile.TemporaryDirectory(prefix="respond-async-") as folder, in_its_own_process(backend):
         file = Path(folder, "demo.yaml")
-        file.write_text(demo_config(backend.port, port, Path(folder, "store")))
+        file.write_text(demo_config(backend.port, port, admin_port, Path(folder, "store")))
         _run(file, ready=lambda doors: click.echo(tour(*(bound.address.port for bound in doors.all))))
 
 

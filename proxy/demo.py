@@ -61,14 +61,11 @@ def tour(port: int, admin: int) -> str:
     return TOUR.replace("127.0.0.1:8080", f"127.0.0.1:{port}").replace("127.0.0.1:8081", f"127.0.0.1:{admin}")
 
 
-def demo_config(backend_port: int, port: int, folder: Path) -> str:
-    """The demo's configuration as YAML: every route may become an operation, which is kept in `folder` (absolute).
-
-    The operator page is on a port of the system's choice: one more that is taken would be one more that fails.
-    """
+def demo_config(backend_port: int, port: int, admin_port: int, folder: Path) -> str:
+    """The demo's configuration as YAML: every route may become an operation, which is kept in `folder` (absolute)."""
     return f"""\
 listen: 127.0.0.1:{port}
-admin: 127.0.0.1:0
+admin: 127.0.0.1:{admin_port}
 store:
   url: {json.dumps(f"sqlite://{folder}")}
 origins:
@@ -101,15 +98,15 @@ def ledger(lines: int) -> Iterator[str]:
 
 
 class LegacyBackend(ThreadingHTTPServer):
-    """The backend: bound to a free port of 127.0.0.1 when it is made, and answering within `with`.
+    """The backend: bound to a port of 127.0.0.1 when it is made, to any that is free at 0, and answering within `with`.
 
     `seconds` is the time of a report; an order takes half of it. `say` hears what happens, from the requests' threads.
     """
 
     daemon_threads = False  # closing waits for them: `closing` makes that short
 
-    def __init__(self, seconds: float = 10, say: Callable[[str], None] = print) -> None:
-        super().__init__(("127.0.0.1", 0), LegacyHandler)
+    def __init__(self, seconds: float = 10, say: Callable[[str], None] = print, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), LegacyHandler)
         self.port: Final = self.server_port
         self.seconds: Final = seconds
         self.say: Final = say
@@ -146,6 +143,18 @@ class LegacyBackend(ThreadingHTTPServer):
             text += "".join(next(lines) for _ in range(LINES // STEPS))
             self.rest_until(begun + self.seconds * step / STEPS)
         return text.encode()
+
+
+def answer_until_told_to_stop(backend: LegacyBackend) -> None:
+    """Have it answer, alone in its process, until that gets SIGINT or SIGTERM."""
+    told = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, told)  # for its threads as well: they would be interrupted in our place
+    with backend:
+        backend.say(
+            f"A slow backend, for a proxy before it: http://127.0.0.1:{backend.port}\n"
+            f"GET /reports/ledger.csv takes {backend.seconds:g} s, POST /orders half of that, GET / no time. Ctrl-C ends it."
+        )
+        signal.sigwait(told)
 
 
 @contextmanager

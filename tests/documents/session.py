@@ -53,7 +53,7 @@ class Session:
         self._services = count(1)
         self._log = ""  # the file that has the log, where the page says so
         self._addresses = {"127.0.0.1:8000": f"127.0.0.1:{backend.port}"}
-        self._demo = demo_config(backend.port, port=0, folder=folder / "data")
+        self._demo = demo_config(backend.port, port=0, admin_port=0, folder=folder / "data")
 
     async def begin(self) -> None:
         self._shell = await self._stack.enter_async_context(Shell(self._folder, ENVIRON))

@@ -1,10 +1,13 @@
 """The command line as a shell sees it: output, exit codes, and never a traceback."""
 
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +105,28 @@ def test_a_port_that_is_taken_is_3(write: Write, taken_port: int) -> None:
     code, out, err = run("serve", "--config", write(listen=f"127.0.0.1:{taken_port}"))
     assert (code, out) == (3, "")
     assert f"Cannot listen on 127.0.0.1:{taken_port}" in err
+
+
+def test_the_backend_of_the_demo_says_that_its_port_is_taken(taken_port: int) -> None:
+    told = f"Cannot listen on 127.0.0.1:{taken_port} (`--port`): Address already in use.\n"
+    assert run("demo", "--backend-only", "--port", str(taken_port)) == (3, "", told)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_backend_of_the_demo_answers_alone_until_it_is_told_to_stop(number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "proxy", "demo", "--backend-only", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as backend:
+        try:
+            assert backend.stdout is not None
+            found = re.search(r"127\.0\.0\.1:(\d+)", backend.stdout.readline())
+            assert found is not None
+            client = HTTPConnection("127.0.0.1", int(found[1]), timeout=10)
+            client.request("GET", "/")
+            assert client.getresponse().read() == b"The slow page is /reports/ledger.csv\n"
+            backend.send_signal(number)
+            assert (backend.wait(timeout=20), backend.communicate()[1]) == (0, "")
+        finally:
+            backend.kill()
 
 
 @pytest.mark.parametrize("workers", [1, 4])

@@ -125,6 +125,24 @@ def test_the_demo_serves_its_own_configuration(monkeypatch: pytest.MonkeyPatch) 
     assert not folder.exists(), "it is temporary"
 
 
+@pytest.mark.parametrize(
+    ("options", "admin"),
+    [
+        pytest.param([], "127.0.0.1:8081", id="beside 8080"),
+        pytest.param(["--port", "9000"], "127.0.0.1:9001", id="the one after the proxy's"),
+        pytest.param(["--port", "0"], "127.0.0.1:0", id="free, as the proxy's is"),
+        pytest.param(["--admin-port", "9999"], "127.0.0.1:9999", id="as told"),
+    ],
+)
+def test_the_demo_has_its_operator_page_where_one_looks_for_it(
+    options: list[str], admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[Config] = []
+    monkeypatch.setattr(supervisor, "supervise", lambda load, _: served.append(load()))
+    assert run("demo", *options).exit_code == 0
+    assert str(served[0].admin) == admin
+
+
 def test_the_demo_says_when_its_port_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     def supervise(*_: object) -> None:
         raise CannotListen("Cannot listen on 127.0.0.1:8080: Address already in use.")

@@ -105,13 +105,11 @@ def test_there_is_nothing_else(client: HTTPConnection, method: str) -> None:
 
 
 def test_closing_gives_up_the_work(said: Said) -> None:
-    begun = monotonic()
     with LegacyBackend(LONG, said.put) as backend:
         client = sent_raw(backend.port, b"POST /orders HTTP/1.0\r\nContent-Length: 0\r\n\r\n")
         said.until("executing order 1")
     with client:
         assert client.recv(1) == b""
-    assert monotonic() - begun < 5
     said.until("closed before the work was done")
     assert "legacy backend" not in {thread.name for thread in threading.enumerate()}
 
@@ -131,10 +129,10 @@ def test_a_defect_of_the_backend_is_not_hushed_up(backend: LegacyBackend, capsys
     assert "ValueError" in capsys.readouterr().err
 
 
-def test_the_configuration_is_yaml_that_names_both_ports_and_the_folder(tmp_path: Path) -> None:
+def test_the_configuration_is_yaml_that_names_the_ports_and_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / 'odd: "name" #1'
-    config = yaml.safe_load(demo_config(backend_port=1234, port=4321, folder=folder))
-    assert config["listen"] == "127.0.0.1:4321"
+    config = yaml.safe_load(demo_config(backend_port=1234, port=4321, admin_port=4322, folder=folder))
+    assert (config["listen"], config["admin"]) == ("127.0.0.1:4321", "127.0.0.1:4322")
     assert config["origins"]["legacy"]["url"] == "http://127.0.0.1:1234"
     assert config["store"]["url"] == f"sqlite://{folder}"
     assert config["routes"][0]["respond_async"]["wait"] == "2s"
