@@ -135,8 +135,6 @@ class Account:
         self.seconds = now - self.began
         if self.client.started:
             self.status = self.client.status
-        elif self.wrong is not None and self.wrong.code == ProxyError.code:  # told when this is over
-            self.status = ProxyError.status
         if exchange is not None:
             self.waiting, self.origin = exchange.times(now)
             if (status := self.client.status) >= ACCEPTED and self.is_plain:

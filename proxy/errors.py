@@ -29,6 +29,7 @@ class ProxyError(Exception):
     retry_after: int | None = None  # seconds; an instance may know better
     closes: ClassVar[bool] = False  # whether the client's connection can no longer be relied upon
     error_type: str | None = "proxy_internal_error"  # RFC 9209 section 2.3; an instance may name a finer one
+    fields: tuple[tuple[bytes, bytes], ...] = ()  # that its response has beside those of every problem
 
     def __init__(
         self, detail: str = "", *, error_type: str | None = None, retry_after: int | None = None, why: str = ""
@@ -72,7 +73,7 @@ class MethodNotAllowed(BadRequest):
 
     def __init__(self, allow: str) -> None:
         super().__init__(f"What is allowed: {allow}.")
-        self.allow = allow
+        self.fields = ((b"Allow", allow.encode()),)
 
 
 class RequestTimeout(BadRequest):
@@ -97,6 +98,10 @@ class RangeNotSatisfiable(BadRequest):
     """The range lies outside of the stored result."""
 
     status, code, error_type, closes = 416, "range-not-satisfiable", None, False
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"The result has {size} bytes.")
+        self.fields = ((b"Content-Range", f"bytes */{size}".encode()),)  # RFC 9110 section 14.4
 
 
 class FieldsTooLarge(BadRequest):

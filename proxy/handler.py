@@ -22,7 +22,7 @@ from proxy.errors import (
 from proxy.fields import hop_counted
 from proxy.forward import Forwarder
 from proxy.forwarded import TrustedProxies
-from proxy.message import Field, Fields, Reply, RequestHead, ResponseHead
+from proxy.message import Fields, Reply, RequestHead, ResponseHead
 from proxy.monitor import VARY
 from proxy.problem import problem
 from proxy.routes import Routes
@@ -74,18 +74,20 @@ class Handler:
             else:
                 _leave(account)
             raise
-        except Exception:
-            account.failed(ProxyError(DEFECT))
-            raise
+        except Exception as exc:  # one request's defect is no other's
+            log.exception("handler failed", id=account.id, exc_info=exc)
+            client.keep_alive = False
+            await self._tell(account, ProxyError(DEFECT))
         finally:
             self._books.enter(account)
 
     def refusal(self, client: ClientRequest, error: ProxyError) -> Reply:
-        """The response to what never became a request, or made the proxy itself fail."""
-        log.info("request refused", peer=client.link.peer.address, code=error.code, detail=error.detail or None)
-        self._books.metrics.refused(error)
+        """The response to what never became a request, or whose account made the proxy fail."""
         if type(error) is ProxyError:
             log.error("handler failed", exc_info=error.__cause__)
+        else:
+            log.info("request refused", peer=client.link.peer.address, code=error.code, detail=error.detail or None)
+            self._books.metrics.refused(error)
         return problem(error, "/", self._monitor.proxy_name)
 
     def _answer(self, account: Account) -> Awaitable[None]:
@@ -131,9 +133,7 @@ class Handler:
             client.abort()
             return
         client.keep_alive = client.keep_alive and not error.closes
-        more: list[Field] = [VARY] if account.varies else []
-        if isinstance(error, MethodNotAllowed):
-            more.append((b"Allow", error.allow.encode()))
+        more = (VARY,) if account.varies else ()
         try:
             as_page = prefers_page(client.head.fields)
             await client.respond(problem(error, account.path, self._monitor.proxy_name, *more, as_page=as_page))

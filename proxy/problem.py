@@ -43,7 +43,7 @@ def problem(error: ProxyError, instance: str, proxy_name: str, *more: Field, as_
         fields.append((b"Proxy-Status", _proxy_status(proxy_name, error.error_type)))
     if error.retry_after is not None:
         fields.append((b"Retry-After", b"%d" % error.retry_after))
-    head = ResponseHead(error.status, REASONS[error.status], Fields((*fields, *more)))
+    head = ResponseHead(error.status, REASONS[error.status], Fields((*fields, *error.fields, *more)))
     return Reply(head, pages.of_problem(document) if as_page else json.dumps(document).encode())
 
 

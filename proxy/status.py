@@ -15,7 +15,7 @@ from proxy.message import CONTENT_LENGTH, Fields, Reply, RequestHead, ResponseHe
 from proxy.operation import Operation, State
 from proxy.pace import Paces
 from proxy.prefer import parse
-from proxy.problem import NO_STORE, problem
+from proxy.problem import NO_STORE
 from proxy.ranges import Part, Unsatisfiable, Whole, satisfy
 from proxy.relay import stream
 from proxy.store import LONGEST_INLINE, inline_content
@@ -58,7 +58,7 @@ class StatusMonitor:
         elif method in ("GET", "HEAD"):
             operation = await self._awaited(request, await self._find(request, id))
             account.shows(operation)
-            await self._show(request, operation, client)
+            await self._show(account, operation, client)
         else:
             raise MethodNotAllowed(METHODS)
 
@@ -103,23 +103,23 @@ class StatusMonitor:
     async def _dismiss(self, operation: Operation) -> bool:
         return not operation.is_settled and await self._ledger.settle(operation.dismissed(self._ledger.now()), DELETED)
 
-    async def _show(self, request: ClientRequest, operation: Operation, client: Client) -> None:
+    async def _show(self, account: Account, operation: Operation, client: Client) -> None:
+        request = account.client
         match operation.state:
             case State.QUEUED | State.RUNNING:
-                href = self.urls.href(operation.id, client, request.link.local)
-                await request.respond(await self._unsettled(request, operation, href))
+                await request.respond(await self._unsettled(request, operation, client))
             case State.COMPLETED:
                 await self._replay(request, operation)
             case State.FAILED:
-                path = request.head.target.decode("latin-1")
                 as_page = prefers_page(request.head.fields)
-                await request.respond(monitor.failed(operation, path, self.proxy_name, as_page=as_page))
+                await request.respond(monitor.failed(operation, account.path, self.proxy_name, as_page=as_page))
             case State.DISMISSED:
                 raise UnknownOperation("It was deleted a moment ago.")
             case never:
                 assert_never(never)
 
-    async def _unsettled(self, request: ClientRequest, operation: Operation, href: str) -> Reply:
+    async def _unsettled(self, request: ClientRequest, operation: Operation, client: Client) -> Reply:
+        href = self.urls.href(operation.id, client, request.link.local)
         before = 0 if operation.is_running else await self._store.queued_before(operation)
         now = self._ledger.now()
         estimate = self._paces.estimate(operation, now, before)
@@ -136,12 +136,7 @@ class StatusMonitor:
             case Part(start, stop):
                 head = _partial(head, start, stop, size)
             case Unsatisfiable():
-                content_range = (b"Content-Range", b"bytes */%d" % size)
-                error = RangeNotSatisfiable(f"The result has {size} bytes.")
-                path = request.head.target.decode("latin-1")
-                as_page = prefers_page(request.head.fields)
-                await request.respond(problem(error, path, self.proxy_name, content_range, as_page=as_page))
-                return
+                raise RangeNotSatisfiable(size)
             case never:
                 assert_never(never)
         await self._send(request, head, operation, start, stop)

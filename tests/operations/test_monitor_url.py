@@ -7,7 +7,7 @@ import pytest
 from tests.operations.conftest import Start
 from tests.operations.house import AT_ONCE, House, both_stores, document, eventually, id_of, names, status_path
 from tests.raw_client import Field, RawClient
-from tests.scripted_origin import ScriptedOrigin, answer, read_all, stall, wait_for
+from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, stall, wait_for
 
 UNKNOWN = b"/.async/" + b"A" * 24
 
@@ -78,6 +78,21 @@ async def test_other_methods_are_405_and_change_nothing(house: House, method: st
     assert response.field(b"content-type") == b"application/problem+json"
     assert response.fields_named(b"cache-control") == [b"no-store"]
     assert (await house.ask("GET", path)).status == 202
+
+
+async def test_a_problem_names_what_was_asked_for_without_its_query(house: House, origin: ScriptedOrigin) -> None:
+    origin.script(read_all(), answer(200, body=b"ten bytes!"))
+    done = await house.accepted()
+    assert (await house.outcome(done)).status == 200
+    origin.script(read_all(), close())
+    failed = await house.accepted()
+    assert (await house.outcome(failed)).status == 502
+    outside = await house.ask("GET", done + b"?token", (b"Range", b"bytes=20-"))
+    assert (outside.status, document(outside)["instance"]) == (416, done.decode())
+    response = await house.ask("GET", failed + b"?token")
+    assert (response.status, document(response)["instance"]) == (502, failed.decode())
+    page = await house.ask("GET", failed + b"?token", (b"Accept", b"text/html"))
+    assert b"token" not in page.body
 
 
 async def test_options_tells_the_methods(house: House) -> None:

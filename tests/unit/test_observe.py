@@ -255,6 +255,39 @@ async def test_a_defect_of_our_own_is_a_500_and_a_traceback_in_the_log_only(
     assert (await (await proxy.client()).exchange("GET", b"/")).status == 200
 
 
+async def test_a_defect_is_counted_once_and_logged_once_beside_the_request(
+    client: RawClient, proxy: Proxy, quiet_log: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(forward, "relay", broken)
+    response = await client.exchange("GET", b"/reports?token", [(b"X-Request-Id", b"abc")])
+    assert (response.status, json.loads(response.body)["instance"]) == (500, "/reports")
+    assert await client.eof()
+    counted = {family["name"]: family["samples"] for family in proxy.service.metrics.figures()}
+    assert counted["respond_async_errors"] == [
+        ("respond_async_errors_total", {"route": "everything", "code": "internal"}, 1)
+    ]
+    assert [line["event"] for line in quiet_log] == ["handler failed", "request"]
+    failed, line = quiet_log
+    assert failed["id"] == line["id"] == "abc"
+    assert (line["status"], line["bytes"]) == (500, len(response.body))
+
+
+async def test_a_defect_of_the_books_is_told_and_counted_by_nobody(
+    client: RawClient, proxy: Proxy, quiet_log: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("s3cret cause")
+
+    monkeypatch.setattr(proxy.service.books, "enter", broken)
+    assert (await client.exchange("GET", b"/")).status == 200
+    assert await client.eof()
+    [line] = quiet_log
+    assert (line["event"], "s3cret cause" in str(line["exc_info"])) == ("handler failed", True)
+
+
 async def test_a_defect_in_the_middle_of_a_response_breaks_it_off_and_is_in_the_log(
     client: RawClient, quiet_log: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
