@@ -17,6 +17,7 @@ SOONEST: Final = 1  # second between two asks, and so by which any end may be no
 LONGEST: Final = 600  # seconds between two asks: who is told to wait longer will not come back
 PRICE: Final = 200  # asks that may be saved for one operation more whose end is noticed later than that
 DOUBT: Final = 0.5  # exchanges that may have ended where none was seen to end
+MOST_KEPT: Final = 1024  # ages, in whole seconds, of which is known what was found out
 RARE: Final = 0.02  # share of exchanges that are said to take longer than usual
 
 
@@ -42,6 +43,8 @@ class Outlook:
         age = int(age)
         asked = self._asks.get(age)
         if asked is None:
+            if len(self._asks) >= MOST_KEPT:  # all but its time is lost: the same is found out again
+                self._asks.clear()
             asked = self._asks[age] = min(self._not_in_vain(age, self._best(age)), LONGEST)
         return asked
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.outlook import LONGEST, Outlook, by_age
+from proxy.outlook import LONGEST, MOST_KEPT, Outlook, by_age
 from proxy.picture import MEMORY, Picture
 
 
@@ -58,6 +58,17 @@ def test_what_is_left_is_what_half_of_those_of_its_age_took() -> None:
 def test_a_second_look_says_the_same() -> None:
     known = outlook(*[60.0] * 20)
     assert known.ask_after(3.2) == known.ask_after(3.9) == known.ask_after(3)
+
+
+def test_what_it_keeps_is_bounded_and_what_it_forgets_is_found_out_again() -> None:
+    known, ages = outlook(*[60.0] * 20, *[5000.0] * 20), range(3 * MOST_KEPT)
+    first = [known.ask_after(age) for age in ages]
+    assert len(known._asks) <= MOST_KEPT
+    assert (
+        [known.ask_after(age) for age in ages]
+        == first
+        == [outlook(*[60.0] * 20, *[5000.0] * 20).ask_after(age) for age in ages]
+    )
 
 
 def test_a_picture_remembers_the_last_best() -> None:
