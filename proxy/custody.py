@@ -214,7 +214,7 @@ class Custody:
         except OriginBrokeOff as exc:
             if not self._late:
                 raise
-            why = self._terms.reasons.too_long
+            why = self._terms.reasons.too_long(timeout)
             raise OriginTimeout(f"The exchange took more than {timeout:g} seconds.", why=why) from exc
         finally:
             timer.cancel()

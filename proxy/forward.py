@@ -20,7 +20,7 @@ from proxy.context import Context
 from proxy.errors import Busy, OriginTimeout, ProxyError, ShuttingDown, StoreUnavailable, TooManyOperations
 from proxy.exchange import Deadlines, Exchange
 from proxy.fields import Forwarding
-from proxy.later import Later
+from proxy.later import Later, Way
 from proxy.message import Fields, RequestHead, ResponseHead
 from proxy.operation import Operation
 from proxy.origin import Origin
@@ -47,9 +47,9 @@ class Forwarder:
         self._context = context
         self.reasons = Reasons(route, origin.settings)
         self._forwarding = Forwarding(route, origin.settings, context.proxy_name)
+        way, settings = Way(route, origin, self._forwarding, self.reasons), route.respond_async
+        self.later = Later(way, settings, context) if settings is not None else None
         self._deadlines = Deadlines(Turn(origin.settings.queue_timeout), route.timeout, route.idle_timeout)
-        settings = route.respond_async
-        self.later = Later(route, settings, origin, self._forwarding, context) if settings is not None else None
 
     def forward(self, inbound: Inbound) -> Awaitable[None]:
         """Respond to the client. Raises ProxyError where there is nothing to respond with."""
@@ -124,11 +124,11 @@ class Forwarder:
         """Whether the client has its 202, and the keeper the exchange; False if it cannot be and the client waits on."""
         if not self._origin.is_full:
             await exchange.turn_within(A_MOMENT)
-        operation = later.operation(exchange, inbound)
+        operation, full = later.operation(exchange, inbound), self._origin.is_full
         terms = later.terms(exchange, operation, inbound.arrival)
         try:
             await self._context.keeper.adopt(exchange, operation, terms)
-            self._note_accepted(inbound, operation, race)
+            self._note_accepted(inbound, operation, race, full=full)
             estimate = await later.estimate(operation)
             href = self._context.urls.href(operation.id, inbound.arrival.client, inbound.client.link.local)
             await inbound.client.respond(monitor.accepted(operation, href, race.honoured_wait, estimate))
@@ -143,8 +143,8 @@ class Forwarder:
             raise
         return True
 
-    def _note_accepted(self, inbound: Inbound, operation: Operation, race: Race) -> None:
-        full = self._origin.is_full
+    def _note_accepted(self, inbound: Inbound, operation: Operation, race: Race, *, full: bool) -> None:
+        """`full`: others waited for the origin when it was decided whether the operation does."""
         why = self.reasons.accepted(race, operation, full=full)
         inbound.account.promised(operation, why)
         chronicle.accepted(operation, why)

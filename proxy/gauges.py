@@ -10,6 +10,7 @@ from proxy.keeper import Keeper
 from proxy.meters import ByLabels
 from proxy.metrics import Metrics
 from proxy.origin import Origin, Origins
+from proxy.reaper import Reaper
 from proxy.store import Usage
 from proxy.tunnel import Tunnels
 
@@ -23,7 +24,7 @@ class Standing(NamedTuple):
     front: Server
     tunnels: Tunnels
     origins: Origins
-    usage: Callable[[], Usage]  # of the store, as last seen
+    reaper: Reaper  # how the store was at its last look
     max_bytes: int  # that may be stored
 
 
@@ -39,7 +40,7 @@ def show(metrics: Metrics, standing: Standing) -> None:
     )
     metrics.gauge("respond_async_tunnels", "Connections that were switched to another protocol.", lambda: tunnels.open)
     _show_origins(metrics, standing.origins)
-    _show_store(metrics, standing.usage, standing.max_bytes)
+    _show_store(metrics, standing.reaper, standing.max_bytes)
     metrics.gauges("respond_async_build_info", "The version that runs.", ("version",), lambda: VERSION, whole=True)
 
 
@@ -65,14 +66,14 @@ def _show_origins(metrics: Metrics, origins: Origins) -> None:
     )
 
 
-def _show_store(metrics: Metrics, usage: Callable[[], Usage], max_bytes: int) -> None:
-    metrics.gauge("respond_async_store_bytes", "Bytes that are stored.", lambda: usage().bytes, whole=True)
+def _show_store(metrics: Metrics, reaper: Reaper, max_bytes: int) -> None:
+    metrics.gauge("respond_async_store_bytes", "Bytes that are stored.", lambda: reaper.usage.bytes, whole=True)
     metrics.gauge("respond_async_store_max_bytes", "Bytes that may be stored.", lambda: max_bytes, whole=True)
     metrics.gauges(
         "respond_async_store_operations",
         "Operations in the store, those of all processes on it.",
         ("state",),
-        lambda: _by_state(usage()),
+        lambda: _by_state(reaper.usage),
         whole=True,
     )
 

@@ -5,6 +5,7 @@ An operation keeps the request as the origin gets it, so that it can be sent fro
 
 from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 
 from proxy.account import Inbound
 from proxy.config import RespondAsync, Route
@@ -28,20 +29,28 @@ from proxy.tracing import ExchangeTrace
 SAFE = frozenset({"GET", "HEAD"})  # of the methods that can become operations (RFC 9110 section 9.2.1)
 
 
+class Way(NamedTuple):
+    """That of one route's requests to their origin, whenever they are sent."""
+
+    route: Route
+    origin: Origin
+    forwarding: Forwarding
+    reasons: Reasons
+
+
 class Later:
     """How one route answers later."""
 
-    def __init__(
-        self, route: Route, settings: RespondAsync, origin: Origin, forwarding: Forwarding, context: Context
-    ) -> None:
-        self._reasons = Reasons(route, origin.settings)
+    def __init__(self, way: Way, settings: RespondAsync, context: Context) -> None:
         self.settings = settings
-        self._route = route
-        self._origin = origin
-        self._forwarding = forwarding
+        self._route = way.route
+        self._origin = way.origin
+        self._forwarding = way.forwarding
+        self._reasons = way.reasons
         self._context = context
-        self._at_once = min(origin.settings.max_connections, settings.max_running or origin.settings.max_connections)
-        self._pace = context.paces.of(route.name, self._at_once)
+        most = way.origin.settings.max_connections
+        self._at_once = min(most, settings.max_running or most)
+        self._pace = context.paces.of(way.route.name, self._at_once)
 
     async def admit(self, head: RequestHead, client: Client) -> None:
         """Raises OriginUnreachable or TooManyOperations, before anything is sent, where there is no point in more."""

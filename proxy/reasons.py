@@ -79,11 +79,8 @@ class Reasons:
         promise = f"answered 202 with operation {operation.short_id}"
         return f"{what} after {race.wait:g} s ({self._wait(race)}); {promise}."
 
-    @property
-    def too_long(self) -> str:
+    def too_long(self, seconds: float) -> str:
         """Why an operation's exchange was ended."""
-        later = self._route.respond_async
-        seconds = later.timeout if later else self._route.timeout
         return f"The exchange took more than {seconds:g} s (respond_async.timeout of route {self._route.name})."
 
     def queued(self, *, full: bool) -> str:

@@ -114,8 +114,7 @@ class Service:
         self.listeners: list[Listener] = []
         self.admin: Listener | None = None
         self.draining = False
-        usage = partial(getattr, self.reaper, "usage")
-        standing = Standing(self._keeper, self._front, context.tunnels, origins, usage, config.store.max_size)
+        standing = Standing(self._keeper, self._front, context.tunnels, origins, self.reaper, config.store.max_size)
         gauges.show(self.metrics, standing)
 
     def listen(self, doors: Doors, whole: Whole) -> None:

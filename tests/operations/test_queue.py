@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+import structlog
 
 from tests.operations.conftest import Start
 from tests.operations.house import AT_ONCE, LONG_POLL, House, both_stores, document, eventually, status_path
@@ -56,6 +57,27 @@ async def full(start: Start, origin: ScriptedOrigin, gates: Gates, **respond_asy
 
 def progress(response: Response) -> bytes | None:
     return response.field(b"x-progress")
+
+
+async def test_what_is_told_of_a_queued_operation_is_how_it_was_when_that_was_decided(
+    start: Start, origin: ScriptedOrigin, gates: Gates, quiet_log: list[structlog.types.EventDict]
+) -> None:
+    house = await start(origins={"legacy": {"url": origin.url, "max_connections": 2}})
+    for target in (b"/first", b"/second"):
+        await house.accepted("POST", target)
+        await gates.arrived(target)
+    created = house.store.hold("create")
+    async with asyncio.TaskGroup() as group:
+        third = group.create_task(house.accepted("POST", b"/third"))
+        await eventually(lambda: house.store.calls["create"] == 3)
+        for target in (b"/first", b"/second"):
+            gates.open(target)
+        await eventually(lambda: house.running == 0)
+        created.set()
+    [queued] = [line for line in quiet_log if line["event"] == "operation queued"]
+    assert queued["why"] == "The request had no turn at origin legacy (max_connections 2) yet."
+    gates.open(b"/third")
+    assert (await house.outcome(third.result())).body == b"/third"
 
 
 @both_stores
