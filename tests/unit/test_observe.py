@@ -244,7 +244,7 @@ async def test_a_defect_of_our_own_is_a_500_and_a_traceback_in_the_log_only(
         raise RuntimeError("s3cret cause")
 
     with monkeypatch.context() as patch:
-        patch.setattr(handler, "target_of", broken)
+        patch.setattr(handler, "checked", broken)
         response = await client.exchange("GET", b"/")
     assert (response.status, response.field(b"content-type")) == (500, b"application/problem+json")
     assert json.loads(response.body)["code"] == "internal"
