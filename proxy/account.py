@@ -209,7 +209,14 @@ class Account:
     @property
     def notable(self) -> bool:
         """Whether somebody may ask about it: it went wrong, or has something to explain. Those who poll do not count."""
-        return self.wrong is not None or (bool(self._whys) and self.plan != STATUS)
+        if self.plan == STATUS:
+            return self.wrong is not None and not self._stopped_polling
+        return self.wrong is not None or bool(self._whys)
+
+    @property
+    def _stopped_polling(self) -> bool:
+        """Whether all that happened is that who waited for an operation left, as a page does that is closed."""
+        return self.wrong == CLIENT_LEFT and not self.client.started
 
     @property
     def phase(self) -> str:

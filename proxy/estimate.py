@@ -50,7 +50,7 @@ def of_queued(operation: Operation, now: float, outlook: Outlook, before: int, a
     age, own = operation.age(now), outlook.left(0.0)
     left = None if own is None else _foretold((before + 1) * outlook.mean / at_once + own)
     ask = max(outlook.ask_after(0.0), by_age(age + (left or 0.0)))
-    words = f"queued, {before} before it"
+    words = f"queued, {before} before it" if before else "next in line"
     if left is not None:
         words = f"{words}, about {span(left)} left"
     return Estimate(_retry_after(operation, ask), words, words, left)

@@ -77,7 +77,10 @@ class Reasons:
         """Why the client has a 202. `full`: others wait for the origin, too."""
         what = "The origin had not answered" if operation.is_running else self._not_sent(full=full)
         promise = f"answered 202 with operation {operation.short_id}"
-        return f"{what} after {race.wait:g} s ({self._wait(race)}); {promise}."
+        if race.wait:
+            return f"{what} after {race.wait:g} s ({self._wait(race)}); {promise}."
+        more = "" if operation.is_running else f". {what} yet"
+        return f"{self._no_wait(race)}{more}; {promise}."
 
     def too_long(self, seconds: float) -> str:
         """Why an operation's exchange was ended."""
@@ -125,3 +128,9 @@ class Reasons:
             return "the client's wait"
         key = "wait" if later is None or race.wait == later.wait else "max_wait"
         return f"{key} of route {self._route.name}"
+
+    def _no_wait(self, race: Race) -> str:
+        """Who would not have any: then it says nothing of the origin that it has not answered."""
+        if race.honoured_wait is not None:
+            return "The client asked not to wait (wait=0)"
+        return f"Clients are not kept waiting ({self._wait(race)})"

@@ -116,7 +116,7 @@ async def test_one_in_the_queue_is_told_from_one_at_the_origin(
     line = await line_of(quiet_log, number=2)
     assert line["end"] == "-Q"
     assert line["why"] == (
-        "The request had no turn at origin legacy (max_connections 1) after 0 s (the client's wait); "
+        "The client asked not to wait (wait=0). The request had no turn at origin legacy (max_connections 1) yet; "
         f"answered 202 with operation {line['operation']}."
     )
     assert [line["state"] for line in lines_of(quiet_log, "operation accepted")] == ["running", "queued"]

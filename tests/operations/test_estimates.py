@@ -63,7 +63,7 @@ async def test_a_queued_operation_is_told_its_place_and_what_follows_from_it(
     second = await house.ask("POST", b"/", AT_ONCE)
     assert (document(second)["status"], document(second)["progress"]) == (
         "queued",
-        "queued, 0 before it, about 2 min left",
+        "next in line, about 2 min left",
     )
     third = await house.accepted()
     assert told(await house.ask("GET", third)) == (b"62", b"queued, 1 before it, about 3 min left")

@@ -80,7 +80,7 @@ async def test_the_page_of_a_queued_operation_says_that_it_waits(start: Start, o
     await house.accepted()
     page = await house.ask("GET", await house.accepted(), BROWSER)
     assert b"<h1>Waiting for its turn</h1>" in page.body
-    assert facts(page)["Status"].startswith("queued, 0 before it")
+    assert facts(page)["Status"].startswith("next in line")
 
 
 async def test_head_tells_of_the_page_too(house: House, origin: ScriptedOrigin) -> None:

@@ -94,7 +94,7 @@ async def test_an_operation_that_finds_the_origin_full_is_queued_and_served_in_i
     gates.open(b"/first")
     await gates.arrived(b"/second")
     assert document(await house.ask("GET", status_path(accepted)))["status"] == "running"
-    assert progress(await house.ask("GET", third)) == b"queued, 0 before it, about 1 s left"
+    assert progress(await house.ask("GET", third)) == b"next in line, about 1 s left"
     gates.open(b"/second")
     gates.open(b"/third")
     outcomes = [await house.outcome(path) for path in (status_path(accepted), third)]

@@ -78,7 +78,7 @@ def test_the_words_are_progress_if_they_tell_more_than_its_age(estimate: Estimat
     ("age", "outlook", "before", "at_once", "words", "retry_after"),
     [
         pytest.param(0, NOTHING, 3, 2, "queued, 3 before it", 1, id="nothing is known"),
-        pytest.param(40, NOTHING, 0, 2, "queued, 0 before it", 4, id="but its age"),
+        pytest.param(40, NOTHING, 0, 2, "next in line", 4, id="but its age"),
         pytest.param(0, A_MINUTE, 3, 2, "queued, 3 before it, about 3 min left", 62, id="a past"),
         pytest.param(0, A_MINUTE, 39, 2, "queued, 39 before it, about 21 min left", 125, id="a long line"),
         pytest.param(0, A_MINUTE, 10**9, 1, "queued, 1000000000 before it", 62, id="a line without end"),

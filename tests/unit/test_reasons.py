@@ -1,5 +1,7 @@
 """The sentences that tell why a request ended as it did."""
 
+from dataclasses import replace
+
 import pytest
 
 from proxy import reasons
@@ -64,12 +66,26 @@ def test_what_may_be_answered_later_has_the_time_of_operations() -> None:
     [
         pytest.param(Race(2.0, None), "after 2 s (wait of route reports)", id="the route's"),
         pytest.param(Race(60.0, None), "after 60 s (max_wait of route reports)", id="as much as the route gives"),
-        pytest.param(Race(0.0, 0), "after 0 s (the client's wait)", id="the client's"),
+        pytest.param(Race(3.0, 3), "after 3 s (the client's wait)", id="the client's"),
     ],
 )
 def test_a_202_tells_whose_patience_was_over(race: Race, wait: str) -> None:
     why = f"The origin had not answered {wait}; answered 202 with operation abcdefgh."
     assert REASONS.accepted(race, OPERATION, full=False) == why
+
+
+@pytest.mark.parametrize(
+    ("race", "why"),
+    [
+        pytest.param(Race(0.0, 0), "The client asked not to wait (wait=0)", id="the client"),
+        pytest.param(Race(0.0, None), "Clients are not kept waiting (max_wait of route reports)", id="the route"),
+    ],
+)
+def test_a_202_without_a_wait_does_not_blame_the_origin(race: Race, why: str) -> None:
+    assert REASONS.accepted(race, OPERATION, full=False) == f"{why}; answered 202 with operation abcdefgh."
+    queued = REASONS.accepted(race, replace(OPERATION, state=State.QUEUED), full=True)
+    no_turn = "The request had no turn at origin legacy (max_connections 256) yet"
+    assert queued == f"{why}. {no_turn}; answered 202 with operation abcdefgh."
 
 
 def test_one_that_could_be_no_operation_has_both_times() -> None:

@@ -51,3 +51,23 @@ def test_who_polls_pushes_nobody_out() -> None:
     account.asks_for("abcdefghijkl", 16)
     account.note("It still runs.")
     assert kept(account) == []
+
+
+def test_who_closes_a_page_that_polls_pushes_nobody_out() -> None:
+    account = account_of(b"/.async/abcdefghijkl", status=0)
+    account.asks_for("abcdefghijkl", 16)
+    account.client_left()
+    assert kept(account) == []
+
+
+def test_who_leaves_in_the_middle_of_a_result_is_kept() -> None:
+    account = account_of(b"/.async/abcdefghijkl")
+    account.asks_for("abcdefghijkl", 16)
+    account.client_left()
+    assert [entry["end"] for entry in kept(account)] == ["CD"]
+
+
+def test_who_leaves_before_the_origin_answers_is_kept() -> None:
+    account = account_of(status=0)
+    account.client_left()
+    assert [entry["error"] for entry in kept(account)] == ["client-left"]
