@@ -216,7 +216,8 @@ class Service:
 
     def _admin(self, whole: Whole) -> Admin:
         config, desk = self._config, Desk(self._ledger, self._paces.outlook)
-        survey = Survey(config, self._store, whole, self.not_ready)
+        listen = [listener.address for listener in self.listeners]
+        survey = Survey(config, self._store, whole, listen, self.not_ready)
         self._feed = Feed(desk, survey)
         token = config.admin_token.get_secret_value() if config.admin_token is not None else None
         return Admin(Gate(token, config.admin), desk, survey, self._feed, page_files())

@@ -2,17 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
 from proxy import __version__
-from proxy.config import Config, Route
+from proxy.config import Address, Config, Route
 from proxy.operators.hour import QUIET, STEP, Hour
 from proxy.operators.report import Answer, Entry, Question, ServerState
 from proxy.operators.shown import Json, time_text
 from proxy.operators.whole import Whole
+from proxy.recent import MOST as MOST_KEPT
 from proxy.store import Store
 
 MOST_REQUESTS: Final = 200  # in an answer
@@ -21,8 +22,17 @@ MOST_REQUESTS: Final = 200  # in an answer
 class Survey:
     """Looks over the service as a whole. Raises StoreUnavailable."""
 
-    def __init__(self, config: Config, store: Store, whole: Whole, not_ready: Callable[[], str | None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        whole: Whole,
+        listen: Iterable[Address],
+        not_ready: Callable[[], str | None],
+    ) -> None:
+        """`listen` is where clients ask."""
         self._config = config
+        self._urls = list(urls(config, listen))
         self._store = store
         self._whole = whole
         self.not_ready = not_ready  # why it takes no requests; None if it does
@@ -48,6 +58,8 @@ class Survey:
             "workers": answer.workers,
             "since": time_text(answer.since),
             "draining": self.not_ready() is not None,
+            "urls": self._urls,
+            "requests_kept": MOST_KEPT,
         }
 
     async def store(self) -> Json:
@@ -72,15 +84,28 @@ class Survey:
         return b'{"step": %d, "routes": [%b]}' % (STEP, ", ".join(routes).encode())
 
     def _route(self, route: Route) -> Json:
-        points = list(self._hour.of(route.name))
+        points, match = list(self._hour.of(route.name)), route.match
         return {
             "name": route.name,
-            "path": route.match.path or (route.match.path_regex.pattern if route.match.path_regex else "/"),
+            "path": None if match.path_regex else match.path or "/",
+            "path_regex": match.path_regex.pattern if match.path_regex else None,
+            "host": match.host,
+            "methods": sorted(match.methods) if match.methods else None,
             "origin": route.origin,
             "asynchronous": route.respond_async is not None,
             "now": points[-1][1]._asdict() if points else QUIET._asdict(),
             "points": [{"at": time_text(at), **point._asdict()} for at, point in points],
         }
+
+
+def urls(config: Config, listen: Iterable[Address]) -> Iterator[str]:
+    """Where clients reach the proxy: at the URL that is given out, or else where it listens, seen from this machine."""
+    if config.public_url is not None:
+        yield config.public_url
+        return
+    scheme = "http" if config.tls is None else "https"
+    for address in listen:
+        yield str(address) if address.unix_path is not None else f"{scheme}://{address.from_here}"
 
 
 def origins(states: Iterable[ServerState]) -> list[Json]:

@@ -1,13 +1,15 @@
 /** What is known of an id: the operation whose id begins so, with the request that made it; or the requests that have it. */
 
-import { asked } from "./asked.js";
+import { told } from "./asked.js";
 import { byId, element, setText } from "./elements.js";
 import { requests } from "./requests.js";
-import { age, clock, duration, size, visible } from "./words.js";
+import { age, clock, count, duration, size, visible } from "./words.js";
 
-const UNKNOWN =
-  "Nothing is known of it. Operations are kept until they expire, and of requests the last few hundred that were " +
-  "handed over or went wrong.";
+const unknown = (kept) =>
+  "Nothing is known of it. Operations are kept until they expire, and of requests each worker process keeps the last " +
+  `${kept === undefined ? "ones" : count(kept)} that were handed over, went wrong, or were left by their clients.`;
+const NO_ANSWER = "The service does not say. It is asked again as soon as it tells anything.";
+const [NOT_FOUND, AMBIGUOUS] = [404, 409];
 const AN_OPERATION = /^[\w-]{1,64}$/;
 
 export class Found {
@@ -15,6 +17,8 @@ export class Found {
   constructor(place, cancel) {
     this.place = place;
     this.cancel = cancel;
+    this.turn = 0; // which question is the last one
+    this.leads = false;
     this.facts = new Facts();
     this.none = element("p", { class: "empty" });
     this.cancelling = element("button", { type: "button", class: "cancel" }, "Cancel this operation");
@@ -27,29 +31,38 @@ export class Found {
   /** Looks for what the address names; `isAsked` if somebody has just asked, who is then led to it. */
   async show(isAsked) {
     const id = this.place.get("q");
+    const turn = (this.turn += 1);
     byId("found").hidden = id === "";
     byId("q").value = id;
+    this.isAsking = id !== "";
+    this.isStale = false;
+    this.leads = this.isAsking && (this.leads || isAsked);
     if (id === "") return;
-    const found = await operationOf(id);
-    const requests = await requestsOf(found.operation?.request_id ?? id);
-    if (id !== this.place.get("q")) return; // somebody was faster
-    this.#show(id, found, requests);
-    if (isAsked) byId("found-title").focus();
+    const found = await everythingOf(id);
+    if (turn !== this.turn) return; // something else was asked meanwhile, and its answer may be here already
+    this.isAsking = false;
+    this.#show(id, found);
+    if (this.isStale) this.show(false);
   }
 
-  /** What was found may have changed since; settled operations do not. */
-  refresh() {
-    if (this.operation && this.operation.settled === null) this.show(false);
+  /** What was found may have changed since; settled operations do not. `kept` is how many requests a process keeps. */
+  refresh(kept) {
+    this.kept = kept;
+    if (this.isAsking) this.isStale = true;
+    else if (this.isUnanswered || (this.operation && this.operation.settled === null)) this.show(false);
   }
 
-  #show(id, { operation, trouble }, requests) {
+  #show(id, { operation, requests, trouble }) {
+    this.isUnanswered = trouble === NO_ANSWER;
     this.operation = operation;
     setText(byId("found-title"), `Found for “${visible(id)}”`);
     this.facts.show(operation ? facts(operation) : {});
     this.cancelling.hidden = operation === null || operation.settled !== null;
     this.requests.show(requests);
     this.none.hidden = operation !== null || requests.length > 0;
-    setText(this.none, trouble ?? UNKNOWN);
+    setText(this.none, trouble ?? unknown(this.kept));
+    if (this.leads) byId("found-title").focus();
+    this.leads = false;
   }
 }
 
@@ -77,16 +90,24 @@ class Facts {
   }
 }
 
+/** `{operation, requests, trouble}`: the trouble says why there may be something that was not found. */
+async function everythingOf(id) {
+  const { operation, trouble } = await operationOf(id);
+  if (trouble) return { operation: null, requests: [], trouble };
+  const requests = await requestsOf(operation?.request_id ?? id);
+  return { operation, requests: requests ?? [], trouble: requests === null ? NO_ANSWER : null };
+}
+
 async function operationOf(id) {
   if (!AN_OPERATION.test(id)) return { operation: null };
-  const response = await asked(`operations/${id}`);
-  if (response?.status === 409) return { operation: null, trouble: "Several operations begin so: give more of the id." };
-  return { operation: response?.ok ? await response.json() : null };
+  const { status, document } = await told(`operations/${id}`);
+  if (status === AMBIGUOUS) return { trouble: "Several operations begin so: give more of the id." };
+  return document === null && status !== NOT_FOUND ? { trouble: NO_ANSWER } : { operation: document };
 }
 
 async function requestsOf(id) {
-  const response = await asked(`requests?${new URLSearchParams({ id })}`);
-  return response?.ok ? (await response.json()).requests : [];
+  const { document } = await told(`requests?${new URLSearchParams({ id })}`);
+  return document && document.requests;
 }
 
 function facts(operation) {

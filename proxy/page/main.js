@@ -2,13 +2,14 @@
  * The operator page. It is told by the service what happens (`feed`), and shows what its address names (`place`).
  *
  * The parts: `service` and its overview, `operations` in a `table` each, `requests`, `found` for what was looked for,
- * `routes` with their `plots`, `origins`; `filters` and `cancel` for what an operator does; `elements`, `cells`,
- * `words`, `flags`, `tips` and `announce` for how it is said.
+ * `routes` with their `plots`, `origins`; `filters` and `cancel` for what an operator does, `example` for who has
+ * nothing to look at; `elements`, `cells`, `words`, `flags`, `tips` and `announce` for how it is said.
  */
 
 import { announce } from "./announce.js";
 import { Cancelling } from "./cancel.js";
 import { byId, element, setAttribute, setText } from "./elements.js";
+import { example } from "./example.js";
 import { Feed } from "./feed.js";
 import { Filters, searching } from "./filters.js";
 import { Found } from "./found.js";
@@ -25,7 +26,7 @@ const SECOND = 1000; // milliseconds
 const NONE_SETTLED = "No operation has been settled yet. Results are kept for as long as their route’s keep says.";
 const NONE_AT_ALL = "No operation is like that now.";
 const NONE_SO_FAR = "None of the newest is like that. Look among the older ones.";
-const NONE_UNDER_WAY = "No operation is running. Send one, to an address where the proxy listens and on a route that has ";
+const NONE_UNDER_WAY = "No operation is running. Send one, on a route that has ";
 
 class Page {
   constructor() {
@@ -90,12 +91,13 @@ class Page {
     this.view = view;
     this.came = performance.now();
     this.service.show(view.service, view.store);
+    this.#teach();
     this.service.showCounts(view.operations.counts);
     this.#showOperations(view.operations);
     this.lastSettled.show(view.settled);
     this.requests.show(view.requests);
     this.origins.show(serversOf(view.origins));
-    this.found.refresh();
+    this.found.refresh(view.service.requests_kept);
   }
 
   #showOperations({ operations, counts, next }) {
@@ -121,8 +123,13 @@ class Page {
 
   #showRoutes(routes) {
     this.filters.offer(routes.routes.map(({ name }) => name));
-    setText(this.example, example(routes.routes.find(({ asynchronous }) => asynchronous)?.path ?? "/"));
+    this.known = routes.routes;
+    this.#teach();
     this.routes.show(routes);
+  }
+
+  #teach() {
+    setText(this.example, visible(example(this.view?.service.urls, this.known)));
   }
 
   #showConnection(state, since, reason) {
@@ -160,10 +167,7 @@ class Page {
 
 const nothing = (text) => element("p", { class: "empty" }, text);
 
-const example = (path) => `curl -i -H 'Prefer: respond-async, wait=0' http://127.0.0.1:8080${visible(path)}`;
-
 function teaching(code) {
-  setText(code, example("/"));
   const words = element("p", {}, NONE_UNDER_WAY, element("code", {}, "respond_async"), ":");
   return element("div", { class: "empty" }, words, element("pre", {}, code));
 }

@@ -1,6 +1,6 @@
 /** Requests that were handed over or went wrong, each with the reason in a sentence. */
 
-import { asked } from "./asked.js";
+import { told } from "./asked.js";
 import { badge, finding, moment, request, text } from "./cells.js";
 import { meaningOf } from "./flags.js";
 import { byId, element, setAttribute, setText } from "./elements.js";
@@ -71,8 +71,8 @@ export class Recent {
 }
 
 async function withStatus(status) {
-  const response = await asked(`requests?${new URLSearchParams({ status })}`);
-  return response?.ok ? (await response.json()).requests.slice(0, MOST) : null;
+  const { document } = await told(`requests?${new URLSearchParams({ status })}`);
+  return document && document.requests.slice(0, MOST);
 }
 
 function statusOf({ status }) {

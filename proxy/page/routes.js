@@ -95,7 +95,7 @@ class Card {
     this.step = step;
     this.points = route.points.map((point) => ({ ...point, t: Date.parse(point.at) / 1000 }));
     const answers = route.asynchronous ? "now or later" : "never with 202";
-    setText(this.leads, `${visible(route.path ?? "")} → ${visible(route.origin)}, ${answers}`);
+    setText(this.leads, `${visible(taken(route))} → ${visible(route.origin)}, ${answers}`);
     this.isDrawn = false;
     this.#draw();
   }
@@ -158,6 +158,12 @@ class Card {
     const { left, width } = plot.getBoundingClientRect();
     this.#choose(this.points.at(-1).t - span(this.points) * (1 - (event.clientX - left) / width));
   }
+}
+
+/** "GET, POST api.example.com/reports": which requests it takes. */
+function taken({ path, path_regex: pattern, host, methods }) {
+  const where = `${host ?? ""}${path ?? pattern ?? ""}`;
+  return methods ? `${methods.join(", ")} ${where}` : where;
 }
 
 /** "2 origin-timeout, 1 busy" */

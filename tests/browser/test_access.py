@@ -54,8 +54,10 @@ async def have_something_to_show(proxy: Proxy, origin: ScriptedOrigin) -> None:
         assert (await client.exchange("POST", target, [AT_ONCE], b"")).status == 202
 
 
-async def test_an_empty_page_says_how_to_fill_it(page: Page) -> None:
-    await expect(page.locator("#operations-table")).to_contain_text("curl -i -H 'Prefer: respond-async, wait=0'")
+async def test_an_empty_page_says_how_to_fill_it(page: Page, watched: Proxy) -> None:
+    await expect(page.locator("#operations-table pre")).to_have_text(
+        f"curl -i -H 'Prefer: respond-async, wait=0' http://127.0.0.1:{watched.port}/"
+    )
     await expect(page.locator("#requests-table")).to_contain_text("Nothing to explain yet.")
     await expect(page.locator("#settled-table")).to_contain_text("No operation has been settled yet.")
     await expect(page.locator("#origins-table tbody tr")).to_contain_text("legacy")
@@ -179,6 +181,28 @@ async def test_the_last_hour_of_a_route_can_be_read_with_the_arrow_keys(page: Pa
     await hour.blur()
     await page.mouse.move(0, 0)
     await expect(page.locator(".route-card time")).to_have_text("the last 59 min 50 s")
+
+
+EXAMPLES = {
+    "[['http://127.0.0.1:80'], [{path: '/sync'}, {path: '/it\\'s', asynchronous: true, methods: ['PUT']}]]": (
+        "-X PUT 'http://127.0.0.1:80/it'\\''s'"
+    ),
+    "[['unix:/run/x.sock'], [{path: '/', host: 'a.test', asynchronous: true}]]": (
+        "-H 'Host: a.test' --unix-socket /run/x.sock http://localhost/"
+    ),
+    "[['https://a.test'], [{path: null, asynchronous: true}, {path: '/', host: '*.test', asynchronous: true}]]": (
+        "https://a.test/PATH"
+    ),
+    "[]": "http://HOST:PORT/PATH",
+}
+
+
+async def test_the_line_to_send_an_operation_with_is_one_that_a_shell_takes(page: Page) -> None:
+    said = await page.evaluate(
+        f"async () => {{ const {{ example }} = await import('/page/example.js'); "
+        f"return [{', '.join(EXAMPLES)}].map((given) => example(...given)); }}"
+    )
+    assert said == [f"curl -i -H 'Prefer: respond-async, wait=0' {words}" for words in EXAMPLES.values()]
 
 
 WORDS = {

@@ -1,11 +1,14 @@
 """What the operator page says of requests: why they were answered as they were, to whoever may know."""
 
+import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Error, Locator, Page, expect
+from playwright.async_api import Error, Locator, Page, Route, expect
 
+from proxy.recent import MOST
 from tests.browser.conftest import OpenPage, serving_at
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.raw_client import Field
@@ -15,6 +18,21 @@ AT_ONCE: Field = (b"Prefer", b"respond-async, wait=0")
 TOKEN = "a-token-that-nobody-knows"
 HOSTILE_NAME = "it's&amp|`!"  # all that a token may be made of
 HOSTILE = b"/<img/src=x/onerror=document.title='hurt'>"
+
+
+REQUEST = {
+    "time": "2026-05-01T12:00:00.000Z", "status": 202, "method": "GET", "path": "/newer", "seconds": 1.0, "route": "r",
+    "end": "-H", "why": "It took long.",
+}  # fmt: skip
+
+
+def as_told(document: object) -> Callable[[Route], Awaitable[None]]:
+    """Answers with this, in place of the service."""
+    return lambda route: route.fulfill(json=document)
+
+
+async def as_broken_off(route: Route) -> None:
+    await route.fulfill(body='{"requests": [', content_type="application/json")
 
 
 def requests(page: Page) -> Locator:
@@ -93,6 +111,47 @@ async def test_an_id_leads_to_its_operation_and_its_request(page: Page, watched:
     await expect(found).to_contain_text("Nothing is known of it.")
     await found.get_by_role("button", name="Close").click()
     await expect(found).to_be_hidden()
+
+
+async def looked_for(page: Page, id: str) -> None:
+    search = page.get_by_role("searchbox")
+    await search.fill(id)
+    await search.press("Enter")
+
+
+async def test_an_answer_that_comes_late_does_not_take_the_place_of_a_newer_one(page: Page) -> None:
+    found = page.locator("#found")
+    held: asyncio.Queue[Route] = asyncio.Queue()
+    await page.route("**/requests?id=sought", held.put, times=1)
+    await looked_for(page, "sought")
+    late = await held.get()
+    await looked_for(page, "other")
+    await expect(found).to_contain_text("Found for “other”")
+    await page.route("**/requests?id=sought", as_told({"requests": [REQUEST]}))
+    await looked_for(page, "sought")
+    await expect(found.get_by_role("table")).to_contain_text("/newer")
+    async with page.expect_event("requestfinished"):
+        await late.fulfill(json={"requests": []})
+    await page.evaluate("() => fetch('page/icon.svg')")
+    await expect(found.get_by_role("table")).to_contain_text("/newer")
+
+
+async def test_an_answer_that_is_broken_off_is_asked_for_again(
+    page: Page, watched: Proxy, origin: ScriptedOrigin
+) -> None:
+    origin.script(read_all(), stall())
+    await page.route("**/requests?id=sought", as_broken_off, times=1)
+    await looked_for(page, "sought")
+    found = page.locator("#found")
+    await expect(found).to_contain_text("The service does not say.")
+    fields = [AT_ONCE, (b"X-Request-Id", b"sought")]
+    assert (await (await watched.client()).exchange("POST", b"/slow", fields, b"")).status == 202
+    await expect(found.get_by_role("table")).to_contain_text("/slow")
+
+
+async def test_what_nothing_is_known_of_is_told_with_how_much_is_kept(page: Page) -> None:
+    await looked_for(page, "nobody")
+    await expect(page.locator("#found")).to_contain_text(f"keeps the last {MOST:,} that were handed over")
 
 
 async def test_a_filter_is_in_the_address_and_can_be_shared(

@@ -2,10 +2,14 @@
 
 import json
 from datetime import datetime
+from typing import Any
 
 import pytest
 
+from proxy.config import Address, Config
 from proxy.operators.hour import Hour
+from proxy.operators.survey import urls
+from proxy.recent import MOST
 from tests.conftest import StartProxy, settings_for
 from tests.operators.conftest import LATER, Desk, Operator
 from tests.raw_client import RawClient
@@ -42,8 +46,9 @@ async def test_requests_are_found_by_status_and_route(desk: Desk) -> None:
 async def test_routes_have_points_of_what_was_counted(start_proxy: StartProxy, origin: ScriptedOrigin) -> None:
     desk = Desk(await start_proxy(settings_for(origin.url), admin="127.0.0.1:0"), origin)
     [route] = (await desk.operator.sees("/routes"))["routes"]
-    assert {key: route[key] for key in ("name", "path", "origin", "asynchronous", "points")} == {
-        "name": "everything", "path": "/", "origin": "legacy", "asynchronous": True, "points": [],
+    assert {key: route[key] for key in ("name", "path", "path_regex", "host", "methods", "origin", "asynchronous")} == {
+        "name": "everything", "path": "/", "path_regex": None, "host": None, "methods": None, "origin": "legacy",
+        "asynchronous": True,
     }  # fmt: skip
     assert route["now"] == {
         "requests": 0, "operations": 0, "p50": None, "p95": None, "p99": None, "in_time": None, "failures": {},
@@ -113,6 +118,23 @@ async def test_the_store_and_the_service_tell_how_they_are(desk: Desk) -> None:
     service = await desk.operator.sees("/service")
     assert (service["workers"], service["draining"]) == (1, False)
     assert datetime.fromisoformat(service["since"]).tzinfo is not None
+    assert (service["urls"], service["requests_kept"]) == ([f"http://127.0.0.1:{desk.proxy.port}"], MOST)
+
+
+@pytest.mark.parametrize(
+    ("settings", "listen", "found"),
+    [
+        pytest.param({}, [Address("0.0.0.0", 80), Address("::1", 81)], ["http://127.0.0.1:80", "http://[::1]:81"], id="TCP"),
+        pytest.param({}, [Address(unix_path="/run/x.sock")], ["unix:/run/x.sock"], id="a Unix socket"),
+        pytest.param({"tls": True}, [Address("a.test", 443)], ["https://a.test:443"], id="TLS"),
+        pytest.param({"public_url": "https://a.test"}, [Address("::1", 81)], ["https://a.test"], id="a public URL"),
+    ],
+)  # fmt: skip
+def test_clients_are_told_where_they_reach_it(
+    settings: dict[str, Any], listen: list[Address], found: list[str]
+) -> None:
+    config = Config.model_construct(**({"tls": None, "public_url": None} | settings))
+    assert list(urls(config, listen)) == found
 
 
 async def test_nothing_that_is_shown_is_secret(start_proxy: StartProxy, origin: ScriptedOrigin) -> None:
