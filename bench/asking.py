@@ -7,7 +7,7 @@ the same. What others do is judged with hindsight: the interval that would have 
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from math import ceil, exp
+from math import ceil, exp, fsum
 from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
@@ -134,7 +134,7 @@ def publish(drawn: str, document: Path = FILE) -> None:
 def _course(taken: list[float], seen: Iterable[tuple[int, float]]) -> Course:
     asks, lags = zip(*seen, strict=True)
     late = sum(map(is_late, lags, taken))
-    return Course(sum(asks) / len(taken), late / len(taken), sum(lags) / sum(taken))
+    return Course(sum(asks) / len(taken), late / len(taken), fsum(lags) / fsum(taken))
 
 
 def main() -> None:
