@@ -37,6 +37,7 @@ NOT_RUN: Final = {
     ".venv/bin/ruff": "is run by `make test`, before this",
 }
 _ASSIGNMENTS: Final = re.compile(r"(?:\w+=\S* )*")
+_FUNCTION: Final = re.compile(r"^(\w+)\(\) {")
 _SERVE: Final = re.compile(r"respond-async serve --config (\S+)(?: 2>(\S+))?")
 
 
@@ -52,6 +53,7 @@ class Session:
         self._stack = stack
         self._services = count(1)
         self._log = ""  # the file that has the log, where the page says so
+        self._readers: list[str] = []  # the functions of the page that look into it
         self._addresses = {"127.0.0.1:8000": f"127.0.0.1:{backend.port}"}
         self._demo = demo_config(backend.port, port=0, admin_port=0, folder=folder / "data")
 
@@ -80,7 +82,8 @@ class Session:
 
     async def _run(self, step: Step) -> str:
         """What it prints."""
-        if self._log and self._log in step.command:
+        if self._log and any(name in step.command for name in (self._log, *self._readers)):
+            self._readers += _FUNCTION.findall(step.command)
             return await self._read_log(step)
         return await self._shell.run(self._here(step.command))
 
