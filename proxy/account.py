@@ -15,6 +15,7 @@ from proxy.forwarded import Arrival
 from proxy.message import RequestHead
 from proxy.operation import SHORT_ID, Operation
 from proxy.response import SWITCHING_PROTOCOLS
+from proxy.target import readable_path
 from proxy.tracecontext import trace_id
 from proxy.tracing import LEAST_SERVER_ERROR, NOBODY_THERE, RequestTrace
 from proxy.wrong import CLIENT_LEFT, NOTHING, SILENCE, Wrong
@@ -52,7 +53,7 @@ class Account:
     """What is known of one request."""
 
     __slots__ = (
-        "_whys", "began", "client", "end", "exchange", "ignored", "operation", "origin", "plan", "reasons", "request_id", "route",
+        "_whys", "began", "client", "disguised", "end", "exchange", "ignored", "operation", "origin", "plan", "reasons", "request_id", "route",
         "seconds", "shown", "status", "target", "trace", "varies", "waiting", "wrong",
     )  # fmt: skip
 
@@ -62,6 +63,7 @@ class Account:
         self.began = monotonic()
         self.request_id = b""
         self.target = b""
+        self.disguised = False  # whether it would be for a status URL if it were written as these are
         self.trace = trace
         self.shown: int | None = None  # how many characters of its path may be; None: all
         self.route = NO_ROUTE
@@ -85,6 +87,13 @@ class Account:
     def asks_for(self, id: str, shown: int) -> None:
         """It is for a status URL: of its path only so much may be shown."""
         self.route, self.plan, self.shown, self.operation = STATUS_URL, STATUS, shown, id[:SHORT_ID]
+
+    def is_disguised(self, shown: bytes) -> None:
+        """It is for what others may read as a status URL: of its target only this may be shown."""
+        self.target, self.disguised = shown, True
+        self.note(reasons.DISGUISED)
+        if self.trace is not None:
+            self.trace.exchange.hides(shown)
 
     def follows(self, exchange: Exchange) -> None:
         """It depends on this exchange with an origin from now on."""
@@ -156,7 +165,7 @@ class Account:
     @property
     def path(self) -> str:
         """The target without its query."""
-        return self.target.partition(b"?")[0].decode("utf-8", "replace")
+        return readable_path(self.target)
 
     @property
     def id(self) -> str:

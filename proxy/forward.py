@@ -58,7 +58,7 @@ class Forwarder:
             account.plan = UPGRADE
             return self._forward_upgrade(inbound, offers)
         if preferences := inbound.head.fields.all(b"prefer"):
-            plan = decide(parse(preferences), self._route, inbound.head)
+            plan = decide(parse(preferences), self._route, inbound.head, disguised=account.disguised)
             if isinstance(plan, Race) and self.later is not None:
                 account.plan = RACE
                 return self._race(inbound, plan, self.later)

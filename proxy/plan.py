@@ -32,16 +32,20 @@ class Race:
 Plan = Sync | Race
 
 SYNC: Final = Sync()
+ANOTHER_SPELLING: Final = "a request to what may be read as a status URL"
 
 
-def decide(preferences: Preferences, route: Route, request: RequestHead) -> Plan:
-    """The plan for a request with these preferences on this route (RFC 7240 section 4.1)."""
+def decide(preferences: Preferences, route: Route, request: RequestHead, *, disguised: bool = False) -> Plan:
+    """The plan for a request with these preferences on this route (RFC 7240 section 4.1).
+
+    `disguised`: its path is a status URL's in another spelling. That makes no operation, as no status URL does.
+    """
     asynchronous = route.respond_async
     if not preferences.respond_async:
         return SYNC
     if asynchronous is None:
         return Sync(f"The preference respond-async was not honoured: route {route.name} has no respond_async.")
-    if hindrance := _hindrance(request):
+    if hindrance := ANOTHER_SPELLING if disguised else _hindrance(request):
         return Sync(f"The preference respond-async was not honoured: {hindrance} is never answered later.")
     if preferences.wait is None:
         return Race(asynchronous.wait, None)

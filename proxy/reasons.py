@@ -10,6 +10,7 @@ from proxy.errors import OriginTimeout, ProxyError
 from proxy.operation import Operation, State
 from proxy.plan import Race
 
+DISGUISED: Final = "Its path is that of a status URL in another spelling, which makes it none."
 OWN_ANSWER: Final = "The origin itself answered {status}."
 
 

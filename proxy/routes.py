@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable
 
 from proxy.config import Route
+from proxy.target import path_of
 
 
 class Routes:
@@ -27,7 +28,7 @@ class Routes:
 
     def match(self, method: str, host: bytes | None, target: bytes) -> Route | None:
         """The route for a Host value, port and all, and a target in origin-form or `*`."""
-        path = target.partition(b"?")[0]
+        path = path_of(target)
         name = host_name(host or b"") if self._by_host else b""
         for matcher in self._matchers:
             if matcher.accepts(method, name, path):

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from proxy.errors import BadRequest, MethodNotImplemented
 from proxy.message import RequestHead
@@ -15,6 +16,7 @@ from proxy.message import RequestHead
 VERSIONS: Final = ((1, 0), (1, 1))
 HOST_REQUIRED: Final = (1, 1)  # from this version on
 KNOWN_HOSTS: Final = 128  # how many need not be checked again
+MOST_DECODINGS: Final = 8  # of one path, by servers in a line
 
 _REG_NAME: Final = rb"(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})"  # RFC 3986 section 3.2.2, but for the comma
 _IP_LITERAL: Final = rb"\[(?:[0-9A-Fa-f:.]+|[vV][0-9A-Fa-f]+\.[A-Za-z0-9._~!$&'()*+;=:-]+)\]"
@@ -121,3 +123,37 @@ def _below(prefix: bytes, path: bytes) -> bytes | None:
     """What follows the prefix if it ends on a segment border."""
     rest = path[len(prefix) :]
     return rest if path.startswith(prefix) and rest[:1] in (b"", b"/", b"?") else None
+
+
+def path_of(target: bytes) -> bytes:
+    """The path of a target in origin-form, without the query, where secrets may be."""
+    return target.partition(b"?")[0]
+
+
+def readable_path(target: bytes) -> str:
+    """The same, to be shown."""
+    return path_of(target).decode("utf-8", "replace")
+
+
+def normal(path: bytes) -> bytes:
+    """The path as those may read it who decode and normalise, even more than once, without a slash at its end."""
+    segments: list[bytes] = []
+    for segment in _decoded(path).replace(b"\\", b"/").split(b"/"):
+        if segment == b"..":
+            del segments[-1:]
+        elif segment not in (b"", b"."):
+            segments.append(segment)
+    return b"/" + b"/".join(segments)
+
+
+def _decoded(path: bytes) -> bytes:
+    for _ in range(MOST_DECODINGS):
+        before, path = path, unquote_to_bytes(path)
+        if path == before:
+            break
+    return path
+
+
+def may_be_normalised(path: bytes) -> bool:
+    """Whether there is anything to do for that, other than to take a slash from its end."""
+    return b"/." in path or b"%" in path or b"//" in path or b"\\" in path

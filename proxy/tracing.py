@@ -20,6 +20,7 @@ from proxy.exchange import Exchange, Outcome
 from proxy.forwarded import Client
 from proxy.message import Fields, RequestHead
 from proxy.operation import Operation
+from proxy.target import readable_path
 from proxy.tracecontext import TRACEPARENT, Members, TraceParent, parent_of, sent_on, trace_state
 
 METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
@@ -64,6 +65,11 @@ class ExchangeTrace:
         self._parent = parent
         self._state = state
         self._tracing = tracing
+        self._shown: bytes | None = None  # in place of its request's target
+
+    def hides(self, shown: bytes) -> None:
+        """Of the target only this may be shown."""
+        self._shown = shown
 
     def sent_on(self, head: RequestHead) -> RequestHead:
         """The request with this exchange as where it comes from."""
@@ -93,7 +99,7 @@ class ExchangeTrace:
                 **_method(request.method),
                 "server.address": host,
                 "server.port": port or PORTS[outcome.scheme],
-                "url.full": f"{outcome.scheme}://{outcome.authority}{_path(request.target)}",
+                "url.full": f"{outcome.scheme}://{outcome.authority}{readable_path(self._shown or request.target)}",
                 "http.response.status_code": outcome.status,
                 "error.type": error,
                 "respond_async.origin": outcome.origin,
@@ -242,10 +248,6 @@ def _method(method: str) -> Attributes:
 
 def _status_error(status: int | None, least: int) -> str | None:
     return str(status) if status is not None and status >= least else None
-
-
-def _path(target: bytes) -> str:
-    return target.partition(b"?")[0].decode("utf-8", "replace")
 
 
 def _divided(authority: str) -> tuple[str, int | None]:

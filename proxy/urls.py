@@ -2,6 +2,7 @@
 
 from proxy.forwarded import Client
 from proxy.operation import SHORT_ID
+from proxy.target import may_be_normalised, normal, path_of
 
 
 class StatusUrls:
@@ -10,6 +11,7 @@ class StatusUrls:
     def __init__(self, path: str, public_url: str | None) -> None:
         self._path = path
         self._prefix = path.encode()
+        self._normal = normal(self._prefix) + b"/"
         self._public_url = public_url
 
     def href(self, id: str, client: Client, local: bytes) -> str:
@@ -22,8 +24,15 @@ class StatusUrls:
 
     def id(self, target: bytes) -> str | None:
         """The id that a target in origin-form asks for; None if it is not a status URL."""
-        path = target.partition(b"?")[0]
+        path = path_of(target)
         return path[len(self._prefix) :].decode("latin-1") if path.startswith(self._prefix) else None
+
+    def disguised(self, target: bytes) -> bytes | None:
+        """What may be shown of a target that is none of ours, but is one to who decodes and normalises; else None."""
+        path = path_of(target)
+        if not (may_be_normalised(path) and (read := normal(path)).startswith(self._normal)):
+            return None
+        return read[: len(self._normal) + SHORT_ID]
 
     @property
     def shown(self) -> int:

@@ -71,7 +71,8 @@ def explain(config: Config, imagined: Imagined) -> Explanation:
         target = checked(head)
     except ProxyError as error:
         return Explanation(head, "refused", "It is no request that can be forwarded.", error=error)
-    if StatusUrls(config.status_path, config.public_url).id(target.origin_form) is not None:
+    urls = StatusUrls(config.status_path, config.public_url)
+    if urls.id(target.origin_form) is not None:
         return Explanation(head, "status", f"It is below {config.status_path} (`status_path`), where status URLs are.")
     if hop_counted(head) is None:
         return Explanation(head, "here", "Its Max-Forwards is 0: it goes no further.")
@@ -79,14 +80,16 @@ def explain(config: Config, imagined: Imagined) -> Explanation:
     passed_by = tuple(_passed_by(config, route, head.method, target))
     if route is None:
         return Explanation(head, "refused", "No route is for it.", passed_by, error=NoRoute())
-    return _on_its_route(config, imagined, target, passed_by)
+    return _on_its_route(config, imagined, target, passed_by, disguised=urls.disguised(target.origin_form) is not None)
 
 
-def _on_its_route(config: Config, imagined: Imagined, target: Target, passed_by: tuple[PassedBy, ...]) -> Explanation:
+def _on_its_route(
+    config: Config, imagined: Imagined, target: Target, passed_by: tuple[PassedBy, ...], *, disguised: bool
+) -> Explanation:
     head, route = imagined.head, config.routes[len(passed_by)]
     taken = Taken(len(passed_by), route, config.origins[route.origin])
     preferences = parse(head.fields.all(b"prefer"))
-    plan = decide(preferences, route, head)
+    plan = decide(preferences, route, head, disguised=disguised)
     offers = offered(head) if route.upgrade else ()
     kind: Kind = "upgrade" if offers else "race" if isinstance(plan, Race) else "sync"
     why = _why(kind, plan, preferences, route)

@@ -1,6 +1,7 @@
 """What the log tells of a request and of an operation: who ended it, in which phase, and why."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
@@ -253,6 +254,15 @@ async def test_what_was_no_route_is_the_clients_doing(
     await (await proxy.client()).exchange("GET", b"/other")
     line = await line_of(quiet_log)
     assert (line["status"], line["end"], line["plan"], line["route"]) == (404, "CR", "here", "(none)")
+
+
+async def test_another_spelling_of_a_status_url_is_no_route_and_its_problem_shows_as_little(
+    start_proxy: StartProxy, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    proxy = await start_proxy(settings_for(origin.url, match={"path": "/api"}))
+    response = await (await proxy.client()).exchange("GET", b"//.async/aaaaaaaaaaaaaaaaaaaaaaaa")
+    assert (response.status, json.loads(response.body)["instance"]) == (404, "/.async/aaaaaaaa")
+    assert (await line_of(quiet_log))["path"] == "/.async/aaaaaaaa"
 
 
 # Operations.

@@ -46,6 +46,28 @@ def sent(origin: ScriptedOrigin, number: int = 1) -> TraceParent:
 # A request and its exchange.
 
 
+@pytest.mark.parametrize("spelling", [b"/%b", b"/x/..%b", b"/%%2easync/%b"])
+async def test_another_spelling_of_a_status_url_reaches_the_origin_and_is_told_to_nobody_else(
+    traced: Proxy,
+    origin: ScriptedOrigin,
+    collector: Collector,
+    quiet_log: list[structlog.types.EventDict],
+    spelling: bytes,
+) -> None:
+    id = b"Ab-_" * 6
+    target = spelling % (id if b"easync" in spelling else b"/.async/" + id)
+    response = await ask(traced, "GET", target, LATER)
+    assert (response.status, origin.requests[0].target) == (200, target)
+    request, exchange = await collector.span("GET everything"), await collector.span("GET")
+    assert request.attributes["url.path"] == "/.async/Ab-_Ab-_"
+    assert exchange.attributes["url.full"] == f"{origin.url}/.async/Ab-_Ab-_"
+    [line] = [line for line in quiet_log if line["event"] == "request"]
+    [entry] = traced.service.books.recent.entries()
+    assert line["path"] == entry["path"] == "/.async/Ab-_Ab-_"
+    assert line["why"].startswith("Its path is that of a status URL in another spelling, which makes it none.")
+    assert id.decode() not in f"{quiet_log}{entry}{request}{exchange}"
+
+
 async def test_a_synchronous_request_has_a_span_and_one_of_its_exchange(
     traced: Proxy, origin: ScriptedOrigin, collector: Collector
 ) -> None:

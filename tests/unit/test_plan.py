@@ -37,6 +37,12 @@ def test_a_route_without_respond_async_is_synchronous() -> None:
     assert decide(ASYNC, PLAIN, request()) == Sync()
 
 
+def test_what_may_be_read_as_a_status_url_makes_no_operation() -> None:
+    plan = decide(ASYNC, SLOW, request(), disguised=True)
+    assert isinstance(plan, Sync)
+    assert plan.why.endswith("a request to what may be read as a status URL is never answered later.")
+
+
 @pytest.mark.parametrize("method", ["CONNECT", "TRACE", "OPTIONS"])
 def test_some_methods_are_never_asynchronous(method: str) -> None:
     assert decide(ASYNC, SLOW, request(method)) == Sync()

@@ -61,3 +61,47 @@ def test_what_it_names_it_knows() -> None:
 
 def test_a_log_shows_too_little_to_ask_with() -> None:
     assert URLS.shown == len("/.async/") + 8 < len(f"/.async/{ID}") - 10
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param(f"//.async/{ID}", id="an empty segment"),
+        pytest.param(f"/.async//{ID}", id="one of ours, with an empty id"),
+        pytest.param(f"/%2easync/{ID}?x", id="quoted"),
+        pytest.param(f"/%252525%32easync/{ID}", id="quoted more than once"),
+        pytest.param(f"/.%61sync%2f{ID}", id="quoted slash"),
+        pytest.param(f"/x/../.async/{ID}/", id="dot-segments"),
+        pytest.param(f"/../.async/./{ID}", id="above the root"),
+        pytest.param(f"/\\.async\\{ID}", id="backslashes"),
+        pytest.param(f"/%2e%61%73ync/%41b{ID[2:]}", id="the id too"),
+    ],
+)
+def test_another_spelling_shows_as_little(target: str) -> None:
+    shown = URLS.disguised(target.encode())
+    assert shown == f"/.async/{ID}"[: URLS.shown].encode()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param(b"/", id="root"),
+        pytest.param(b"*", id="the server as such"),
+        pytest.param(b"/reports/7%20a/./b?/.async/x", id="another path"),
+        pytest.param(b"/x/.async/a", id="deeper"),
+        pytest.param(b"//.asyncx/a", id="another folder"),
+        pytest.param(b"/x/%2e%2e/.async", id="the folder as a file"),
+        pytest.param(b"/%zz%", id="nothing that is quoted"),
+    ],
+)
+def test_no_other_spelling(target: bytes) -> None:
+    assert URLS.disguised(target) is None
+
+
+def test_a_status_path_may_be_quoted_itself() -> None:
+    assert StatusUrls("/a%20b/", None).disguised(f"/a%2520b/{ID}".encode()) == b"/a b/Ab-_Ab-_"
+
+
+def test_the_longest_path_is_read_soon() -> None:
+    assert URLS.disguised(b"/%" + b"25" * 30_000) is None
+    assert URLS.disguised(b"/x/.." * 10_000 + f"/.async/{ID}".encode()) is not None
