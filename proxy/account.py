@@ -17,7 +17,7 @@ from proxy.operation import SHORT_ID, Operation
 from proxy.response import SWITCHING_PROTOCOLS
 from proxy.target import readable_path
 from proxy.tracecontext import trace_id
-from proxy.tracing import LEAST_SERVER_ERROR, NOBODY_THERE, RequestTrace
+from proxy.tracing import NOBODY_THERE, RequestTrace
 from proxy.wrong import CLIENT_LEFT, NOTHING, SILENCE, Wrong
 
 NO_ROUTE: Final = "(none)"  # what stands for a route where there is none
@@ -157,7 +157,7 @@ class Account:
 
     def _note_own_answer(self, status: int) -> None:
         """It is the origin's, and may be taken for the proxy's."""
-        if status == ACCEPTED or status >= LEAST_SERVER_ERROR:
+        if status == ACCEPTED or status >= reasons.LEAST_SERVER_ERROR:
             self.note(reasons.OWN_ANSWER.format(status=status))
 
     # What is shown of it.

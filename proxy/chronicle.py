@@ -46,7 +46,7 @@ def settled(operation: Operation, course: Course) -> None:
         error=failure.code if failure else None,
         error_type=failure.error_type if failure else None,
         detail=failure.detail if failure else None,
-        why=course.why,
+        why=operation.why or None,
         bytes=operation.body.size if operation.body else None,
         seconds=round(operation.seconds, 3),
         queued=_rounded(course.queued),

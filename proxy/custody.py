@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from proxy import chronicle
+from proxy import chronicle, reasons
 from proxy.errors import (
     DEFECT,
     Busy,
@@ -35,6 +35,9 @@ from proxy.store import LONGEST_INLINE, Quotas, inlined
 log = structlog.get_logger()
 
 GRACE: Final = 5.0  # seconds beyond its timeout in which a keeper settles an operation before others do
+
+NOT_STORED: Final = "The result could not be stored."
+STOPPED: Final = "The proxy was stopped, and did not wait for it any longer (drain_timeout)."
 
 NOBODY: Final = "nobody"  # the keeper of what waits for one: never alive
 
@@ -93,8 +96,8 @@ class Custody:
 
     async def dismiss(self) -> None:
         """Nobody will ask for it."""
-        course = self._course("The client left before its 202 was sent.")
-        await self._settle(self.operation.dismissed(self._ledger.now()), course)
+        dismissed = self.operation.dismissed(self._ledger.now(), self._terms.reasons.unclaimed)
+        await self._settle(dismissed, self._course(dismissed))
 
     async def release(self) -> None:
         """Leave an operation that waits for its turn to others."""
@@ -108,9 +111,9 @@ class Custody:
         """Give up what was sent. If the store cannot be told, it is an orphan as soon as this process has ended."""
         if not self.operation.is_running:
             return
-        interrupted, course = Failure.of(Interrupted()), self._course("The proxy was stopped, and it took too long.")
+        interrupted = self.operation.failed(Failure.of(Interrupted()), self._ledger.now(), STOPPED)
         try:
-            await self._ledger.settle(self.operation.failed(interrupted, self._ledger.now()), course)
+            await self._ledger.settle(interrupted, self._course(interrupted))
         except StoreUnavailable as exc:
             log.warning("operation left to others", operation=self.operation.short_id, reason=exc.detail)
 
@@ -176,34 +179,33 @@ class Custody:
 
     async def _carry_on(self) -> None:
         with self._ledger.store.when_settled(self.operation.id, self._exchange.close):
-            settled, why = await self._outcome()
-        course = self._course(why)
+            settled = await self._outcome()
+        course = self._course(settled)
         self._exchange.close()  # a store in trouble must not keep a place at the origin
         await self._settle(settled, course)
 
-    async def _outcome(self) -> tuple[Operation, str | None]:
-        """How it is settled, and why if it failed."""
-        operation = self.operation
+    async def _outcome(self) -> Operation:
+        """How it is settled."""
+        short_id = self.operation.short_id
         try:
             await self._exchange.turn_within(None)
             head, body = await self._collect_in_time()
         except Busy as exc:  # a failed operation is final: nothing of it says to try again
-            error: ProxyError = OriginTimeout(exc.detail, error_type=exc.error_type)
+            error: ProxyError = OriginTimeout(exc.detail, error_type=exc.error_type, why=exc.why)
         except StoreUnavailable as exc:
-            log.error("result not stored", operation=operation.short_id, reason=exc.detail, cause=exc.cause)
-            error = ProxyError("The result could not be stored.")
+            log.error("result not stored", operation=short_id, reason=exc.detail, cause=exc.cause)
+            error = ProxyError(NOT_STORED, why=f"{NOT_STORED} {reasons.of(exc)}")
         except ProxyError as exc:
             if not self._exchange.closed:
-                log.info("exchange failed", operation=operation.short_id, error=exc.code, cause=exc.cause)
+                log.info("exchange failed", operation=short_id, error=exc.code, cause=exc.cause)
             error = exc
         except Exception:
-            log.exception("operation failed", operation=operation.short_id)
+            log.exception("operation failed", operation=short_id)
             error = ProxyError(DEFECT)
         else:
-            return self.operation.completed(head, body, self._ledger.now()), None
-        return self.operation.failed(Failure.of(error), self._ledger.now()), self._terms.reasons.failed(
-            error, later=True
-        )
+            return self.operation.completed(head, body, self._ledger.now())
+        why = self._terms.reasons.failed(error, later=True)
+        return self.operation.failed(Failure.of(error), self._ledger.now(), why)
 
     async def _collect_in_time(self) -> tuple[ResponseHead, BodyRef]:
         """The same as `_collect`. Closing the exchange ends that, for less than `asyncio.timeout` costs."""
@@ -247,10 +249,10 @@ class Custody:
                 await sink.write(piece)
         return sink.ref
 
-    def _course(self, why: str | None) -> Course:
+    def _course(self, settled: Operation) -> Course:
         exchange, now = self._exchange, self._ledger.monotonic()
-        ended = (exchange.ended_at or exchange.answered_at) if why is None else None
-        return Course(why, *exchange.times(now), ended)
+        ended = None if settled.body is None else (exchange.ended_at or exchange.answered_at)
+        return Course(*exchange.times(now), ended)
 
     async def _settle(self, operation: Operation, course: Course) -> None:
         """Settle it, or find it settled. While the store is in trouble the operation waits with us."""

@@ -135,7 +135,7 @@ class Forwarder:
         except (StoreUnavailable, ShuttingDown, Busy, TooManyOperations) as refusal:
             if isinstance(refusal, Busy | TooManyOperations) and not operation.is_running:
                 raise later.refused(refusal) from refusal
-            self._ignore_preference(inbound, refusal.detail or f"{refusal.title()}.", refusal.cause)
+            self._ignore_preference(inbound, refusal.why or refusal.detail or f"{refusal.title()}.", refusal.cause)
             return False
         except (asyncio.CancelledError, ConnectionError):
             if not (terms.finish or inbound.client.started):

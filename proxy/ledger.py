@@ -11,7 +11,6 @@ from proxy.store import Store
 class Course(NamedTuple):
     """How an operation came to its end, as far as who settles it knows. Lengths of time are seconds."""
 
-    why: str | None = None  # a sentence for the log, where it did not simply complete
     queued: float | None = None  # how long its request waited for its turn
     origin: float | None = None  # from its sending to the head of the response, or the end without one
     ended: float | None = None  # when the last byte of the response had come, by the ledger's monotonic clock

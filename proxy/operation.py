@@ -125,6 +125,7 @@ class Operation:
     head: ResponseHead | None = None  # as the client is to see it
     body: BodyRef | None = None
     failure: Failure | None = None
+    why: str = ""  # it failed or was dismissed, for operators; empty of one that an earlier version has stored
 
     def __post_init__(self) -> None:
         if self.is_settled != (self.settled_at is not None):
@@ -154,13 +155,13 @@ class Operation:
         """The origin's response is there, whatever its status."""
         return self._settled(State.COMPLETED, now, head=head, body=body)
 
-    def failed(self, failure: Failure, now: float) -> Self:
+    def failed(self, failure: Failure, now: float, why: str = "") -> Self:
         """There will be no usable response."""
-        return self._settled(State.FAILED, now, failure=failure)
+        return self._settled(State.FAILED, now, failure=failure, why=why)
 
-    def dismissed(self, now: float) -> Self:
-        """The client no longer wants it."""
-        return self._settled(State.DISMISSED, now)
+    def dismissed(self, now: float, why: str = "") -> Self:
+        """Nobody wants it any longer."""
+        return self._settled(State.DISMISSED, now, why=why)
 
     @property
     def short_id(self) -> str:
@@ -211,11 +212,13 @@ class Operation:
         head: ResponseHead | None = None,
         body: BodyRef | None = None,
         failure: Failure | None = None,
+        why: str = "",
     ) -> Self:
         self._require(state)
         return replace(
-            self, state=state, settled_at=now, overdue=None, progress=None, head=head, body=body, failure=failure
-        )
+            self, state=state, settled_at=now, why=why, overdue=None, progress=None,
+            head=head, body=body, failure=failure,
+        )  # fmt: skip
 
     def _require(self, state: State) -> None:
         """Raise ValueError unless it may become that."""

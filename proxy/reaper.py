@@ -12,7 +12,7 @@ import structlog
 
 from proxy import chronicle
 from proxy.errors import OriginTimeout, StoreUnavailable
-from proxy.ledger import Course, Ledger
+from proxy.ledger import Ledger
 from proxy.operation import Failure
 from proxy.store import Usage
 
@@ -20,6 +20,7 @@ log = structlog.get_logger()
 
 ROUND: Final = 2.0  # seconds between two looks
 OVERDUE: Final = "The exchange took longer than it may, and the process that ran it did not say so."
+WHY: Final = "The exchange took longer than it may (respond_async.timeout of route {}), and the process that ran it did not say so."
 
 
 class Reaper:
@@ -66,4 +67,5 @@ class Reaper:
         """Settle what runs beyond its timeout: its keeper lives, but is stopped or stuck."""
         for operation in await self._ledger.store.overdue(self._ledger.monotonic()):
             failure = Failure.of(OriginTimeout(OVERDUE))
-            await self._ledger.settle(operation.failed(failure, self._ledger.now()), Course(OVERDUE))
+            why = WHY.format(operation.route)
+            await self._ledger.settle(operation.failed(failure, self._ledger.now(), why))

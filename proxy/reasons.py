@@ -6,11 +6,12 @@ They name keys of the configuration, so that it is plain where to change somethi
 from typing import Final
 
 from proxy.config import OriginSettings, Route
-from proxy.errors import OriginTimeout, ProxyError
+from proxy.errors import OriginTimeout, ProxyError, ResponseTooLarge
 from proxy.operation import Operation, State
 from proxy.plan import Race
 
 DISGUISED: Final = "Its path is that of a status URL in another spelling, which makes it none."
+LEAST_SERVER_ERROR: Final = 500  # for who answered: the rest is the client's doing
 OWN_ANSWER: Final = "The origin itself answered {status}."
 
 
@@ -28,7 +29,9 @@ def shown(operation: Operation) -> str | None:
         case State.RUNNING:
             return f"Operation {operation.short_id} still runs: the origin's response is not complete."
         case State.FAILED if operation.failure is not None:
-            return f"Operation {operation.short_id} failed: {of(operation.failure.error())}"
+            return f"Operation {operation.short_id} failed: {operation.why or of(operation.failure.error())}"
+        case State.COMPLETED if operation.head is not None and operation.head.status >= LEAST_SERVER_ERROR:
+            return f"Operation {operation.short_id} completed. {OWN_ANSWER.format(status=operation.head.status)}"
         case _:
             return None
 
@@ -72,6 +75,8 @@ class Reasons:
         timeouts = self._timeouts_later if later else self._timeouts
         if isinstance(error, OriginTimeout) and not error.why:
             return timeouts.get(error.error_type or "", "") or of(error)
+        if isinstance(error, ResponseTooLarge) and later:
+            return f"{error.detail.rstrip('.')} (respond_async.max_response_body of route {self._route.name})."
         return of(error)
 
     def accepted(self, race: Race, operation: Operation, *, full: bool) -> str:
@@ -86,6 +91,12 @@ class Reasons:
     def too_long(self, seconds: float) -> str:
         """Why an operation's exchange was ended."""
         return f"The exchange took more than {seconds:g} s (respond_async.timeout of route {self._route.name})."
+
+    @property
+    def unclaimed(self) -> str:
+        """Why an operation was dismissed that nobody would have asked for."""
+        key = f"on_disconnect of route {self._route.name}: {self._route.on_disconnect}"
+        return f"Its client left before the 202 was sent ({key})."
 
     def queued(self, *, full: bool) -> str:
         """Why an operation waits."""

@@ -11,14 +11,20 @@ from typing import Final
 from proxy import chronicle
 from proxy.errors import Interrupted
 from proxy.later import Later
-from proxy.ledger import Course, Ledger
+from proxy.ledger import Ledger
 from proxy.operation import Failure, KeptRequest, Operation
 
 LEFT_TO_OTHERS: Final = 10.0  # seconds in which a service that knows the route may take its operation over
-DIED: Final = (
-    "The process that ran it died, and the request may not be sent again: its effect at the origin is unknown."
-)
 NO_ROUTE: Final = "It was never sent: its route is no longer there, or answers nothing later."
+GONE: Final = "Its route {route} is no longer there, or has no respond_async;"
+# Why it is given up, by whether it was never sent, its route is not there, it was sent again, or may not be.
+NEVER_SENT: Final = f"{GONE} it was never sent."
+NOWHERE: Final = f"{GONE} the process that ran it died."
+TWICE: Final = "Two processes that ran it died, and it is not sent a third time: its effect at the origin is unknown."
+ONCE: Final = (
+    "The process that ran it died, and it may not be sent again (respond_async.on_interrupt of route {route}):"
+    " its effect at the origin is unknown."
+)
 
 Taken = tuple[Later, Operation, KeptRequest]
 
@@ -72,9 +78,19 @@ class Recovery:
         if not known and now - self._unknown.setdefault(orphan.id, now) < LEFT_TO_OTHERS:
             return
         interrupted = Interrupted("" if orphan.is_running else NO_ROUTE)
-        course = Course(DIED if orphan.is_running else NO_ROUTE)
-        await self._ledger.settle(orphan.failed(Failure.of(interrupted), self._ledger.now()), course)
+        why = _why(orphan, known=known)
+        await self._ledger.settle(orphan.failed(Failure.of(interrupted), self._ledger.now(), why))
 
     def _resume(self, later: Later, mine: Operation, request: KeptRequest) -> None:
         chronicle.taken_over(mine)
         later.resume(mine, request)
+
+
+def _why(orphan: Operation, *, known: bool) -> str:
+    if not orphan.is_running:
+        why = NEVER_SENT
+    elif not known:
+        why = NOWHERE
+    else:
+        why = TWICE if orphan.attempts > 1 else ONCE
+    return why.format(route=orphan.route)

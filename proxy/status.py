@@ -10,7 +10,7 @@ from proxy.account import Account
 from proxy.client import ClientRequest
 from proxy.errors import ExpiredOperation, MethodNotAllowed, RangeNotSatisfiable, StoreUnavailable, UnknownOperation
 from proxy.forwarded import Client
-from proxy.ledger import Course, Ledger
+from proxy.ledger import Ledger
 from proxy.message import CONTENT_LENGTH, Fields, Reply, RequestHead, ResponseHead, has_body
 from proxy.operation import Operation, State
 from proxy.pace import Paces
@@ -23,7 +23,7 @@ from proxy.urls import StatusUrls
 
 METHODS: Final = "GET, HEAD, DELETE, OPTIONS"
 OK: Final = 200
-DELETED: Final = Course("A client dismissed it: DELETE of its status URL.")
+DELETED: Final = "A client dismissed it: DELETE of its status URL."
 
 
 class StatusMonitor:
@@ -101,7 +101,7 @@ class StatusMonitor:
         return monitor.dismissed(operation, self.urls.href(id, client, request.link.local))
 
     async def _dismiss(self, operation: Operation) -> bool:
-        return not operation.is_settled and await self._ledger.settle(operation.dismissed(self._ledger.now()), DELETED)
+        return not operation.is_settled and await self._ledger.settle(operation.dismissed(self._ledger.now(), DELETED))
 
     async def _show(self, account: Account, operation: Operation, client: Client) -> None:
         request = account.client

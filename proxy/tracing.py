@@ -20,6 +20,7 @@ from proxy.exchange import Exchange, Outcome
 from proxy.forwarded import Client
 from proxy.message import Fields, RequestHead
 from proxy.operation import Operation
+from proxy.reasons import LEAST_SERVER_ERROR
 from proxy.target import readable_path
 from proxy.tracecontext import TRACEPARENT, Members, TraceParent, parent_of, sent_on, trace_state
 
@@ -28,7 +29,6 @@ PORTS: Final = {"http": 80, "https": 443}
 OWN_FACTS: Final = ("route", "plan", "operation", "end", "why")
 NOBODY_THERE: Final = 499  # what nginx logs where the client has left; nobody is sent it
 LEAST_ERROR: Final = 400  # of a response, for who asked
-LEAST_SERVER_ERROR: Final = 500  # for who answered: the rest is the client's doing
 
 Attributes = Mapping[str, str | int | None]
 
@@ -217,6 +217,7 @@ def _of_operation(operation: Operation, span: TraceParent) -> Span:
             "respond_async.state": operation.state.value,
             "respond_async.attempts": operation.attempts,
             "respond_async.bytes": operation.body.size if operation.body is not None else None,
+            "respond_async.why": operation.why or None,
         },
         links=(request,),
         error=failure.detail if failure is not None else None,

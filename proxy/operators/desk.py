@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from proxy.ledger import Course, Ledger
+from proxy.ledger import Ledger
 from proxy.operation import Operation
 from proxy.operators.filters import Asked
 from proxy.operators.refusal import Refusal
@@ -21,7 +21,7 @@ from proxy.outlook import Outlook
 log = structlog.get_logger()
 
 BEGINNING: Final = re.compile("[A-Za-z0-9_-]{8,64}")
-CANCELLED: Final = Course("An operator dismissed it.")
+CANCELLED: Final = "An operator dismissed it: DELETE at the admin address, as the page and `operations cancel` do."
 LAST: Final = 20  # settled ones that are shown beside those that were asked for
 
 
@@ -70,7 +70,7 @@ class Desk:
         if one.is_settled:
             await self._remove(one)
         while not one.is_settled:
-            dismissed = one.dismissed(self.now())
+            dismissed = one.dismissed(self.now(), CANCELLED)
             one = dismissed if await self._dismiss(dismissed) else await self._found(short)
         return self._shown([one])[0]
 
@@ -102,10 +102,10 @@ class Desk:
         """What has become of it; None: somebody else was first."""
         if one.is_settled:
             return "removed" if await self._remove(one) else None
-        return "dismissed" if await self._dismiss(one.dismissed(self.now())) else None
+        return "dismissed" if await self._dismiss(one.dismissed(self.now(), CANCELLED)) else None
 
     async def _dismiss(self, dismissed: Operation) -> bool:
-        won = await self._ledger.settle(dismissed, CANCELLED)
+        won = await self._ledger.settle(dismissed)
         if won:
             log.info("operation cancelled by operator", operation=dismissed.short_id, route=dismissed.route)
         return won

@@ -50,7 +50,7 @@ def target(one: Operation) -> str:
 
 
 def why(one: Operation) -> str:
-    """What its state means, for somebody who has never seen one."""
+    """Why it ended, or what its state means, for somebody who has never seen one."""
     match one.state:
         case State.QUEUED:
             return "Its client was told to ask again later. It waits for its turn: its origin, or its route, is busy."
@@ -61,9 +61,9 @@ def why(one: Operation) -> str:
         case State.COMPLETED:
             return f"The origin has answered{_with_status(one)}. The answer is kept for its client."
         case State.FAILED:
-            return reasons.of(one.failure.error()) if one.failure else ""
+            return one.why or (reasons.of(one.failure.error()) if one.failure else "")
         case State.DISMISSED:
-            return "It was cancelled before it was done."
+            return one.why or "It was cancelled before it was done."
         case never:
             assert_never(never)
 

@@ -9,6 +9,7 @@ Json = dict[str, Any]
 
 HEADING: Final = ("ID", "STATE", "ROUTE", "METHOD", "TARGET", "AGE", "TOOK", "SIZE", "OUTCOME")
 AGES: Final = frozenset({"age", "waited", "duration", "left"})
+ENDED_OTHERWISE: Final = frozenset({"failed", "dismissed"})
 SIZES: Final = frozenset({"bytes", "size"})
 
 
@@ -40,9 +41,9 @@ def _row(operation: Json) -> Sequence[str]:
 
 def _outcome(operation: Json) -> str:
     """Its status, why it has none, or how far it has come."""
-    error = operation["error"]
-    if error is not None:
-        return printable(str(error["code"]))
+    if operation["state"] in ENDED_OTHERWISE:
+        code = f"{operation['error']['code']}: " if operation["error"] else ""
+        return printable(f"{code}{operation['why']}")
     return printable(str(operation["status"] or operation["progress"] or ""))
 
 

@@ -16,7 +16,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as exc:
-        raise StoreUnavailable("Operations can be neither stored nor read at the moment.") from exc
+        what = "Operations can be neither stored nor read at the moment"
+        raise StoreUnavailable(f"{what}.", why=f"{what} (store.url).") from exc
 
 
 def damaged() -> StoreUnavailable:
@@ -26,4 +27,4 @@ def damaged() -> StoreUnavailable:
 
 def full() -> StoreUnavailable:
     """There is no room for more."""
-    return StoreUnavailable("The store is full.")
+    return StoreUnavailable("The store is full.", why="The store is full (store.max_size).")

@@ -43,6 +43,7 @@ def encode(operation: Operation) -> str:
         "body": operation.body and [operation.body.size, operation.body.checksum],
         "failure": operation.failure
         and [operation.failure.code, operation.failure.detail, operation.failure.error_type],
+        "why": operation.why,
     }
     return _written(record)
 
@@ -104,6 +105,7 @@ def _operation(row: Row, record: dict[str, Any]) -> Operation:
         head=None if head is None else _decode_head(head),
         body=None if ref is None else BodyRef(ref[0], ref[1], body),
         failure=None if failure is None else Failure(*failure),
+        why=record.get("why", ""),  # the fourth version of the schema had records without it
     )
 
 

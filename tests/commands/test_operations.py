@@ -244,7 +244,7 @@ def test_a_place_that_can_be_asked(text: str, url: str) -> None:
 OPERATION: dict[str, Any] = {
     "id": "Wz6GBxat", "state": "failed", "route": "reports", "method": "GET", "target": "/\x1b[2J", "age": 75.2,
     "duration": 3.5, "bytes": None, "size": None, "status": None, "progress": None,
-    "error": {"code": "origin-timeout", "detail": "", "error_type": None},
+    "error": {"code": "origin-timeout", "detail": "", "error_type": None}, "why": "It was late (timeout of route reports).",
 }  # fmt: skip
 
 
@@ -252,13 +252,18 @@ def test_a_table_is_as_wide_as_the_terminal_and_obeys_nobody() -> None:
     heading, row = table([OPERATION], 40).splitlines()
     assert max(len(heading), len(row)) <= 40
     assert "\x1b" not in table([OPERATION], None)
-    assert table([OPERATION], None).endswith("1:15  0:03        origin-timeout")
+    assert table([OPERATION], None).endswith(
+        "1:15  0:03        origin-timeout: It was late (timeout of route reports)."
+    )
+    cancelled = OPERATION | {"state": "dismissed", "error": None, "why": "A client dismissed it."}
+    assert table([cancelled], None).endswith("A client dismissed it.")
 
 
 def test_details_leave_out_what_is_not_known() -> None:
-    assert details(OPERATION | {"size": 2048}).splitlines()[-2:] == [
+    assert details(OPERATION | {"size": 2048}).splitlines()[-3:] == [
         "size      2.0 KiB",
         "error     code origin-timeout",
+        "why       It was late (timeout of route reports).",
     ]
 
 

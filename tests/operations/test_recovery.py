@@ -137,21 +137,26 @@ async def test_a_route_can_have_nothing_sent_again(start: Start, origin: Scripte
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "why"),
     [
-        pytest.param({"attempts": 2}, id="sent twice already"),
-        pytest.param({"keep_request": False}, id="its request was not kept"),
-        pytest.param({"route": "gone"}, id="its route is gone"),
-        pytest.param({"route": "gone"} | QUEUED, id="its route is gone, and it was queued"),
+        pytest.param({"attempts": 2}, "it is not sent a third time", id="sent twice already"),
+        pytest.param({"keep_request": False}, "(respond_async.on_interrupt of route everything)", id="its request was not kept"),
+        pytest.param({"route": "gone"}, "route gone is no longer there, or has no respond_async; the pro", id="its route is gone"),
+        pytest.param({"route": "gone"} | QUEUED, "it was never sent.", id="its route is gone, and it was queued"),
     ],
-)
-async def test_what_cannot_be_sent_again_is_settled(
-    start: Start, origin: ScriptedOrigin, tmp_path: Path, changes: dict[str, Any]
+)  # fmt: skip
+async def test_what_cannot_be_sent_again_is_settled_with_the_reason(
+    start: Start, origin: ScriptedOrigin, tmp_path: Path, changes: dict[str, Any], why: str
 ) -> None:
     path = await left_behind(tmp_path, "GET", **changes)
     house = await recovered(start)
     await later_still(house)
-    assert code_of(await house.ask("GET", path)) == "interrupted"
+    told = await house.ask("GET", path)
+    assert code_of(told) == "interrupted"
+    operation = await house.operation(path)
+    assert operation is not None
+    assert why in operation.why
+    assert operation.why.encode() not in told.body
     assert origin.requests == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import StartProxy, settings_for
 from tests.operators.conftest import Desk
 from tests.raw_client import RawClient
-from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, stall, wait_for
+from tests.scripted_origin import ScriptedOrigin, Step, answer, close, read_all, stall, wait_for
 
 ENDS = ("completed", "failed", "dismissed", "settled")
 
@@ -46,6 +46,48 @@ async def test_one_that_failed_says_why(desk: Desk) -> None:
     one = await desk.operator.sees(f"/operations/{id_[:8]}")
     assert (one["state"], one["error"]["code"]) == ("failed", "origin-broke-off")
     assert one["why"].startswith("The origin closed the connection before its response was complete.")
+
+
+@pytest.mark.parametrize(
+    ("settings", "script", "why"),
+    [
+        pytest.param(
+            {"timeout": "50ms"}, [stall()], "The exchange took more than 0.05 s (respond_async.timeout of route everything).",
+            id="a timeout",
+        ),
+        pytest.param(
+            {"max_response_body": "1KiB"}, [read_all(), answer(200, body=bytes(2000))],
+            "The response announces 2000 bytes, more than 1024 (respond_async.max_response_body of route everything).",
+            id="a limit",
+        ),
+    ],
+)  # fmt: skip
+async def test_one_that_failed_names_the_key_to_operators_alone(
+    start_proxy: StartProxy, origin: ScriptedOrigin, settings: dict[str, str], script: list[Step], why: str
+) -> None:
+    desk = Desk(await start_proxy(settings_for(origin.url, respond_async=settings), admin="127.0.0.1:0"), origin)
+    origin.script(*script)
+    id_ = await desk.accepts()
+    async with RawClient(port=desk.proxy.port) as client:
+        told = await client.exchange("GET", f"/.async/{id_}".encode(), [(b"Prefer", b"wait=10")])
+    assert (await desk.operator.sees(f"/operations/{id_[:8]}"))["why"] == why
+    [one] = (await desk.operator.sees("/operations?state=failed"))["operations"]
+    assert one["why"] == why
+    assert told.status in {502, 504}
+    assert b"respond_async." not in told.body
+
+
+async def test_one_that_was_cancelled_says_by_whom(desk: Desk) -> None:
+    desk.origin.script(read_all(), stall())
+    by_client, by_operator = [await desk.runs() for _ in range(2)]
+    async with RawClient(port=desk.proxy.port) as client:
+        assert (await client.exchange("DELETE", f"/.async/{by_client}".encode())).status == 200
+    assert (await desk.operator.ends(f"/operations/{by_operator[:8]}"))["why"].startswith("An operator dismissed it")
+    found = [(await desk.operator.sees(f"/operations/{id_[:8]}"))["why"] for id_ in (by_client, by_operator)]
+    assert found == [
+        "A client dismissed it: DELETE of its status URL.",
+        "An operator dismissed it: DELETE at the admin address, as the page and `operations cancel` do.",
+    ]
 
 
 async def test_a_list_goes_on_page_by_page_under_the_same_filter(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import pytest
 
-from proxy.operation import State
+from proxy.operation import Failure, State
 from proxy.store import Store, Usage, open_store
 from tests.store.samples import AMPLE, HEAD, KEEPER, MIB, REQUEST, body_of, queued, running, stored
 
@@ -49,6 +49,7 @@ COMPLETED: Final = RECORD | {
     "head": [200, "OK", []],
     "body": [2, crc32(b"ok")],
 }
+FAILED: Final = RECORD | {"state": "failed", "settled_at": 2000.0, "failure": ["interrupted", "", None]}
 RUNNING_ID, COMPLETED_ID = "R" * 22, "C" * 22
 
 
@@ -72,6 +73,12 @@ class OldProcess:
             (2100.0, 2200.0, 2, json.dumps(COMPLETED), b"ok", id_, keeper),
         )
         return cursor.rowcount == 1
+
+    def fail(self, id_: str) -> None:
+        self._connection.execute(
+            "UPDATE operations SET stage = 'settled', due = ?, forgotten = ?, record = ? WHERE id = ?",
+            (2100.0, 2200.0, json.dumps(FAILED), id_),
+        )
 
     def remove(self, id_: str) -> None:
         self._connection.execute("DELETE FROM operations WHERE id = ?", (id_,))
@@ -117,6 +124,14 @@ async def test_what_was_there_is_there(store: Store) -> None:
     assert orphan.request.id == ""
     assert await store.request(RUNNING_ID) is None
     assert await store.usage() == Usage(0, 1, 1, 2)
+
+
+async def test_why_an_operation_failed_is_not_known_of_before(store: Store, old: OldProcess) -> None:
+    old.create("F" * 22)
+    old.fail("F" * 22)
+    failed = await store.get("F" * 22)
+    assert failed is not None
+    assert (failed.state, failed.failure, failed.why) == (State.FAILED, Failure("interrupted", "", None), "")
 
 
 async def test_what_was_running_is_an_orphan_and_can_be_settled(store: Store) -> None:

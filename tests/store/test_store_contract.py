@@ -9,7 +9,7 @@ import pytest
 
 from proxy.errors import Interrupted, StoreUnavailable
 from proxy.operation import Failure, Operation, State
-from proxy.store import Sink, Store, Usage
+from proxy.store import Sink, Store, Usage, Wanted
 from tests.store.conftest import Open
 from tests.store.samples import HEAD, LARGE, NOTHING, body_of, cancelled_at, completed, running, stored
 
@@ -67,12 +67,13 @@ async def test_every_way_of_settling_is_kept(store: Store) -> None:
         await store.create(operation)
     ends = [
         one.completed(HEAD, await stored(store, one, b"result"), 2000.0),
-        two.failed(Failure.of(Interrupted("The proxy stopped.")), 2001.0),
-        three.dismissed(2002.0),
+        two.failed(Failure.of(Interrupted("The proxy stopped.")), 2001.0, "It did not wait (drain_timeout)."),
+        three.dismissed(2002.0, "An operator dismissed it."),
     ]
     for end in ends:
         assert await store.settle(end)
         assert await store.get(end.id) == end
+    assert [one.why for one in (await store.page(Wanted(), 3)).operations] == [end.why for end in reversed(ends)]
 
 
 async def test_the_first_to_settle_wins(store: Store) -> None:

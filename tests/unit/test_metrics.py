@@ -101,8 +101,8 @@ def test_a_settled_operation_is_counted_with_all_that_is_known_of_its_course() -
 
 def test_a_failed_operation_is_counted_by_its_code_and_has_no_answer_of_the_origins() -> None:
     metrics = Metrics()
-    metrics.settled(OPERATION.failed(Failure.of(OriginUnreachable()), now=2), Course("It was not there.", 0.5, 2))
-    metrics.settled(OPERATION.dismissed(now=2), Course("Nobody wants it."))
+    metrics.settled(OPERATION.failed(Failure.of(OriginUnreachable()), now=2), Course(0.5, 2))
+    metrics.settled(OPERATION.dismissed(now=2), Course())
     assert values(metrics, "operation_failures_total") == {("reports", "origin-unreachable"): 1}
     assert values(metrics, "queue_seconds_count") == {("reports",): 1}
     assert values(metrics, "origin_seconds_count") == {}

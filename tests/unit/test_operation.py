@@ -26,8 +26,8 @@ BODY = BodyRef(0, 0, b"")
 FAILURE = Failure("interrupted", "", None)
 QUEUED = dataclasses.replace(RUNNING, state=State.QUEUED)
 COMPLETED = RUNNING.completed(HEAD, BODY, 1010.0)
-FAILED = RUNNING.failed(FAILURE, 1010.0)
-DISMISSED = RUNNING.dismissed(1010.0)
+FAILED = RUNNING.failed(FAILURE, 1010.0, "It was stopped.")
+DISMISSED = RUNNING.dismissed(1010.0, "Nobody wants it.")
 settled = pytest.mark.parametrize("operation", [COMPLETED, FAILED, DISMISSED], ids=["completed", "failed", "dismissed"])
 
 
@@ -49,6 +49,10 @@ def test_another_keeper_has_it_wait_at_the_same_place(operation: Operation) -> N
     returned = operation.returned("other")
     assert (returned.state, returned.keeper, returned.overdue) == (State.QUEUED, "other", None)
     assert (returned.id, returned.created, returned.attempts) == (ID, operation.created, operation.attempts)
+
+
+def test_why_it_ended_is_told_where_that_is_not_plain() -> None:
+    assert (COMPLETED.why, FAILED.why, DISMISSED.why) == ("", "It was stopped.", "Nobody wants it.")
 
 
 def test_each_sending_is_counted() -> None:

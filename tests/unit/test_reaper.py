@@ -80,6 +80,7 @@ async def test_what_is_overdue_is_settled_and_counted(store: Store, ledger: Ledg
     assert settled is not None
     assert settled.failure is not None
     assert (settled.state, settled.failure.code, settled.settled_at) == (State.FAILED, "origin-timeout", 5000.0)
+    assert "(respond_async.timeout of route reports)" in settled.why
     assert told == [settled]
     assert await store.get(in_time.id) == in_time
 

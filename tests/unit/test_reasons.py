@@ -6,7 +6,7 @@ import pytest
 
 from proxy import reasons
 from proxy.config import OriginSettings, RespondAsync, Route
-from proxy.errors import Busy, NoRoute, OriginBrokeOff, OriginTimeout, ProxyError
+from proxy.errors import Busy, NoRoute, OriginBrokeOff, OriginTimeout, ProxyError, ResponseTooLarge
 from proxy.message import Fields, ResponseHead
 from proxy.operation import BodyRef, Failure, Operation, RequestSummary, State
 from proxy.plan import Race
@@ -59,6 +59,17 @@ def test_an_error_is_told_with_the_key_that_decided_it(error: ProxyError, why: s
 def test_what_may_be_answered_later_has_the_time_of_operations() -> None:
     why = "No response head within 300 s (respond_async.timeout of route reports)."
     assert REASONS.failed(late("http_response_timeout"), later=True) == why
+
+
+def test_a_result_that_is_too_large_names_the_limit() -> None:
+    error = ResponseTooLarge("The response has more than 9 bytes.")
+    assert REASONS.failed(error, later=True) == (
+        "The response has more than 9 bytes (respond_async.max_response_body of route reports)."
+    )
+
+
+def test_one_whose_client_left_before_its_202_was_ended_by_the_routes_settings() -> None:
+    assert REASONS.unclaimed == "Its client left before the 202 was sent (on_disconnect of route reports: cancel)."
 
 
 @pytest.mark.parametrize(
@@ -117,8 +128,10 @@ def test_a_route_that_never_answers_later_has_sentences_too() -> None:
     )
 
 
-FAILED = OPERATION.failed(Failure.of(Busy()), now=2)
+OF_BEFORE = OPERATION.failed(Failure.of(Busy()), now=2)
+FAILED = OPERATION.failed(Failure.of(Busy()), now=2, why="No turn (max_connections 1).")
 DONE = OPERATION.completed(ResponseHead(200, b"OK", Fields()), BodyRef(0, 0, b""), now=2)
+REFUSED = OPERATION.completed(ResponseHead(503, b"", Fields()), BodyRef(0, 0, b""), now=2)
 QUEUED = Operation(**{name: getattr(OPERATION, name) for name in OPERATION.__slots__} | {"state": State.QUEUED})
 
 
@@ -127,8 +140,14 @@ QUEUED = Operation(**{name: getattr(OPERATION, name) for name in OPERATION.__slo
     [
         pytest.param(QUEUED, "Operation abcdefgh waits for its turn at the origin.", id="queued"),
         pytest.param(OPERATION, "Operation abcdefgh still runs: the origin's response is not complete.", id="running"),
-        pytest.param(FAILED, "Operation abcdefgh failed: Too much is going on at once.", id="failed"),
+        pytest.param(FAILED, "Operation abcdefgh failed: No turn (max_connections 1).", id="failed"),
+        pytest.param(
+            OF_BEFORE, "Operation abcdefgh failed: Too much is going on at once.", id="stored before it told why"
+        ),
         pytest.param(DONE, None, id="completed"),
+        pytest.param(
+            REFUSED, "Operation abcdefgh completed. The origin itself answered 503.", id="the origin's own error"
+        ),
     ],
 )
 def test_a_status_url_is_explained_by_its_operation(operation: Operation, why: str | None) -> None:
