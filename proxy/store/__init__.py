@@ -1,4 +1,13 @@
-"""Where operations and their bodies live. `protocol` says what every store promises; this opens one."""
+"""Where operations and their bodies live. This opens a store.
+
+In reading order: `tokens` (ids that are names of files), `listing` (lists of operations, as they are asked for),
+`protocol` (what every store promises), `faults` (what breaks below one), `watch` (who waits for a settling), `bodies`
+and `growth` (bodies in rows and files, and how far they have come), `memory` (the store for trying out).
+
+The store in a folder: `threads` and `files` (bodies on disk), `keepers` (which processes are alive), `rows` (operations
+as rows), `database` (its schema), `queries`, `lists` and `changes` (what is asked of it and changed in it), `lane` (in
+which thread), `known` (what need not be asked), `sqlite` (all of it together).
+"""
 
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path

@@ -1,8 +1,10 @@
 """The documents: what they name exists, and is as the code has it. What they show is run and loaded by tests/documents."""
 
+import ast
 import re
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -135,3 +137,18 @@ def test_the_way_through_the_code_passes_every_module() -> None:
     text = DOCUMENTS["CONTRIBUTING.md"].partition("Who may import whom")[0]
     rows = "".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))
     assert set(SPAN.findall(rows)) == modules | packages
+
+
+@pytest.mark.parametrize(
+    "package", [*ROOT.glob("proxy/*/__init__.py"), ROOT / "reference/__init__.py"], ids=lambda file: file.parent.name
+)
+def test_a_package_tells_of_each_of_its_modules(package: Path) -> None:
+    modules = {file.stem for file in package.parent.glob("[!_]*.py")}
+    assert modules <= set(SPAN.findall(ast.get_docstring(ast.parse(package.read_text())) or ""))
+
+
+def test_those_are_named_who_go_on_after_any_defect() -> None:
+    said = re.search(r"`except Exception` stands only(?:.|\n  )*", DOCUMENTS["CONTRIBUTING.md"])
+    catching = {file.stem for file in ROOT.glob("proxy/**/*.py") if "except Exception" in file.read_text()}
+    assert said is not None
+    assert set(SPAN.findall(said[0])) - {"except Exception"} == catching
