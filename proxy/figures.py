@@ -5,7 +5,7 @@ from typing import Final, TypedDict
 
 Sample = tuple[str, dict[str, str], float]  # name, labels, value; a list where it comes from JSON
 
-PASSING: Final = "gauge"  # the kind that ends with its process
+GAUGE: Final = "gauge"  # the kind that ends with its process
 
 
 class Family(TypedDict):
@@ -38,7 +38,7 @@ def summed(parts: Iterable[Figures]) -> Figures:
 
 def lasting(figures: Figures) -> Figures:
     """Those that stay true when the process is gone: what was counted, not how things stood."""
-    return [family for family in figures if family["type"] != PASSING]
+    return [family for family in figures if family["type"] != GAUGE]
 
 
 def single(name: str, type: str, documentation: str, value: float) -> Family:

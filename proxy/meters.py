@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from math import inf
 
-from proxy.figures import PASSING, Family, Sample
+from proxy.figures import GAUGE, Family, Sample
 
 ByLabels = Mapping[tuple[str, ...], float]  # the values of labels, and what is counted of them
 
@@ -116,7 +116,7 @@ class Gauge:
             for values, value in self._read().items()
         ]
         return Family(
-            name=self._name, type=PASSING, whole=self._whole, documentation=self._documentation, samples=samples
+            name=self._name, type=GAUGE, whole=self._whole, documentation=self._documentation, samples=samples
         )
 
 

@@ -1,6 +1,5 @@
 """How an operation looks on the wire: the 202, the status monitor while it runs, the result when it is done."""
 
-from datetime import UTC, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as json_string
 from math import ceil
@@ -12,6 +11,7 @@ from proxy.message import Field, Fields, Reply, ResponseHead
 from proxy.operation import Operation, State
 from proxy.prefer import applied
 from proxy.problem import NO_STORE, problem
+from proxy.words import timestamp
 
 CONTENT_TYPE: Final = frozenset({b"content-type"})
 JSON: Final[Field] = (b"Content-Type", b"application/json")
@@ -35,8 +35,7 @@ def unsettled(operation: Operation, href: str, now: float, estimate: Estimate) -
 def for_a_person(status: Reply, operation: Operation, estimate: Estimate) -> Reply:
     """The status of an operation as a page, with the same fields."""
     fields = status.head.fields
-    progress = pages.Progress(estimate.words, estimate.done, estimate.size)
-    page = pages.of_operation(operation, progress, estimate.retry_after)
+    page = pages.of_operation(operation, estimate)
     return Reply(status.head.with_fields(fields.without(CONTENT_TYPE).plus(*pages.FIELDS)), page)
 
 
@@ -93,7 +92,4 @@ def _foretold(now: float, estimate: Estimate) -> str:
     return end if estimate.progress is None else f'{end}"progress": "{estimate.progress}", '
 
 
-@lru_cache(MOST_TIMESTAMPS)
-def _timestamp(seconds: float) -> str:
-    """As RFC 3339 has it. An operation is asked for again and again."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+_timestamp = lru_cache(MOST_TIMESTAMPS)(timestamp)  # an operation is asked for again and again

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from proxy.config import LogSettings
 from proxy.figures import Figures
 from proxy.logwriter import DirectWriter, LogWriter
+from proxy.words import timestamp
 
 _JSON: Final = JSONEncoder(default=repr)
 _with_traceback: Final = structlog.processors.format_exc_info
@@ -44,8 +45,8 @@ def as_json(facts: Mapping[str, object]) -> str:
 
 def _readable(_: object, level: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
     """When something happened, how grave it is and what it is; then its facts, but for those that are none."""
-    now = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
-    first: structlog.types.EventDict = {"timestamp": f"{now}Z", "level": level, "event": line.pop("event")}
+    now = timestamp(datetime.now(UTC).timestamp(), "microseconds")
+    first: structlog.types.EventDict = {"timestamp": now, "level": level, "event": line.pop("event")}
     first.update([fact for fact in line.items() if fact[1] is not None])
     return first
 

@@ -45,6 +45,17 @@ class RequestSummary:
     uri: str  # absolute, as the client saw it, for relative references to resolve against; surrogates where not UTF-8
     id: str = ""  # X-Request-Id; empty of one that an earlier version has stored
 
+    @property
+    def url(self) -> str:
+        """The URI without its query, where secrets may be."""
+        return self.uri.partition("?")[0]
+
+    @property
+    def path(self) -> str:
+        """That of the URI, to be shown."""
+        _, slash, path = self.url.partition("://")[2].partition("/")
+        return (slash + path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
 
 @dataclass(frozen=True, slots=True)
 class BodyRef:

@@ -7,14 +7,15 @@ result is there as soon as it can be, and outlives a restart of the proxy.
 
 from base64 import b64encode
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from hashlib import sha256
 from html import escape
 from string import Template
-from typing import Final, NamedTuple
+from typing import Final
 
+from proxy.estimate import Estimate
 from proxy.message import Field
 from proxy.operation import Operation
+from proxy.words import timestamp
 
 _STYLE: Final = """
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
@@ -79,30 +80,22 @@ _WATCHES: Final = f"""<template>
 """
 
 
-class Progress(NamedTuple):
-    """How far an operation is."""
-
-    words: str
-    done: int | None = None  # bytes that have come
-    size: int | None = None  # bytes that are to come in all
-
-
-def of_operation(operation: Operation, progress: Progress, refresh: int) -> bytes:
-    """The page of an operation that is not settled; it refreshes itself every so many seconds.
+def of_operation(operation: Operation, estimate: Estimate) -> bytes:
+    """The page of an operation that is not settled; it refreshes itself when it may be asked for again.
 
     What was asked is shown without its query: who has the status URL need not know what is in it.
     """
-    asked = f"{operation.request.method} {operation.request.uri.partition('?')[0]}"
-    since = datetime.fromtimestamp(operation.created, UTC)
+    asked = f"{operation.request.method} {operation.request.url}"
+    since = timestamp(operation.created, "seconds")
     facts = _facts(
         ("Asked", escape(asked)),
-        ("Since", f'<time datetime="{since.isoformat()}">{since:%Y-%m-%d %H:%M:%S} UTC</time>'),
-        ("Status", escape(progress.words)),
+        ("Since", f'<time datetime="{since}">{since[:10]} {since[11:-1]} UTC</time>'),
+        ("Status", escape(estimate.words)),
     )
     title = "Working on it" if operation.is_running else "Waiting for its turn"
-    head = _REFRESHES.substitute(seconds=refresh)
+    head = _REFRESHES.substitute(seconds=estimate.retry_after)
     foot = "<p>The result will appear here by itself. This page may be closed, and its address opened later.</p>\n"
-    return _page(title, _bar(progress) + facts + foot, head=head, foot=_WATCHES)
+    return _page(title, _bar(estimate) + facts + foot, head=head, foot=_WATCHES)
 
 
 def of_problem(document: Mapping[str, object]) -> bytes:
@@ -118,10 +111,10 @@ def _page(title: str, content: str, *, head: str = "", foot: str = "") -> bytes:
     return page.encode("utf-8", "replace")  # targets need not be UTF-8
 
 
-def _bar(progress: Progress) -> str:
-    if progress.size is None or progress.done is None:
+def _bar(estimate: Estimate) -> str:
+    if estimate.size is None or estimate.done is None:
         return '<progress aria-label="Progress"></progress>\n'
-    return f'<progress aria-label="Progress" value="{progress.done}" max="{progress.size}"></progress>\n'
+    return f'<progress aria-label="Progress" value="{estimate.done}" max="{estimate.size}"></progress>\n'
 
 
 def _facts(*facts: tuple[str, str]) -> str:

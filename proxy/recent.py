@@ -2,10 +2,10 @@
 
 from collections import deque
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from proxy.account import Account
+from proxy.words import timestamp
 
 MOST: Final = 1000
 LONGEST: Final = 500  # characters of a path that are kept; all else is short, or of our own making
@@ -26,9 +26,4 @@ class Recent:
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """What is kept, newest first, with the names of the access line; ready for JSON."""
-        return ({"time": _time(at), **facts} for at, facts in reversed(self._kept))
-
-
-def _time(seconds: float) -> str:
-    """As RFC 3339 has it."""
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
+        return ({"time": timestamp(at), **facts} for at, facts in reversed(self._kept))

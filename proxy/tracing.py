@@ -13,7 +13,6 @@ from enum import Enum, auto
 from hashlib import blake2b
 from secrets import token_hex
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from proxy.clock import Clock
 from proxy.exchange import Exchange, Outcome
@@ -208,7 +207,7 @@ def _of_operation(operation: Operation, span: TraceParent) -> Span:
         ended=operation.settled_at or operation.created,
         attributes={
             **_method(operation.request.method),
-            "url.path": urlsplit(operation.request.uri).path,
+            "url.path": operation.request.path,
             "http.response.status_code": operation.head.status if operation.head is not None else None,
             "error.type": failure.code if failure is not None else None,
             "respond_async.operation": operation.short_id,

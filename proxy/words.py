@@ -1,5 +1,6 @@
-"""How sizes, lengths of time and other people's texts are shown to whoever reads them."""
+"""How sizes, moments, lengths of time and other people's texts are shown to whoever reads them."""
 
+from datetime import UTC, datetime
 from typing import Final
 
 UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
@@ -26,3 +27,8 @@ def elapsed(seconds: float) -> str:
 def printable(text: str) -> str:
     """The text without what a terminal would obey."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def timestamp(seconds: float, precision: str = "milliseconds") -> str:
+    """A moment, in seconds since the epoch, as RFC 3339 has it, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=precision).removesuffix("+00:00") + "Z"

@@ -16,10 +16,10 @@ from yarl import URL
 
 from proxy.fetch.asking import LONGEST_SILENCE, TROUBLE, Asker, BrokeOff, ended_by
 from proxy.fetch.ending import INCOMPLETE, Ended
-from proxy.fetch.following import PASSING
+from proxy.fetch.following import TRANSIENT
 from proxy.fetch.order import Order, Pair
 from proxy.fetch.output import Output
-from proxy.fetch.progress import Progress
+from proxy.fetch.progress import Display
 from proxy.words import amount
 
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19})")
@@ -31,7 +31,7 @@ class Download:
     """One answer, from its head to the last byte of its content."""
 
     def __init__(
-        self, asker: Asker, order: Order, output: Output, progress: Progress, patience: Callable[[], Iterator[float]]
+        self, asker: Asker, order: Order, output: Output, progress: Display, patience: Callable[[], Iterator[float]]
     ) -> None:
         self._asker = asker
         self._order = order
@@ -102,7 +102,7 @@ class Download:
             if response.status == 200 or (response.status == 206 and self._is_the_rest(response)):
                 return response
             response.close()
-            if response.status not in PASSING:
+            if response.status not in TRANSIENT:
                 raise _cut(url, trouble, f"and the rest is answered with {response.status}")
         raise _cut(url, trouble, "again and again")
 

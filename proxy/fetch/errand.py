@@ -15,7 +15,7 @@ from proxy.fetch.ending import FINE, TOO_LATE, Ended, code_of
 from proxy.fetch.following import Answer, Monitor, monitor_of
 from proxy.fetch.order import Order, same_origin
 from proxy.fetch.output import Output, Stream, check_place, output_to
-from proxy.fetch.progress import Progress
+from proxy.fetch.progress import Display
 from proxy.fetch.pursuit import Outcome, Pursuit
 from proxy.fetch.terms import WATCHED_POLL, Terms
 
@@ -30,7 +30,7 @@ async def run(order: Order, terms: Terms, stdout: BinaryIO, stderr: TextIO) -> i
     line = stderr.isatty() and not terms.quiet
     if line:
         terms = replace(terms, poll=min(terms.poll, WATCHED_POLL))
-    with Progress(stderr, line=line, notes=not terms.quiet) as progress:
+    with Display(stderr, line=line, notes=not terms.quiet) as progress:
         async with asking(terms.trust) as asker:
             return await Errand(order, terms, asker, progress, stdout).run()
 
@@ -38,7 +38,7 @@ async def run(order: Order, terms: Terms, stdout: BinaryIO, stderr: TextIO) -> i
 class Errand:
     """One order, from its request to the exit code."""
 
-    def __init__(self, order: Order, terms: Terms, asker: Asker, progress: Progress, stdout: BinaryIO) -> None:
+    def __init__(self, order: Order, terms: Terms, asker: Asker, progress: Display, stdout: BinaryIO) -> None:
         self._order = order
         self._terms = terms
         self._asker = asker

@@ -19,7 +19,7 @@ from proxy.fetch.order import referred
 
 DOCUMENTS: Final = ("Operation-Location", "Azure-AsyncOperation")  # where the state is a document's
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-PASSING: Final = frozenset({408, 425, 429, 502, 503, 504})  # may be over in a moment, if it is about the status URL
+TRANSIENT: Final = frozenset({408, 425, 429, 502, 503, 504})  # may be over in a moment, if it is about the status URL
 GOOD: Final = ("succeeded",)
 BAD: Final = ("failed", "canceled", "cancelled")
 LONGEST_PAUSE: Final = 3600.0  # seconds: whoever says more has a clock that is wrong
@@ -97,7 +97,7 @@ def next_step(monitor: Monitor, answer: Answer, now: float) -> Step:
         return Wait(monitor if elsewhere is None else Monitor(elsewhere, monitor.is_document, monitor.result), pause)
     if answer.status in REDIRECTS and elsewhere:
         return Look(elsewhere)
-    if answer.status in PASSING:
+    if answer.status in TRANSIENT:
         return Stumbled(pause)
     return _step_by_document(monitor, answer, pause) if monitor.is_document else Arrived(answer.status)
 

@@ -18,7 +18,7 @@ EVERY: Final = 1.0  # seconds from one drawing to the next
 AGAIN: Final = "\r\x1b[K"  # begins the line again, empty
 
 
-class Progress:
+class Display:
     """A line within `with`, on the event loop; `tell` changes what it says."""
 
     def __init__(self, stream: TextIO, *, line: bool, notes: bool = True) -> None:

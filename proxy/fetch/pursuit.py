@@ -13,7 +13,7 @@ from proxy.fetch.asking import TROUBLE, Asker, ended_by
 from proxy.fetch.ending import TOO_MANY_REDIRECTS, Ended
 from proxy.fetch.following import Answer, Arrived, Look, Monitor, Step, Stumbled, Wait, next_step
 from proxy.fetch.order import Order
-from proxy.fetch.progress import Progress, told_by_server
+from proxy.fetch.progress import Display, told_by_server
 from proxy.fetch.terms import Terms
 
 GRACE: Final = 30.0  # seconds beyond the wait of a poll until that counts as lost
@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
 class Pursuit:
     """Follows an operation."""
 
-    def __init__(self, asker: Asker, order: Order, terms: Terms, progress: Progress) -> None:
+    def __init__(self, asker: Asker, order: Order, terms: Terms, progress: Display) -> None:
         self._asker = asker
         self._order = order
         self._terms = terms

@@ -22,7 +22,7 @@ TICK: Final = 1.0  # seconds
 MOST: Final = 32  # streams in one process
 AGAIN: Final = 1000  # milliseconds after which a browser comes back when a stream has ended
 QUESTION: Final = Question(("requests", "servers"))
-PASSING: Final = ("age", "waited", "left")  # what changes with time alone
+AGING: Final = ("age", "waited", "left")  # what changes with time alone
 
 
 class Feed:
@@ -89,5 +89,5 @@ def _event(name: bytes, data: bytes) -> bytes:
 def _without_time(view: Json) -> Json:
     """The view without what changes as time goes by."""
     listed = view["operations"]
-    steady = [{key: value for key, value in one.items() if key not in PASSING} for one in listed["operations"]]
+    steady = [{key: value for key, value in one.items() if key not in AGING} for one in listed["operations"]]
     return {**view, "operations": {**listed, "operations": steady}, "settled": [one["id"] for one in view["settled"]]}

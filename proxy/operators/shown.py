@@ -1,21 +1,16 @@
 """How an operation looks to operators: plain data, ready for JSON, of which nothing is secret."""
 
-from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 
 from proxy import reasons
 from proxy.estimate import of_running
 from proxy.operation import Failure, Operation, State
 from proxy.outlook import Outlook
+from proxy.words import timestamp
 
 LONGEST_TARGET: Final = 500  # characters
 
 Json = dict[str, Any]
-
-
-def time_text(seconds: float) -> str:
-    """As RFC 3339 has it, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def operation(one: Operation, now: float, outlook: Outlook) -> Json:
@@ -27,11 +22,11 @@ def operation(one: Operation, now: float, outlook: Outlook) -> Json:
         "method": one.request.method,
         "target": target(one),
         "state": one.state.value,
-        "created": time_text(one.created),
+        "created": timestamp(one.created),
         "age": _seconds(one.created, now),
         "waited": _seconds(one.created, now if one.state is State.QUEUED else one.began),
         "duration": _seconds(one.created, one.settled_at),
-        "settled": None if one.settled_at is None else time_text(one.settled_at),
+        "settled": None if one.settled_at is None else timestamp(one.settled_at),
         **_amount(one, now, outlook),
         "status": None if one.head is None else one.head.status,
         "error": None if one.failure is None else _error(one.failure),
@@ -43,9 +38,7 @@ def operation(one: Operation, now: float, outlook: Outlook) -> Json:
 
 def target(one: Operation) -> str:
     """The path that was asked for, without the query, where secrets may be."""
-    _, _, rest = one.request.uri.partition("://")
-    _, slash, path = rest.partition("/")
-    readable = (slash + path).partition("?")[0].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    readable = one.request.path
     return readable if len(readable) <= LONGEST_TARGET else f"{readable[:LONGEST_TARGET]}…"
 
 

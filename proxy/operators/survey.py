@@ -11,10 +11,11 @@ from proxy import __version__
 from proxy.config import Address, Config, Route
 from proxy.operators.hour import QUIET, STEP, Hour
 from proxy.operators.report import Answer, Entry, Question, ServerState
-from proxy.operators.shown import Json, time_text
+from proxy.operators.shown import Json
 from proxy.operators.whole import Whole
 from proxy.recent import MOST as MOST_KEPT
 from proxy.store import Store
+from proxy.words import timestamp
 
 MOST_REQUESTS: Final = 200  # in an answer
 
@@ -56,7 +57,7 @@ class Survey:
         return {
             "version": __version__,
             "workers": answer.workers,
-            "since": time_text(answer.since),
+            "since": timestamp(answer.since),
             "draining": self.not_ready() is not None,
             "urls": self._urls,
             "requests_kept": MOST_KEPT,
@@ -94,7 +95,7 @@ class Survey:
             "origin": route.origin,
             "asynchronous": route.respond_async is not None,
             "now": points[-1][1]._asdict() if points else QUIET._asdict(),
-            "points": [{"at": time_text(at), **point._asdict()} for at, point in points],
+            "points": [{"at": timestamp(at), **point._asdict()} for at, point in points],
         }
 
 

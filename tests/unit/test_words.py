@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.words import amount, elapsed, printable
+from proxy.words import amount, elapsed, printable, timestamp
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,15 @@ def test_how_long_it_has_been(seconds: float, text: str) -> None:
 
 def test_nothing_is_shown_that_a_terminal_would_obey() -> None:
     assert printable("a\x1b[2Jé\n") == "a\ufffd[2Jé\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        pytest.param(0.0, "1970-01-01T00:00:00.000Z", id="the epoch"),
+        pytest.param(1_700_000_000.1239, "2023-11-14T22:13:20.123Z", id="to the millisecond"),
+    ],
+)
+def test_moments(seconds: float, text: str) -> None:
+    assert timestamp(seconds) == text
+    assert timestamp(seconds, "seconds") == f"{text[:19]}Z"
