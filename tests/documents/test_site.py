@@ -5,6 +5,7 @@ That every link and anchor of its pages leads somewhere is what the strict build
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Final
 
 import pytest
 import yaml
+from playwright.async_api import async_playwright
 
 from reference.outside import PAGES as OUTSIDE
 from reference.outside import with_links_of_the_site
@@ -45,6 +47,21 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
     styles = [found for file in site.rglob("*.css") for found in FETCHED_BY_STYLE.findall(file.read_text())]
     assert pages
     assert [found for found in [*pages, *styles] if re.match(r"(https?:)?//", found)] == []
+
+
+async def test_it_can_be_searched_from_the_disk(site: Path) -> None:
+    if not (chromium := shutil.which("chromium")):
+        pytest.skip("there is no chromium on this machine")
+    async with async_playwright() as driver:
+        browser = await driver.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        page = await browser.new_page()
+        await page.goto((site / "how-to" / "why.html").as_uri())
+        await page.click(".md-search__input")
+        await page.keyboard.type("min_upload_rate")
+        await page.wait_for_selector(".md-search-result__link[href*='http.html']")
+        await browser.close()
 
 
 def test_every_page_is_in_the_menu() -> None:
