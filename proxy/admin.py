@@ -16,7 +16,7 @@ from proxy.errors import StoreUnavailable
 from proxy.observe import exposition
 from proxy.operators.desk import Desk
 from proxy.operators.feed import Feed
-from proxy.operators.filters import Asked, asked, requests_wanted
+from proxy.operators.filters import Asked, asked, requests_wanted, states_wanted
 from proxy.operators.gate import Gate
 from proxy.operators.page import PageFile
 from proxy.operators.refusal import Refusal
@@ -26,7 +26,7 @@ from proxy.operators.survey import Survey
 EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
 READS: Final = ("GET", "HEAD")
 OPERATION: Final = "/operations/"
-ENDING: Final = ("route", "state", "older_than", "younger_than")  # by which operations are ended
+ENDING: Final = ("route", "state", "older_than", "younger_than", "settled_by")  # by which operations are ended
 PATIENCE: Final = 10.0  # seconds for a page to take an event
 HELP: Final = (
     "There are /livez, /readyz, /metrics, /operations, /operations/ID, /requests, /routes, /origins, /store, /service"
@@ -116,8 +116,10 @@ class Admin:
 
     async def _operation(self, request: web.BaseRequest, short: str) -> web.Response:
         _allow(request, *READS, "DELETE")
+        if request.method == "DELETE":
+            return _json(await self._desk.end(short, states_wanted(request.query.items())))
         _without_query(request)
-        return _json(await (self._desk.end(short) if request.method == "DELETE" else self._desk.show(short)))
+        return _json(await self._desk.show(short))
 
     async def _operations(self, request: web.BaseRequest) -> web.Response:
         return _json(await self._desk.page(asked(request.query.items(), self._desk.now())))

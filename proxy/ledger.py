@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from proxy.clock import Clock
-from proxy.operation import Operation
-from proxy.store import Store
+from proxy.operation import Operation, State
+from proxy.store import UNSETTLED, Store
 
 
 class Course(NamedTuple):
@@ -31,9 +31,11 @@ class Ledger:
         self.monotonic = clock.monotonic  # for deadlines
         self._on_settled = on_settled
 
-    async def settle(self, operation: Operation, course: Course = UNKNOWN) -> bool:
-        """Settle it, if nobody else has. Raises StoreUnavailable."""
-        won = await self.store.settle(operation)
+    async def settle(
+        self, operation: Operation, course: Course = UNKNOWN, states: frozenset[State] = UNSETTLED
+    ) -> bool:
+        """Settle it, if it is in one of these states, and nobody else has. Raises StoreUnavailable."""
+        won = await self.store.settle(operation, states)
         if won:
             lag = None if course.ended is None else self.monotonic() - course.ended
             self._on_settled(operation, course._replace(lag=lag))

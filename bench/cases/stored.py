@@ -29,6 +29,7 @@ from proxy.message import Fields, ResponseHead
 from proxy.operation import BodyRef, Operation, RequestSummary
 from proxy.store.changes import insert, settle
 from proxy.store.database import connect, prepare
+from proxy.store.listing import UNSETTLED
 from proxy.store.protocol import UNLIMITED
 
 AT_ONCE: Final = 10_000  # operations in a transaction
@@ -183,6 +184,6 @@ def _fill(connection: sqlite3.Connection, ids: Iterable[str], now: float) -> Non
         for id in portion:
             operation = replace(RUNNING, id=id, created=now)
             insert(operation, None, UNLIMITED, AMPLE, connection)
-            settle(operation.completed(HEAD, body, now), connection)
+            settle(operation.completed(HEAD, body, now), UNSETTLED, connection)
         connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -178,10 +178,7 @@ def _one(options: dict[str, Any], short: str) -> dict[str, Any]:
 
 
 def _cancel(options: dict[str, Any], short: str) -> None:
-    operation = _one(options, short)
-    if operation["state"] not in UNSETTLED:
-        end(NOT_DONE, f"{operation['id']} is {operation['state']} already; results are dropped by `operations purge`")
-    ended = _asked(options, lambda service: service.end(short))
+    ended = _asked(options, lambda service: service.cancel(short))
     click.echo(f"{ended['id']} is {ended['state']}")
 
 
@@ -194,6 +191,7 @@ def _end_all(options: dict[str, Any], wanted: dict[str, str], verb: str, *, yes:
             return
         many = f"more than {MANY}" if found["more"] else str(number)
         click.confirm(f"{verb} {many} operation{'' if number == 1 else 's'}?", abort=True, err=True)
+        wanted = wanted | {"settled_by": found["time"]}  # no result that has come meanwhile
     done = _asked(options, lambda service: service.end_all(wanted))
     click.echo(f"{done['dismissed']} cancelled, {done['removed']} dropped")
 

@@ -12,16 +12,25 @@ from typing import Final
 import structlog
 
 from proxy.ledger import Ledger
-from proxy.operation import Operation
+from proxy.operation import Operation, State
 from proxy.operators.filters import Asked
 from proxy.operators.refusal import Refusal
 from proxy.operators.shown import Json, operation
 from proxy.outlook import Outlook
+from proxy.store import ANY
+from proxy.words import timestamp
 
 log = structlog.get_logger()
 
 BEGINNING: Final = re.compile("[A-Za-z0-9_-]{8,64}")
 CANCELLED: Final = "An operator dismissed it: DELETE at the admin address, as the page and `operations cancel` do."
+NOW: Final = {
+    State.QUEUED: "is queued.",
+    State.RUNNING: "is running.",
+    State.COMPLETED: "is over already: it had completed, and its result is kept.",
+    State.FAILED: "is over already: it had failed.",
+    State.DISMISSED: "is over already: it had been cancelled.",
+}
 LAST: Final = 20  # settled ones that are shown beside those that were asked for
 
 
@@ -36,12 +45,14 @@ class Desk:
         self.now = ledger.now
 
     async def page(self, asked: Asked) -> Json:
-        """A page of the list, with how many there are."""
+        """A page of the list, with how many there are, and when that was."""
+        time = timestamp(self.now())
         page = await self._store.page(asked.wanted, asked.limit, asked.before)
         return {
             "operations": self._shown(page.operations),
             "counts": await self.counts(),
             "next": asked.next(page.next),
+            "time": time,
         }
 
     async def last_settled(self, routes: frozenset[str]) -> list[Json]:
@@ -61,17 +72,17 @@ class Desk:
     async def show(self, short: str) -> Json:
         return self._shown([await self._found(short)])[0]
 
-    async def end(self, short: str) -> Json:
-        """Dismiss it, or drop what is kept of it; how it stands then, or stood.
+    async def end(self, short: str, states: frozenset[State] = ANY) -> Json:
+        """Dismiss it, or drop what is kept of it, if it is in one of these states; how it stands then, or stood.
 
         One that is settled by somebody else just now stays as it is: that was not what the operator saw.
         """
-        one = await self._found(short)
+        one = _in(states, await self._found(short))
         if one.is_settled:
             await self._remove(one)
         while not one.is_settled:
             dismissed = one.dismissed(self.now(), CANCELLED)
-            one = dismissed if await self._dismiss(dismissed) else await self._found(short)
+            one = dismissed if await self._dismiss(dismissed, states) else _in(states, await self._found(short))
         return self._shown([one])[0]
 
     async def end_all(self, asked: Asked) -> Json:
@@ -80,7 +91,7 @@ class Desk:
         before = asked.before
         while True:
             page = await self._store.page(asked.wanted, asked.limit, before)
-            ended = await asyncio.gather(*(self._end(one) for one in page.operations))
+            ended = await asyncio.gather(*(self._end(one, asked) for one in page.operations))
             dismissed += ended.count("dismissed")
             removed += ended.count("removed")
             if page.next is None:
@@ -98,14 +109,14 @@ class Desk:
             case _:
                 raise Refusal(409, "Several operations have ids that begin so: give more of the id.")
 
-    async def _end(self, one: Operation) -> str | None:
-        """What has become of it; None: somebody else was first."""
-        if one.is_settled:
-            return "removed" if await self._remove(one) else None
-        return "dismissed" if await self._dismiss(one.dismissed(self.now(), CANCELLED)) else None
+    async def _end(self, one: Operation, asked: Asked) -> str | None:
+        """What has become of it; None: somebody else was first, or it has been settled since it was asked for."""
+        if one.settled_at is not None:
+            return "removed" if one.settled_at <= asked.settled_by and await self._remove(one) else None
+        return "dismissed" if await self._dismiss(one.dismissed(self.now(), CANCELLED), asked.wanted.states) else None
 
-    async def _dismiss(self, dismissed: Operation) -> bool:
-        won = await self._ledger.settle(dismissed)
+    async def _dismiss(self, dismissed: Operation, states: frozenset[State]) -> bool:
+        won = await self._ledger.settle(dismissed, states=states)
         if won:
             log.info("operation cancelled by operator", operation=dismissed.short_id, route=dismissed.route)
         return won
@@ -119,3 +130,10 @@ class Desk:
     def _shown(self, operations: list[Operation]) -> list[Json]:
         now = self.now()
         return [operation(one, now, self._outlook(one.route)) for one in operations]
+
+
+def _in(states: frozenset[State], one: Operation) -> Operation:
+    """The operation, if it is in one of these states. Raises Refusal."""
+    if one.state not in states:
+        raise Refusal(409, f"Operation {one.short_id} {NOW[one.state]}")
+    return one

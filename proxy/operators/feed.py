@@ -90,4 +90,5 @@ def _without_time(view: Json) -> Json:
     """The view without what changes as time goes by."""
     listed = view["operations"]
     steady = [{key: value for key, value in one.items() if key not in AGING} for one in listed["operations"]]
-    return {**view, "operations": {**listed, "operations": steady}, "settled": [one["id"] for one in view["settled"]]}
+    listed = {**listed, "operations": steady, "time": None}
+    return {**view, "operations": listed, "settled": [one["id"] for one in view["settled"]]}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from math import inf
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
@@ -30,6 +31,7 @@ class Asked(NamedTuple):
     wanted: Wanted
     limit: int
     before: int | None
+    settled_by: float  # of the settled ones, those that were so at this time
 
     def next(self, before: int | None) -> str | None:
         """The target that asks for the page after this one."""
@@ -53,7 +55,18 @@ def single(query: Iterable[tuple[str, str]], keys: Sequence[str]) -> dict[str, s
 def asked(query: Iterable[tuple[str, str]], now: float, keys: Sequence[str] = KEYS) -> Asked:
     """What a query asks for at this time. Raises Refusal."""
     given = single(query, keys)
-    return Asked(given, _wanted(given, now), _limit(given.get("limit", "")), _before(given.get("cursor", "")))
+    return Asked(
+        given,
+        _wanted(given, now),
+        _limit(given.get("limit", "")),
+        _before(given.get("cursor", "")),
+        _time("settled_by", given) if "settled_by" in given else now,
+    )
+
+
+def states_wanted(query: Iterable[tuple[str, str]]) -> frozenset[State]:
+    """In which states an operation is to be, of which nothing else is asked. Raises Refusal."""
+    return _states(single(query, ("state",)))
 
 
 def requests_wanted(query: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -66,16 +79,18 @@ def requests_wanted(query: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def _wanted(given: Mapping[str, str], now: float) -> Wanted:
     return Wanted(
-        states=_states(given["state"]) if "state" in given else ANY,
+        states=_states(given),
         routes=frozenset(given["route"].split(",")) if "route" in given else frozenset(),
         earliest=now - _seconds("younger_than", given) if "younger_than" in given else -inf,
         latest=now - _seconds("older_than", given) if "older_than" in given else inf,
     )
 
 
-def _states(text: str) -> frozenset[State]:
+def _states(given: Mapping[str, str]) -> frozenset[State]:
+    if "state" not in given:
+        return ANY
     try:
-        return frozenset().union(*(WORDS[word] for word in text.split(",")))
+        return frozenset().union(*(WORDS[word] for word in given["state"].split(",")))
     except KeyError as exc:
         raise Refusal(400, f"`state` is one or several, with commas, of {_listed(WORDS)}.") from exc
 
@@ -85,6 +100,13 @@ def _seconds(key: str, given: Mapping[str, str]) -> float:
         return duration(given[key])
     except Refused as exc:
         raise Refusal(400, f"`{key}` {exc.reason}.") from exc
+
+
+def _time(key: str, given: Mapping[str, str]) -> float:
+    try:
+        return datetime.strptime(given[key], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+    except ValueError as exc:
+        raise Refusal(400, f"`{key}` is the `time` of a list: 2026-11-24T20:00:00.000Z.") from exc
 
 
 def _limit(text: str) -> int:

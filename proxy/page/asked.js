@@ -9,10 +9,15 @@ export async function asked(url, options = {}) {
   }
 }
 
-/** `{status, document}`: what it answers, with the JSON of a success; null where there is none, or it broke off. */
-export async function told(url) {
-  const response = await asked(url);
-  return { status: response?.status ?? null, document: response?.ok ? await whole(response) : null };
+/**
+ * `{status, document, refusal}`: what it answers, with the JSON of a success, or else the problem document; null where there
+ * is none, or it broke off.
+ */
+export async function told(url, options) {
+  const response = await asked(url, options);
+  const said = response && (await whole(response));
+  const isGiven = response?.ok ?? false;
+  return { status: response?.status ?? null, document: isGiven ? said : null, refusal: isGiven ? null : said };
 }
 
 async function whole(response) {

@@ -1,7 +1,7 @@
 /** Cancelling an operation: asked in the page, done by the service, and said. */
 
 import { announce } from "./announce.js";
-import { asked } from "./asked.js";
+import { told } from "./asked.js";
 import { byId, setText } from "./elements.js";
 import { visible } from "./words.js";
 
@@ -33,13 +33,14 @@ export class Cancelling {
 }
 
 async function cancel(id) {
-  const response = await asked(`operations/${encodeURIComponent(id)}`, { method: "DELETE" });
-  announce(saying(id, response?.status));
+  // Only while it is under way: if it has just completed, its result is its client's.
+  const { status, refusal } = await told(`operations/${encodeURIComponent(id)}?state=unsettled`, { method: "DELETE" });
+  announce(saying(id, status, refusal?.detail));
 }
 
-function saying(id, status) {
-  if (status === undefined) return `Operation ${id} could not be cancelled: the service does not answer.`;
+function saying(id, status, detail) {
+  if (status === null) return `Operation ${id} could not be cancelled: the service does not answer.`;
   if (status === 200) return `Operation ${id} is cancelled.`;
   if (status === 404) return `Operation ${id} is gone already.`;
-  return `Operation ${id} could not be cancelled: the service answered ${status}.`;
+  return detail ?? `Operation ${id} could not be cancelled: the service answered ${status}.`;
 }

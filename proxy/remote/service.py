@@ -32,23 +32,26 @@ class Service:
         self._place = place
 
     async def operations(self, wanted: Mapping[str, str], most: int) -> Json:
-        """The newest operations that are like that, up to so many, and the counts of all."""
+        """The newest operations that are like that, up to so many, the counts of all, and when it was begun to list them."""
         found: list[Json] = []
+        time = ""
         target: str | None = "/operations"
         query: Mapping[str, str] = {**wanted, "limit": str(min(most, LARGEST_PAGE))}
         page: Json = {}
         while target is not None and len(found) < most:
             page = await self._ask("GET", target, query)
             found += page["operations"]
+            time = time or page["time"]
             target, query = page["next"], {}
-        return {"operations": found[:most], "counts": page["counts"], "more": target is not None or len(found) > most}
+        more = target is not None or len(found) > most
+        return {"operations": found[:most], "counts": page["counts"], "more": more, "time": time}
 
     async def operation(self, short: str) -> Json:
         return await self._ask("GET", f"/operations/{quote(short, safe='')}")
 
-    async def end(self, short: str) -> Json:
-        """Cancel it while it is under way, drop its result later; how it stands then, or stood."""
-        return await self._ask("DELETE", f"/operations/{quote(short, safe='')}")
+    async def cancel(self, short: str) -> Json:
+        """Cancel it if it is under way; how it stands then."""
+        return await self._ask("DELETE", f"/operations/{quote(short, safe='')}", {"state": "unsettled"})
 
     async def end_all(self, wanted: Mapping[str, str]) -> Json:
         """Do that with all that are like that: how many were `dismissed`, and how many `removed`."""

@@ -7,7 +7,7 @@ import sqlite3
 from functools import partial
 from typing import Final, NamedTuple
 
-from proxy.operation import KeptRequest, Operation, Progress
+from proxy.operation import KeptRequest, Operation, Progress, State
 from proxy.store.faults import full
 from proxy.store.protocol import Quotas
 from proxy.store.queries import queued_on, unsettled_of
@@ -78,15 +78,17 @@ def grow(id: str, keeper: str, progress: Progress, max_size: int, connection: sq
     return True
 
 
-def settle(operation: Operation, connection: sqlite3.Connection) -> Dropped | None:
-    """Compare and set: what was dropped of it, or None if it is not this keeper's unsettled operation any more."""
+def settle(operation: Operation, states: frozenset[State], connection: sqlite3.Connection) -> Dropped | None:
+    """Compare and set: what was dropped of it, or None if it is not this keeper's, unsettled and so any more."""
     dropped = Dropped(operation.id, operation.keeper, body=False, request=_has_request_file(operation.id, connection))
     size, content = (0, None) if operation.body is None else (operation.body.size, operation.body.inline)
+    stages = ", ".join("?" * len(states))
     cursor = connection.execute(
-        "UPDATE operations SET stage = 'settled', due = ?, forgotten = ?, size = ?, record = ?, body = ?"
-        " WHERE id = ? AND keeper = ? AND due IS NULL",
-        (operation.expires, operation.forgotten, size, encode(operation), content, operation.id, operation.keeper),
-    )
+        "UPDATE operations SET stage = 'settled', due = ?, forgotten = ?, size = ?, record = ?, body = ?"  # noqa: S608  # ours
+        f" WHERE id = ? AND keeper = ? AND due IS NULL AND stage IN ({stages})",
+        (operation.expires, operation.forgotten, size, encode(operation), content, operation.id, operation.keeper,
+         *(state.value for state in states)),
+    )  # fmt: skip
     return dropped if cursor.rowcount == 1 else None
 
 

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -11,7 +12,7 @@ from proxy.operation import BodyRef, KeptRequest, Operation, Progress, State
 from proxy.store.bodies import inline_pieces
 from proxy.store.faults import full
 from proxy.store.growth import Growth
-from proxy.store.listing import SETTLED, Page, Wanted
+from proxy.store.listing import SETTLED, UNSETTLED, Page, Wanted
 from proxy.store.protocol import UNKNOWN, UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.tokens import require_token
 from proxy.store.watch import Watch
@@ -65,8 +66,8 @@ class MemoryStore:
     async def take_over(self, orphan: Operation, operation: Operation) -> bool:
         return self._replace(operation, orphan.keeper, {orphan.state})
 
-    async def settle(self, operation: Operation) -> bool:
-        if not self._replace(operation, operation.keeper, {State.QUEUED, State.RUNNING}):
+    async def settle(self, operation: Operation, states: frozenset[State] = UNSETTLED) -> bool:
+        if not self._replace(operation, operation.keeper, UNSETTLED & states):
             return False
         self._drop_request(operation.id)
         self._watch.wake(operation.id)
@@ -176,7 +177,7 @@ class MemoryStore:
         failed, dismissed = (self._ended_as(state) for state in (State.FAILED, State.DISMISSED))
         return Usage(queued, running, settled, self._bytes, failed, dismissed)
 
-    def _replace(self, operation: Operation, keeper: str, states: set[State]) -> bool:
+    def _replace(self, operation: Operation, keeper: str, states: AbstractSet[State]) -> bool:
         """Put it in the place of one that has this keeper and one of these states, if there is such a one."""
         stored = self._operations.get(operation.id)
         if stored is None or stored.keeper != keeper or stored.state not in states:

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, Protocol
 
 from proxy.errors import Busy, TooManyOperations
 from proxy.operation import BodyRef, KeptRequest, Operation, Progress, State
-from proxy.store.listing import Page, Wanted
+from proxy.store.listing import UNSETTLED, Page, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +115,11 @@ class Store(Protocol):
         """
         ...
 
-    async def settle(self, operation: Operation) -> bool:
+    async def settle(self, operation: Operation, states: frozenset[State] = UNSETTLED) -> bool:
         """Replace the unsettled operation of the same id and the same keeper by this settled one, durably.
 
-        False, and nothing changed, if somebody else was first or it is gone: the first to settle wins.
+        False, and nothing changed, if somebody else was first or it is gone: the first to settle wins. So if it is in
+        none of the `states` now.
         """
         ...
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Final, TypeVar
 
 from proxy.errors import Busy, StoreUnavailable, TooManyOperations
-from proxy.operation import BodyRef, KeptRequest, Operation, Progress
+from proxy.operation import BodyRef, KeptRequest, Operation, Progress, State
 from proxy.store import changes, lists, queries
 from proxy.store.bodies import Bodies, is_part
 from proxy.store.changes import Dropped
@@ -26,7 +26,7 @@ from proxy.store.database import connect, prepare
 from proxy.store.keepers import Keepers, exclusive, mark_in
 from proxy.store.known import Known
 from proxy.store.lane import Change, Lane
-from proxy.store.listing import Page, Wanted
+from proxy.store.listing import UNSETTLED, Page, Wanted
 from proxy.store.protocol import UNKNOWN, UNLIMITED, Quotas, Sink, Store, Usage
 from proxy.store.threads import Threads
 from proxy.store.tokens import is_token, require_token
@@ -134,14 +134,14 @@ class SqliteStore:
             await self._tell(orphan.keeper)
         return taken_over
 
-    async def settle(self, operation: Operation) -> bool:
+    async def settle(self, operation: Operation, states: frozenset[State] = UNSETTLED) -> bool:
         changed_to = self._changed_to(operation)
 
         def then(dropped: Dropped | None) -> None:
             self._ended(dropped)
             changed_to(dropped is not None)
 
-        dropped = await self._change(operation, partial(changes.settle, operation), then)
+        dropped = await self._change(operation, partial(changes.settle, operation, states), then)
         if dropped is not None:
             await self._tell(operation.keeper)
         return dropped is not None

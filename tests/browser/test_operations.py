@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from playwright.async_api import Locator, Page, expect
 
@@ -102,6 +103,24 @@ async def test_cancelling_asks_first_and_closes_the_origins_connection(
     await expect(page.get_by_role("status")).to_have_text(f"Operation {id} is cancelled.")
     await expect(under_way(page)).to_have_count(0)
     await expect(last_settled(page)).to_contain_text("dismissed")
+
+
+async def test_one_that_completes_while_somebody_decides_keeps_its_result(
+    page: Page, watched: Proxy, origin: ScriptedOrigin
+) -> None:
+    last = asyncio.Event()
+    origin.script(read_all(), wait_for(last), answer(200, body=b"result"))
+    client = await watched.client()
+    response = await client.exchange("POST", b"/slow", [AT_ONCE], b"")
+    status_url = urlsplit(response.field(b"location") or b"").path
+    id = status_url.rpartition(b"/")[2].decode()[:8]
+    await under_way(page).get_by_role("button", name=f"Cancel {id}").click()
+    last.set()
+    assert (await client.exchange("GET", status_url, [(b"Prefer", b"wait=10")])).body == b"result"
+    await page.get_by_role("button", name="Cancel the operation").click()
+    over = f"Operation {id} is over already: it had completed, and its result is kept."
+    await expect(page.get_by_role("status")).to_have_text(over)
+    assert (await client.exchange("GET", status_url)).body == b"result"
 
 
 async def test_focus_and_selection_survive_what_changes_around_them(

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from proxy.cli import main
-from proxy.remote import details, place_at, table
+from proxy.remote import Service, details, place_at, table
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.process.child import ROOT
 from tests.raw_client import RawClient
@@ -124,7 +124,7 @@ async def test_a_result_is_not_dropped_by_a_cancel_that_comes_late(proxy: Proxy,
     (fast,) = await begun(proxy, b"/fast")
     result = await ask("cancel", "--", fast)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert f"{fast} is completed already" in result.stderr
+    assert f"{fast} is over already: it had completed, and its result is kept." in result.stderr
     assert [one["state"] for one in await listed(ask)] == ["completed"]
 
 
@@ -145,6 +145,22 @@ async def test_what_is_settled_is_purged_if_one_means_it(proxy: Proxy, ask: Ask)
     assert (done.exit_code, "Drop 2 operations?" in done.stderr) == (0, True)
     assert done.stdout.endswith("0 cancelled, 2 dropped\n")
     assert [one["state"] for one in await listed(ask)] == ["running"]
+
+
+async def test_a_result_that_comes_while_one_is_asked_is_not_purged(
+    proxy: Proxy, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (seen,) = await begun(proxy, b"/fast")
+    end_all, loop, unseen = Service.end_all, asyncio.get_running_loop(), []
+
+    async def end_late(service: Service, wanted: Mapping[str, str]) -> Any:  # noqa: ANN401  # JSON
+        unseen.extend(await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(begun(proxy, b"/fast"), loop)))
+        return await end_all(service, wanted)
+
+    monkeypatch.setattr(Service, "end_all", end_late)
+    assert (await ask("purge", stdin="y\n")).stdout.endswith("0 cancelled, 1 dropped\n")
+    assert [one["id"] for one in await listed(ask)] == unseen
+    assert seen not in unseen
 
 
 async def test_the_service_is_found_by_its_configuration(proxy: Proxy, tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from proxy.clock import Clock
 from proxy.config import Config
 from proxy.errors import StoreUnavailable
 from proxy.listeners import open_doors
-from proxy.operation import BodyRef, KeptRequest, Operation, Progress
+from proxy.operation import BodyRef, KeptRequest, Operation, Progress, State
 from proxy.operators.whole import Alone
 from proxy.origin import Origins
 from proxy.pool import Places
 from proxy.server import Service
-from proxy.store import UNKNOWN, UNLIMITED, Page, Quotas, Sink, Store, Usage, Wanted, open_store
+from proxy.store import UNKNOWN, UNLIMITED, UNSETTLED, Page, Quotas, Sink, Store, Usage, Wanted, open_store
 from tests.raw_client import Field, RawClient, Response, request
 
 Call = Literal[
@@ -102,9 +102,9 @@ class Flaky:
         await self._pass("take_over")
         return await self._store.take_over(orphan, operation)
 
-    async def settle(self, operation: Operation) -> bool:
+    async def settle(self, operation: Operation, states: frozenset[State] = UNSETTLED) -> bool:
         await self._pass("settle")
-        return await self._store.settle(operation)
+        return await self._store.settle(operation, states)
 
     async def settled(self, id_: str, timeout: float | None = None) -> Operation | None:
         await self._pass("settled")

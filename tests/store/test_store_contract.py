@@ -9,7 +9,7 @@ import pytest
 
 from proxy.errors import Interrupted, StoreUnavailable
 from proxy.operation import Failure, Operation, State
-from proxy.store import Sink, Store, Usage, Wanted
+from proxy.store import ANY, Sink, Store, Usage, Wanted
 from tests.store.conftest import Open
 from tests.store.samples import HEAD, LARGE, NOTHING, body_of, cancelled_at, completed, running, stored
 
@@ -98,6 +98,18 @@ async def test_only_its_keeper_can_settle_an_operation(store: Store) -> None:
     await store.create(operation)
     assert not await store.settle(dataclasses.replace(operation, keeper="somebody-else").dismissed(2000.0))
     assert await store.get(operation.id) == operation
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
+async def test_who_settles_can_name_the_states_from_which_it_may(store: Store, state: State) -> None:
+    operation = dataclasses.replace(running(), state=state)
+    await store.create(operation)
+    assert not await store.settle(operation.dismissed(2000.0), ANY - {state})
+    assert not await store.settle(operation.dismissed(2000.0), frozenset())
+    assert await store.get(operation.id) == operation
+    assert await store.settle(operation.dismissed(2001.0), frozenset({state}))
+    assert not await store.settle(operation.dismissed(2002.0), ANY)
+    assert await store.get(operation.id) == operation.dismissed(2001.0)
 
 
 async def test_what_was_never_created_cannot_be_settled(store: Store) -> None:
