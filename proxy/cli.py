@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 fine, 1 bad configuration, 2 wrong usage, 3 cannot start."""
+"""The command line. Exit codes: 0 fine, 1 bad configuration, 2 wrong usage, 3 cannot start, 130 Ctrl-C."""
 
 import gc
 import json
@@ -13,7 +13,7 @@ from click.shell_completion import get_completion_class
 
 from proxy import __version__
 from proxy.commands import explain, fetch, operations
-from proxy.commands.options import BAD_CONFIGURATION, CANNOT_START, DEFAULT_CONFIG, FILE, end
+from proxy.commands.options import BAD_CONFIGURATION, CANNOT_START, DEFAULT_CONFIG, FILE, INTERRUPTED, end
 
 if TYPE_CHECKING:
     from proxy.supervisor import Ready
@@ -25,7 +25,17 @@ COMPLETE_VARIABLE: Final = "_RESPOND_ASYNC_COMPLETE"  # which click derives from
 # What serves is imported by the commands that serve: the others answer at once without it.
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """Which Ctrl-C ends without a word, wherever they are."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=NAME)
 def main() -> None:
     """A reverse proxy that gives any slow HTTP backend `Prefer: respond-async`."""

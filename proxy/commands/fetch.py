@@ -51,14 +51,13 @@ def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the op
 
     \b
     Exit codes: 0 the outcome is a success or a redirect; 22 it is a 4xx or 5xx; 130 Ctrl-C; and as curl has them
-    6 unknown host, 7 no connection, 18 cut, 23 not written, 28 --timeout, 35 no TLS, 47 redirects without end,
+    6 unknown host, 7 no connection, 8 a 202 without status URL, 18 cut, 23 not written, 28 --timeout, 35 no TLS, 47 redirects without end,
     56 broken off, 60 certificate not trusted.
     """
     import asyncio
 
     from proxy.fetch import Ended, Terms, run
     from proxy.fetch.asking import trust_in
-    from proxy.fetch.ending import INTERRUPTED
 
     try:
         order = _order(options)
@@ -75,8 +74,6 @@ def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the op
         sys.exit(asyncio.run(run(order, terms, sys.stdout.buffer, sys.stderr)))
     except Ended as ended:
         end(ended.code, f"respond-async fetch: {ended}")
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
 
 
 def _order(options: dict[str, Any]) -> "Order":
@@ -102,4 +99,7 @@ def _prefer(lines: Iterable[str], wait: int | None) -> str | None:
 def _with_password(user: str | None) -> str | None:
     if user is None or ":" in user:
         return user
-    return f"{user}:{click.prompt(f'Password of {user}', hide_input=True, err=True)}"
+    try:
+        return f"{user}:{click.prompt(f'Password of {user}', hide_input=True, err=True)}"
+    except click.Abort as error:  # what click makes of Ctrl-C at its own prompts
+        raise KeyboardInterrupt from error

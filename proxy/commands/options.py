@@ -12,6 +12,7 @@ FILE: Final = click.Path(path_type=Path)
 
 BAD_CONFIGURATION: Final = 1
 CANNOT_START: Final = 3
+INTERRUPTED: Final = 130  # as a shell has it of a program that SIGINT ended
 
 
 def end(code: int, message: str) -> NoReturn:

@@ -5,6 +5,7 @@ from typing import Final
 FINE: Final = 0
 UNKNOWN_HOST: Final = 6
 NOT_CONNECTED: Final = 7
+NOT_FOLLOWED: Final = 8  # a 202 that names no status URL
 INCOMPLETE: Final = 18
 FAILED: Final = 22  # the outcome is a 4xx or 5xx
 NOT_WRITTEN: Final = 23
@@ -13,7 +14,6 @@ NO_TLS: Final = 35
 TOO_MANY_REDIRECTS: Final = 47
 BROKEN_OFF: Final = 56
 NOT_TRUSTED: Final = 60
-INTERRUPTED: Final = 130  # as a shell has it of a program that SIGINT ended
 
 FIRST_FAILURE: Final = 400  # of the status codes
 

@@ -11,7 +11,7 @@ from yarl import URL
 
 from proxy.fetch.asking import TROUBLE, Asker, asking, ended_by
 from proxy.fetch.download import Download
-from proxy.fetch.ending import FINE, TOO_LATE, Ended, code_of
+from proxy.fetch.ending import FINE, NOT_FOLLOWED, TOO_LATE, Ended, code_of
 from proxy.fetch.following import Answer, Monitor, monitor_of
 from proxy.fetch.order import Order, same_origin
 from proxy.fetch.output import Output, Stream, check_place, output_to
@@ -45,19 +45,20 @@ class Errand:
         self._progress = progress
         self._stdout = stdout
         self._monitor: Monitor | None = None  # of an operation that we know of
+        self._answered = False  # the first request
 
     async def run(self) -> int:
         try:
             async with asyncio.timeout(self._terms.timeout):
                 return await self._carried_out()
         except TimeoutError as error:
-            await self._leave(cancel=self._terms.cancel)
+            await self._leave()
             raise Ended(TOO_LATE, f"no outcome within {self._terms.timeout:g} s") from error
         except asyncio.CancelledError:
-            await self._leave(cancel=self._terms.cancel)
+            await self._leave()
             raise
         except Ended:
-            await self._leave(cancel=False)
+            self._tell_where_it_is()
             raise
 
     async def _carried_out(self) -> int:
@@ -66,6 +67,7 @@ class Errand:
             first = await self._first()
             promised = monitor_of(self._order.method, self._order.url, Answer(first.status, first.headers))
             if promised is None:
+                self._check_that_it_is_an_outcome(first)
                 return await self._bring_home(Outcome(self._order.url, first, first.status))
             first.release()
             monitor = promised
@@ -77,9 +79,22 @@ class Errand:
     async def _first(self) -> aiohttp.ClientResponse:
         self._progress.tell(lambda: "waiting for an answer")
         try:
-            return await self._asker.ask_first(self._order, self._terms.prefer)
+            first = await self._asker.ask_first(self._order, self._terms.prefer)
         except TROUBLE as trouble:
             raise ended_by(trouble, self._order.url) from trouble
+        self._answered = True
+        return first
+
+    def _check_that_it_is_an_outcome(self, first: aiohttp.ClientResponse) -> None:
+        """Raises Ended for a 202 that promises one, and does not say where."""
+        if first.status != 202 or "AsyncResult" in first.headers:
+            return
+        first.close()
+        location = first.headers.get("Location")
+        lacks = "has no Location" if location is None else f"has a Location that cannot be asked, `{location}`"
+        raise Ended(
+            NOT_FOLLOWED, f"{self._order.url.host} answers 202, which {lacks}: there is no status URL to follow"
+        )
 
     def _tell_of_the_promise(self, monitor: Monitor) -> None:
         self._progress.tell(lambda: "waiting for the outcome")
@@ -114,14 +129,20 @@ class Errand:
             return Stream(self._stdout, "standard output")
         return output_to(self._terms.output)
 
-    async def _leave(self, *, cancel: bool) -> None:
+    async def _leave(self) -> None:
         """See to the operation, where one goes before its outcome is there."""
-        if self._monitor is None:
-            return
-        url = self._monitor.url
-        if not cancel:
-            self._progress.say(f"Go on with: respond-async fetch --resume {shlex.quote(str(url))}")
-            return
+        if not self._answered and self._monitor is None:
+            self._progress.say("There was no 202 yet, and so there is no status URL to come back to.")
+        elif self._monitor is not None and self._terms.cancel:
+            await self._cancel(self._monitor.url)
+        else:
+            self._tell_where_it_is()
+
+    def _tell_where_it_is(self) -> None:
+        if self._monitor is not None:
+            self._progress.say(f"Go on with: respond-async fetch --resume {shlex.quote(str(self._monitor.url))}")
+
+    async def _cancel(self, url: URL) -> None:
         try:
             async with asyncio.timeout(GOODBYE):
                 response = await self._asker.ask(self._order, url, method="DELETE", silence=GOODBYE)

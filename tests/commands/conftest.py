@@ -1,9 +1,10 @@
 """Fetching in this process: what was written where, and how it ended."""
 
+import asyncio
 import io
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 
@@ -12,6 +13,8 @@ from proxy.fetch.order import Content
 from tests.raw_client import LIMIT, Signal
 
 Fetch = Callable[..., Coroutine[Any, Any, "Fetched"]]
+
+TIMEOUT: Final = 4.0  # seconds of `--timeout`, less than the LIMIT of those who wait beside it
 
 
 class Fetched(NamedTuple):
@@ -80,6 +83,22 @@ def fetch() -> Fetch:
         return Fetched(code, out.getvalue(), err.getvalue(), "")
 
     return fetch
+
+
+@pytest.fixture
+def fetch_too_late(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> Fetch:
+    """Fetches a URL, and `--timeout` is over as soon as the terminal shows what is `shown`."""
+
+    async def fetch_too_late(url: str, shown: str = "waiting for the outcome", **terms: Any) -> Fetched:  # noqa: ANN401
+        screen = Terminal()
+        fetching = asyncio.create_task(fetch(url, stderr=screen, timeout=TIMEOUT, **terms))
+        await screen.shows(shown)
+        loop = asyncio.get_running_loop()
+        clock = loop.time
+        monkeypatch.setattr(loop, "time", lambda: clock() + TIMEOUT)
+        return await fetching
+
+    return fetch_too_late
 
 
 def names_in(folder: Path) -> set[str]:

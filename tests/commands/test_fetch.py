@@ -21,7 +21,6 @@ from tests.scripted_origin import (
     reset,
     send,
     stall,
-    tell,
     wait_for,
 )
 
@@ -93,26 +92,39 @@ async def test_the_owners_credential_is_sent_to_the_status_url(
     assert origin.requests[0].field(b"authorization") == b"Basic " + b64encode(b"me:p:w")
 
 
-async def test_a_status_url_is_resumed(proxy: Proxy, origin: ScriptedOrigin, fetch: Fetch) -> None:
+async def test_a_status_url_is_resumed(
+    proxy: Proxy, origin: ScriptedOrigin, fetch: Fetch, fetch_too_late: Fetch
+) -> None:
     gate = asyncio.Event()
     origin.script(read_all(), wait_for(gate), answer(200, body=b"at last"))
-    left = await fetch(f"http://127.0.0.1:{proxy.port}/", prefer="respond-async, wait=0", timeout=0.2)
+    left = await fetch_too_late(f"http://127.0.0.1:{proxy.port}/", prefer="respond-async, wait=0")
     assert (left.code, left.out) == (28, b"")
-    url = left.err.split("--resume ")[1].strip()
+    url = left.err.split("--resume ")[1].split()[0]
     gate.set()
     fetched = await fetch(url, resume=True)
     assert (fetched.code, fetched.out) == (0, b"at last")
     assert len(origin.requests) == 1
 
 
-async def test_what_is_cancelled_closes_the_exchange_with_the_origin(
-    proxy: Proxy, origin: ScriptedOrigin, fetch: Fetch
+@pytest.mark.parametrize("cancel", [False, True])
+async def test_whoever_leaves_before_a_202_is_told_that_there_is_nothing_to_come_back_to(
+    origin: ScriptedOrigin,
+    fetch_too_late: Fetch,
+    cancel: bool,  # noqa: FBT001
 ) -> None:
     origin.script(read_all(), stall())
-    fetched = await fetch(
-        f"http://127.0.0.1:{proxy.port}/", prefer="respond-async, wait=0", timeout=0.2, cancel=True, quiet=True
-    )
-    assert (fetched.code, fetched.err) == (28, "Cancelled.\n")
+    fetched = await fetch_too_late(origin.url, "waiting for an answer", cancel=cancel)
+    assert (fetched.code, fetched.why) == (28, "no outcome within 4 s")
+    assert "There was no 202 yet, and so there is no status URL to come back to.\n" in fetched.err
+    assert "--resume" not in fetched.err
+
+
+async def test_what_is_cancelled_closes_the_exchange_with_the_origin(
+    proxy: Proxy, origin: ScriptedOrigin, fetch_too_late: Fetch
+) -> None:
+    origin.script(read_all(), stall())
+    fetched = await fetch_too_late(f"http://127.0.0.1:{proxy.port}/", prefer="respond-async, wait=0", cancel=True)
+    assert (fetched.code, fetched.err.endswith("Cancelled.\n")) == (28, True)
     await origin.connection_closed()
 
 
@@ -167,11 +179,11 @@ async def test_the_line_is_not_drawn_into_a_result_on_the_same_terminal(origin: 
     ],
 )
 async def test_what_became_of_a_cancellation_is_told(
-    origin: ScriptedOrigin, fetch: Fetch, script: Script, said: str
+    origin: ScriptedOrigin, fetch_too_late: Fetch, script: Script, said: str
 ) -> None:
-    waits = accepted(b"/status", (b"Retry-After", b"9"))
+    waits = accepted(b"/status", (b"Retry-After", b"9"), (b"X-Progress", b"half of it"))
     origin.route(lambda request: script if request.method == "DELETE" else waits)
-    fetched = await fetch(origin.url, timeout=0.1, cancel=True)
+    fetched = await fetch_too_late(origin.url, "half of it", cancel=True)
     assert (fetched.code, said in fetched.err) == (28, True)
 
 
@@ -234,12 +246,13 @@ async def test_redirects_without_end_end(origin: ScriptedOrigin, fetch: Fetch) -
 
 
 async def test_a_server_that_never_ends_is_asked_at_its_pace_until_the_time_is_up(
-    origin: ScriptedOrigin, fetch: Fetch
+    origin: ScriptedOrigin, fetch_too_late: Fetch
 ) -> None:
-    origin.route(by_target(_=[accepted()], status=[accepted(b"/status", (b"Retry-After", b"2"))]))
-    fetched = await fetch(origin.url, timeout=0.3)
+    status = accepted(b"/status", (b"Retry-After", b"60"), (b"X-Progress", b"half of it"))
+    origin.route(by_target(_=[accepted()], status=[status]))
+    fetched = await fetch_too_late(origin.url, "half of it")
     assert fetched.code == 28
-    assert len(origin.requests) == 2, "it wants two seconds between two polls"
+    assert len(origin.requests) == 2, "it wants a minute between two polls"
 
 
 async def test_a_monitor_in_trouble_is_asked_again(origin: ScriptedOrigin, fetch: Fetch) -> None:
@@ -274,10 +287,24 @@ async def test_a_first_request_that_breaks_off_is_never_sent_again(
     assert len(origin.requests) == 1
 
 
-async def test_a_202_without_a_status_url_is_the_answer(origin: ScriptedOrigin, fetch: Fetch) -> None:
-    origin.script(read_all(), answer(202, body=b"some day"))
-    fetched = await fetch(origin.url)
-    assert (fetched.code, fetched.out) == (0, b"some day")
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        pytest.param([], "answers 202, which has no Location: there is no status URL to follow", id="none"),
+        pytest.param(
+            [(b"Location", b"ftp://h/x")], "a Location that cannot be asked, `ftp://h/x`", id="another scheme"
+        ),
+        pytest.param([(b"Location", b"http://[")], "a Location that cannot be asked, `http://[`", id="no URL"),
+    ],
+)
+async def test_a_202_without_a_status_url_is_no_outcome(
+    origin: ScriptedOrigin, fetch: Fetch, tmp_path: Path, fields: list[Field], said: str
+) -> None:
+    origin.script(read_all(), answer(202, fields, b"some day"))
+    fetched = await fetch(origin.url, output=tmp_path / "result")
+    assert (fetched.code, fetched.out) == (8, b"")
+    assert said in fetched.why
+    assert names_in(tmp_path) == set()
 
 
 async def test_an_outcome_may_be_a_202_itself(origin: ScriptedOrigin, fetch: Fetch) -> None:
@@ -310,13 +337,10 @@ async def test_azures_documents_are_read(origin: ScriptedOrigin, fetch: Fetch) -
     assert (fetched.code, fetched.out) == (0, b"made")
 
 
-async def test_a_terminal_obeys_no_server(origin: ScriptedOrigin, fetch: Fetch) -> None:
+async def test_a_terminal_obeys_no_server(origin: ScriptedOrigin, fetch_too_late: Fetch) -> None:
     evil = (b"X-Progress", b"\x1b]0;pwned\x07" + b"x" * 500)
-    asked = asyncio.Event()
-    origin.route(by_target(_=[accepted()], status=[[tell(asked), *accepted(b"/status", evil, (b"Retry-After", b"9"))]]))
-    fetched = await fetch(origin.url, timeout=1.5, stderr=Terminal())
-    assert asked.is_set()
-    assert "pwned" in fetched.err
+    origin.route(by_target(_=[accepted()], status=[accepted(b"/status", evil, (b"Retry-After", b"9"))]))
+    fetched = await fetch_too_late(origin.url, "pwned")
     assert "\x1b]" not in fetched.err
     assert "x" * 100 not in fetched.err
 

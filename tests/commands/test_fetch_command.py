@@ -65,6 +65,12 @@ async def test_a_password_is_asked_for(origin: ScriptedOrigin) -> None:
     assert fields_of(origin)[b"authorization"] == b"Basic " + b64encode(b"me:secret")
 
 
+async def test_whoever_gives_no_password_leaves(origin: ScriptedOrigin) -> None:
+    result = await run(origin.url, "-u", "me")
+    assert result.exit_code == 130
+    assert not origin.requests
+
+
 async def test_user_and_password_of_the_url(origin: ScriptedOrigin) -> None:
     await run(origin.url.replace("//", "//me:p%40ss@") + "/x y#part")
     assert fields_of(origin)[b"authorization"] == b"Basic " + b64encode(b"me:p@ss")

@@ -100,6 +100,25 @@ def test_what_is_odd_is_told_and_is_wrong_where_one_is_strict(file: Path) -> Non
     assert strict.stderr.startswith(odd.replace("warning: ", ""))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        pytest.param(["check", "x"], "proxy.config.load_with_source", id="check"),
+        pytest.param(["fetch", "h"], "proxy.fetch.order_for", id="fetch"),
+        pytest.param(["operations", "list"], "proxy.config.load", id="operations"),
+    ],
+)
+def test_ctrl_c_is_130_from_a_commands_first_moment_on(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], where: str
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, interrupted)
+    result = run(*arguments)
+    assert (result.exit_code, result.output) == (130, "")
+
+
 def test_the_schema_is_the_one_that_is_shipped() -> None:
     assert run("schema").stdout == (ROOT / "config/schema.json").read_text()
 
