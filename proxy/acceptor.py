@@ -70,7 +70,7 @@ class Acceptor:
 
     def open(self) -> None:
         """Begin to accept."""
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        limit = most_descriptors()
         free = limit - _fresh_number(self._sock)
         reserve = min(free // 2, MOST_KEPT_BACK)
         self._reserved = limit - reserve
@@ -157,6 +157,12 @@ class Acceptor:
         except OSError:
             return 0
         return min(by_number, self._most - len(self._clients) - len(self._beginning))
+
+
+def most_descriptors() -> int:
+    """How many this process may have."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return limit
 
 
 def _fresh_number(sock: socket.socket) -> int:

@@ -28,7 +28,7 @@ class Server:
         self.limits = limits
         self.clock = clock
         self.admitted = admitted  # connections; limits are for those of all processes together
-        self.connections: set[ClientConnection] = set()  # that are open
+        self.connections: dict[ClientConnection, None] = {}  # that are open, the oldest first
         self._ending: set[asyncio.Future[None]] = set()  # of those that are not, until all has ended
         self.draining = False
         self.patience = limits.keepalive_timeout  # while it drains: seconds for the next request of a connection
@@ -38,7 +38,7 @@ class Server:
 
     def admit(self, connection: ClientConnection) -> bool:
         """Count one more connection, unless there are as many as may be."""
-        self.connections.add(connection)
+        self.connections[connection] = None
         if self.admitted.total() >= self.limits.max_connections:
             return False
         self.admitted.add()
@@ -47,7 +47,7 @@ class Server:
     def release(self, connection: ClientConnection, *, admitted: bool) -> None:
         """It is closed, though whoever answered on it may not have ended yet. Can be called again."""
         if connection in self.connections:
-            self.connections.remove(connection)
+            del self.connections[connection]
             self._ending.add(connection.closed)
             connection.closed.add_done_callback(self._ending.discard)
             if admitted:
@@ -81,3 +81,12 @@ class Server:
                 await asyncio.sleep(0)
                 while ends := self._ending.union(connection.closed for connection in self.connections):
                     await asyncio.wait(ends)
+
+
+class SmallServer(Server):
+    """One with room for few connections: where there is none left, the oldest without a request gives way."""
+
+    def admit(self, connection: ClientConnection) -> bool:
+        if len(self.connections) >= self.limits.max_connections:
+            any(other.gives_way() for other in list(self.connections))
+        return super().admit(connection)

@@ -9,9 +9,12 @@ from proxy.message import Field, Fields, Reply, ResponseHead
 
 REASONS: Final = {
     400: b"Bad Request",
+    401: b"Unauthorized",
+    403: b"Forbidden",
     404: b"Not Found",
     405: b"Method Not Allowed",
     408: b"Request Timeout",
+    409: b"Conflict",
     410: b"Gone",
     413: b"Content Too Large",
     414: b"URI Too Long",
@@ -45,6 +48,13 @@ def problem(error: ProxyError, instance: str, proxy_name: str, *more: Field, as_
         fields.append((b"Retry-After", b"%d" % error.retry_after))
     head = ResponseHead(error.status, REASONS[error.status], Fields((*fields, *error.fields, *more)))
     return Reply(head, pages.of_problem(document) if as_page else json.dumps(document).encode())
+
+
+def untyped(status: int, detail: str, *more: Field) -> Reply:
+    """One whose title is that of its status, since it has no type of its own (RFC 9457 section 4.2.1)."""
+    reason = REASONS[status]
+    document = {"type": "about:blank", "title": reason.decode(), "status": status, "detail": detail}
+    return Reply(ResponseHead(status, reason, Fields((JSON, NO_STORE, *more))), json.dumps(document).encode())
 
 
 def _proxy_status(proxy_name: str, error_type: str) -> bytes:

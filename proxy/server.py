@@ -10,10 +10,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from aiohttp import web
-
 from proxy import chronicle, gauges
-from proxy.admin import Admin, Discretion
+from proxy.acceptor import most_descriptors
+from proxy.admin import Admin, limits_for_operators
 from proxy.books import Books
 from proxy.clock import Clock
 from proxy.config import Config
@@ -21,7 +20,7 @@ from proxy.context import Context
 from proxy.errors import ShuttingDown, StoreUnavailable
 from proxy.forward import Forwarder
 from proxy.forwarded import TrustedProxies
-from proxy.front import PATIENCE, Server
+from proxy.front import PATIENCE, Server, SmallServer
 from proxy.gauges import Standing
 from proxy.handler import Handler
 from proxy.keeper import Keeper
@@ -54,6 +53,7 @@ T = TypeVar("T")
 
 ID_BYTES: Final = 18  # random ones: 144 bits, 24 characters
 LAST_ANSWERS: Final = 1.0  # seconds for those that operators are getting when it leaves them
+LAST_QUESTIONS: Final = 0.1  # seconds for operators who have just connected to ask
 LAST_HANDSHAKES: Final = 2.0  # seconds for those of TLS that are under way when it stops
 
 
@@ -110,7 +110,7 @@ class Service:
         self._front = Server(
             handler.handle, handler.refusal, peer, config.limits, clock, admitted=admitted or Tally(1).cell(0)
         )
-        self._config = config
+        self._config, self._clock = config, clock
         self.listeners: list[Listener] = []
         self.admin: Listener | None = None
         self.draining = False
@@ -123,9 +123,7 @@ class Service:
         clients = self._front.connections
         self.listeners = [Listener(bound, self._front, doors.tls, patience, clients) for bound in doors.listen]
         if doors.admin is not None:
-            self._operators = web.Server(
-                self._admin(whole).handle, handler_cancellation=True, access_log=None, logger=Discretion.logger()
-            )
+            self._operators = self._operators_server(whole)
             self.admin = Listener(doors.admin, self._operators)
         for listener in self.listeners:
             listener.open()
@@ -177,7 +175,7 @@ class Service:
         """Leave operators too, when those who wait for an answer have it, or should have."""
         await self._close_to_operators(0)
         if self.admin is not None:
-            await self._operators.shutdown(LAST_ANSWERS)
+            await self._operators.drain(LAST_ANSWERS, LAST_QUESTIONS)
 
     async def _close_to_operators(self, timeout: float) -> None:
         """Accept no more of them. Those who are connected are answered, but follow somebody else from now on."""
@@ -213,6 +211,11 @@ class Service:
         if "servers" in question.parts:
             found["servers"] = list(server_states(self._origins))
         return found
+
+    def _operators_server(self, whole: Whole) -> SmallServer:
+        admin, limits = self._admin(whole), limits_for_operators(self._config.limits, most_descriptors())
+        peer = partial(TrustedProxies(()).peer, tls=False)
+        return SmallServer(admin.handle, admin.refusal, peer, limits, self._clock, admitted=Tally(1).cell(0))
 
     def _admin(self, whole: Whole) -> Admin:
         config, desk = self._config, Desk(self._ledger, self._paces.outlook)

@@ -133,6 +133,14 @@ class ClientConnection(asyncio.Protocol):
         if self._waits and not self._parser.in_head:
             self._deadline.set(self._idle_since + self._front.patience)
 
+    def gives_way(self) -> bool:
+        """Break it off if there is no request on it, so that another can have its place. Returns whether that was so."""
+        if self._current is not None or self._waiting:
+            return False
+        self._front.release(self, admitted=self._admitted)
+        self.abort()
+        return True
+
     def give_up(self) -> None:
         """Cancel the handler of the request that is under way; it may still say why."""
         self._task.cancel()
@@ -275,6 +283,7 @@ class ClientConnection(asyncio.Protocol):
         """Let a client that still sends have its answer: to close at once would be a reset (RFC 9112 section 9.6)."""
         if self._transport.is_closing() or self.draining:
             return
+        self._current = None
         self._drop_the_rest()
         if self._transport.can_write_eof():
             self._transport.write_eof()

@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 FOLDER: Final = "page"
 FIRST: Final = "index.html"
 TYPES: Final = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
+    ".css": b"text/css; charset=utf-8",
+    ".html": b"text/html; charset=utf-8",
+    ".js": b"text/javascript; charset=utf-8",
+    ".svg": b"image/svg+xml",
 }
 
 
@@ -19,8 +19,8 @@ class PageFile(NamedTuple):
     """One of them."""
 
     content: bytes
-    type: str
-    etag: str
+    type: bytes
+    etag: bytes
 
 
 def page_files() -> dict[str, PageFile]:
@@ -33,5 +33,5 @@ def page_files() -> dict[str, PageFile]:
     return {**found, "/": found[f"/{FOLDER}/{FIRST}"]}
 
 
-def _page_file(content: bytes, type: str) -> PageFile:
-    return PageFile(content, type, f'"{blake2b(content, digest_size=16).hexdigest()}"')
+def _page_file(content: bytes, type: bytes) -> PageFile:
+    return PageFile(content, type, b'"%b"' % blake2b(content, digest_size=16).hexdigest().encode())

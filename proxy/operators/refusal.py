@@ -1,9 +1,9 @@
 """What an operator is told in place of an answer."""
 
-import json
 from collections.abc import Mapping
-from http import HTTPStatus
-from typing import Final
+from typing import Final, Self
+
+from proxy.errors import ProxyError
 
 NOTHING: Final[Mapping[str, str]] = {}
 
@@ -17,9 +17,8 @@ class Refusal(Exception):
         self.detail = detail
         self.fields = fields
 
-    def document(self) -> bytes:
-        """By its type, the title is that of the status (RFC 9457 section 4.2.1)."""
-        title = HTTPStatus(self.status).phrase
-        return json.dumps(
-            {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
-        ).encode()
+    @classmethod
+    def by(cls, error: ProxyError) -> Self:
+        """What an operator is told of an error that clients would be told of in their way."""
+        again = NOTHING if error.retry_after is None else {"Retry-After": f"{error.retry_after}"}
+        return cls(error.status, f"{error.title()}. {error.detail}", again)

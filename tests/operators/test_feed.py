@@ -11,9 +11,10 @@ from proxy.errors import StoreUnavailable
 from proxy.operators import feed
 from proxy.operators.feed import MOST
 from proxy.operators.survey import Survey
+from tests.conftest import StartProxy, settings_for
 from tests.operators.conftest import LOCAL, Desk
 from tests.raw_client import RawClient, request
-from tests.scripted_origin import answer, read_all, wait_for
+from tests.scripted_origin import ScriptedOrigin, answer, read_all, wait_for
 
 
 async def test_an_operation_appears_and_completes_in_the_view(desk: Desk) -> None:
@@ -84,11 +85,14 @@ async def test_head_of_a_stream_is_its_head(desk: Desk) -> None:
         assert await client.eof()
 
 
-async def test_who_does_not_read_is_dropped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_does_not_read_is_dropped(
+    start_proxy: StartProxy, origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def large(_: Survey) -> bytes:
         return json.dumps("x" * 1_000_000).encode()
 
-    monkeypatch.setattr("proxy.admin.PATIENCE", 0.1)
+    limits = {"send_timeout": "100ms"}
+    desk = Desk(await start_proxy(settings_for(origin.url), admin="127.0.0.1:0", limits=limits), origin)
     monkeypatch.setattr(feed, "TICK", 0.001)
     monkeypatch.setattr(feed, "STEP", 0.0)
     monkeypatch.setattr(Survey, "routes", large)

@@ -62,6 +62,18 @@ async def test_all_of_them_are_served_in_the_end(child: Child) -> None:
     assert (await child.ask("GET", path_of(accepted), (b"Prefer", b"wait=5"))).status == 200
 
 
+async def test_half_requests_of_operators_starve_nobody(child: Child, origin: ScriptedOrigin) -> None:
+    before = in_use(child)
+    async with AsyncExitStack() as stack:
+        for _ in range(MANY):
+            half = await stack.enter_async_context(RawClient(port=child.admin_port))
+            await half.send(b"GET /operations HTTP/1.1\r\n")
+        assert (await child.ask("GET", b"/")).status == 200
+        assert (await child.operator_asks(b"/livez")).status == 200
+        assert in_use(child) - before < LIMIT // 4
+    assert child.count("accepting paused") == 0
+
+
 async def ask_and_leave(client: RawClient) -> int:
     async with client:
         return (await client.exchange("GET", b"/")).status

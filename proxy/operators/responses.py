@@ -1,0 +1,119 @@
+"""What operators get: replies and streams, with the fields that keep browsers from doing harm with them."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+from proxy.client import ClientRequest
+from proxy.errors import StoreUnavailable
+from proxy.message import Field, Fields, Reply, ResponseHead
+from proxy.operators.page import PageFile
+from proxy.operators.refusal import Refusal
+from proxy.problem import untyped
+
+PIECE: Final = 65_536  # bytes
+
+# No page but our own, which loads nothing from elsewhere; and nobody frames it.
+POLICY: Final = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none';"
+    b" form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+GUARDS: Final[tuple[Field, ...]] = (
+    (b"Content-Security-Policy", POLICY),
+    (b"Cross-Origin-Resource-Policy", b"same-origin"),
+    (b"Referrer-Policy", b"no-referrer"),
+    (b"X-Content-Type-Options", b"nosniff"),
+)
+NO_STORE: Final[Field] = (b"Cache-Control", b"no-store")
+REVALIDATED: Final[Field] = (b"Cache-Control", b"no-cache")
+JSON: Final = b"application/json"
+TEXT: Final = b"text/plain; charset=utf-8"
+EVENTS: Final[tuple[Field, ...]] = (
+    (b"Content-Type", b"text/event-stream"),
+    (b"X-Accel-Buffering", b"no"),  # nginx is to pass them on at once
+)
+
+
+class Stream(NamedTuple):
+    """A response that goes on until it ends by itself, or its client leaves."""
+
+    head: ResponseHead
+    first: bytes
+    rest: AsyncGenerator[bytes, None]
+
+
+Response = Reply | Stream
+
+
+def content(body: bytes, type: bytes = JSON) -> Reply:
+    return Reply(_head(200, (b"Content-Type", type), NO_STORE), body)
+
+
+def document(value: object) -> Reply:
+    return content(json.dumps(value).encode())
+
+
+def health(trouble: str | None, well: str) -> Reply:
+    """For probes."""
+    return Reply(
+        _head(200 if trouble is None else 503, (b"Content-Type", TEXT), NO_STORE), f"{trouble or well}\n".encode()
+    )
+
+
+def file(found: PageFile, fields: Fields) -> Reply:
+    """One of the page, to a request with these fields; without content if the browser has it."""
+    own = REVALIDATED, (b"ETag", found.etag)
+    if found.etag in (fields.first(b"if-none-match") or b""):
+        return Reply(_head(304, *own))
+    return Reply(_head(200, (b"Content-Type", found.type), *own), found.content)
+
+
+def problem(refusal: Refusal) -> Reply:
+    more = [(name.encode(), value.encode()) for name, value in refusal.fields.items()]
+    return untyped(refusal.status, refusal.detail, *more, *GUARDS)
+
+
+async def stream(events: AsyncGenerator[bytes, None]) -> Stream:
+    """Server-sent events, once there is something to show. Raises what `events` raises before that."""
+    return Stream(_head(200, *EVENTS, NO_STORE), await anext(events), events)
+
+
+async def send(client: ClientRequest, response: Response) -> None:
+    """Respond. Raises ConnectionError if the client leaves, or takes nothing for too long."""
+    match response:
+        case Reply(head, whole):
+            length = [(b"Content-Length", b"%d" % len(whole))] if whole else []
+            _begin(client, head.with_fields(head.fields.plus(*length)), len(whole))
+            await _write(client, whole)
+        case Stream(head, first, rest):
+            _begin(client, head, None)
+            await _follow(client, first, rest)
+    await client.end()
+
+
+async def _follow(client: ClientRequest, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
+    """Write all of a stream, which ends where the store fails: whoever asks again is told."""
+    async with aclosing(rest):
+        await _write(client, first)
+        if client.head.method == "HEAD":
+            return
+        with suppress(StoreUnavailable):
+            async for piece in rest:
+                await _write(client, piece)
+
+
+def _begin(client: ClientRequest, head: ResponseHead, length: int | None) -> None:
+    date = (b"Date", client.link.clock.date())  # RFC 9110 section 6.6.1
+    client.begin(head.with_fields(head.fields.plus(date)), length)
+
+
+async def _write(client: ClientRequest, data: bytes) -> None:
+    """In pieces, so that who takes some of it in time can go on."""
+    for start in range(0, len(data), PIECE):
+        await client.write(data[start : start + PIECE])
+
+
+def _head(status: int, *fields: Field) -> ResponseHead:
+    return ResponseHead(status, HTTPStatus(status).phrase.encode(), Fields((*fields, *GUARDS)))

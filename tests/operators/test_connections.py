@@ -1,0 +1,172 @@
+"""Connections of operators: how long they may take, how many there may be, and what the unreadable is told."""
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+
+import pytest
+
+from proxy.admin import MOST, SHARE, limits_for_operators
+from proxy.config import Limits
+from proxy.operators.survey import Survey
+from proxy.problem import REASONS
+from tests.conformance.refusals import IMF_FIXDATE
+from tests.conftest import Proxy, StartProxy, settings_for
+from tests.operators.conftest import LOCAL, Desk
+from tests.raw_client import RawClient, Response, request
+from tests.scripted_origin import ScriptedOrigin
+
+HALF = b"GET /operations HTTP/1.1\r\nHost: localhost\r\n"
+SECRET = b"correct-horse-battery"
+
+
+def assert_problem(response: Response, status: int) -> str:
+    """What it has to say. It is whole, well-made and the last on its connection."""
+    assert (response.status, response.reason, response.complete) == (status, REASONS[status], True)
+    assert response.fields_named(b"content-type") == [b"application/problem+json"]
+    assert response.fields_named(b"cache-control") == [b"no-store"]
+    assert response.fields_named(b"connection") == [b"close"]
+    assert b"default-src 'none'" in (response.field(b"content-security-policy") or b"")
+    document = json.loads(response.body)
+    assert document.keys() == {"type", "title", "status", "detail"}
+    assert (document["type"], document["status"]) == ("about:blank", status)
+    detail: str = document["detail"]
+    return detail
+
+
+async def closed(client: RawClient) -> bool:
+    """Whether it is, without a word."""
+    await client.wire.until(lambda: client.wire.end is not None, "end of the connection")
+    return client.wire.received == 0
+
+
+async def operated(start_proxy: StartProxy, origin: ScriptedOrigin, **limits: str) -> Proxy:
+    return await start_proxy(settings_for(origin.url), admin="127.0.0.1:0", limits=limits)
+
+
+async def test_a_head_that_does_not_come_in_time_is_408(start_proxy: StartProxy, origin: ScriptedOrigin) -> None:
+    proxy = await operated(start_proxy, origin, header_timeout="100ms")
+    async with RawClient(port=proxy.admin_port) as half, RawClient(port=proxy.admin_port) as silent:
+        await half.send(HALF)
+        assert "did not arrive in time" in assert_problem(await half.response(), 408)
+        assert await closed(silent)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        pytest.param(b"GET /%b HTTP/1.1\r\nHost: localhost\r\nX: %b\0\r\n\r\n", 400, id="control"),
+        pytest.param(b"GET /%b HTTP/1.1\r\nHost localhost %b\r\n\r\n", 400, id="no field"),
+        pytest.param(b"GET /%b HTTP/9.1 %b\r\n\r\n", 400, id="version"),
+        pytest.param(b"%b %b\r\n\r\n", 400, id="no method"),
+        pytest.param(b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n", 400, id="no target"),
+        pytest.param(b"GET /%b HTTP/1.1\r\nHost: a\r\nHost: %b\r\n\r\n", 400, id="two hosts"),
+        pytest.param(b"GET /%b HTTP/1.1\r\nX: %b\r\n\r\n", 400, id="no host"),
+        pytest.param(b"CONNECT %b:1 HTTP/1.1\r\nHost: %b:1\r\n\r\n", 501, id="CONNECT"),
+        pytest.param(b"GET /%b HTTP/1.1\r\nHost: localhost\r\nX: %b" + b"x" * 40_000 + b"\r\n\r\n", 431, id="too much"),
+        pytest.param(b"GET /%b%b" + b"x" * 40_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, id="too long"),
+    ],
+)
+async def test_what_cannot_be_read_is_a_problem_that_reflects_nothing(
+    desk: Desk, quiet_log: list[dict[str, object]], sent: bytes, status: int
+) -> None:
+    async with RawClient(port=desk.proxy.admin_port) as client:
+        await client.send(sent % (SECRET, SECRET))
+        response = await client.response()
+        assert await client.eof()
+    assert_problem(response, status)
+    assert SECRET not in response.body + b"".join(value for _, value in response.fields)
+    [line] = [line for line in quiet_log if line["event"] == "request to admin failed"]
+    assert line.keys() == {"event", "log_level", "reason", "at"}
+    assert SECRET.decode() not in str(quiet_log)
+
+
+async def test_no_response_names_the_software(desk: Desk) -> None:
+    for target in ("/", "/operations", "/livez", "/metrics", "/nothing"):
+        response = await desk.operator.asks(target)
+        assert response.field(b"server") is None
+        assert IMF_FIXDATE.fullmatch(response.field(b"date") or b"")
+
+
+async def test_a_defect_is_a_500_and_told_in_the_log_without_its_text(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, quiet_log: list[dict[str, object]]
+) -> None:
+    async def broken(_: Survey) -> None:
+        raise RuntimeError(SECRET.decode())
+
+    monkeypatch.setattr(Survey, "store", broken)
+    response = await desk.operator.asks("/store")
+    assert_problem(response, 500)
+    [line] = [line for line in quiet_log if line["event"] == "request to admin failed"]
+    assert line["reason"] == "RuntimeError"
+    assert str(line["at"]).startswith("test_connections.py:")
+    assert SECRET.decode() not in f"{response.body!r}{quiet_log}"
+
+
+async def test_each_connection_gets_one_answer(desk: Desk) -> None:
+    async with RawClient(port=desk.proxy.admin_port) as client:
+        await client.send(request("GET", b"/livez", LOCAL) * 2)
+        assert (await client.response()).fields_named(b"connection") == [b"close"]
+        assert await client.eof()
+
+
+async def test_the_oldest_without_a_request_gives_way_where_there_are_too_many(
+    start_proxy: StartProxy, origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.admin.MOST", 3)
+    desk = Desk(await operated(start_proxy, origin), origin)
+    async with AsyncExitStack() as stack, desk.operator.follows() as events:
+        await events.next("view")
+        half, idle = [await stack.enter_async_context(RawClient(port=desk.proxy.admin_port)) for _ in range(2)]
+        await half.send(HALF)
+        await held(desk, 3)
+        assert (await desk.operator.asks("/livez")).status == 200
+        assert await closed(half)
+        await idle.send(request("GET", b"/readyz", LOCAL))
+        assert (await idle.response()).status == 200
+        desk.proxy.service.leave_operators()
+        assert await events.ends(), "whoever follows gives no way"
+
+
+async def test_where_all_have_a_request_there_is_no_room(
+    start_proxy: StartProxy, origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.admin.MOST", 1)
+    desk = Desk(await operated(start_proxy, origin), origin)
+    async with desk.operator.follows() as events:
+        await events.next("view")
+        for _ in range(3):
+            response = await desk.operator.asks("/operations")
+            assert "Too many connections" in assert_problem(response, 503)
+            assert response.field(b"retry-after") == b"1"
+    await held(desk, 0)
+    assert (await desk.operator.asks("/operations")).status == 200
+
+
+async def held(desk: Desk, number: int) -> None:
+    """Wait until there are so many connections of operators."""
+    async with asyncio.timeout(5):
+        while len(desk.proxy.service._operators.connections) != number:  # noqa: ASYNC110  # nobody sets an event for it
+            await asyncio.sleep(0.002)
+
+
+def test_operators_may_have_few_connections_and_fewer_where_descriptors_are_few() -> None:
+    clients = Limits()
+    assert limits_for_operators(clients, 1_000_000).max_connections == MOST
+    assert limits_for_operators(clients, 10 * SHARE).max_connections == 10
+    assert limits_for_operators(clients, 1024).header_timeout == clients.header_timeout
+
+
+async def test_who_takes_nothing_of_a_long_answer_is_dropped(
+    start_proxy: StartProxy, origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def long(_: Survey) -> bytes:
+        return b"[%b]" % (b" " * 20_000_000)
+
+    monkeypatch.setattr(Survey, "routes", long)
+    desk = Desk(await operated(start_proxy, origin, send_timeout="100ms"), origin)
+    async with RawClient(port=desk.proxy.admin_port) as client:
+        await client.send(request("GET", b"/routes", LOCAL))
+        response = await client.begin()
+        await held(desk, 0)
+        assert not (await response.finish(keep=False)).complete
