@@ -2,12 +2,14 @@
 
 import ast
 import re
+import shlex
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
 import pytest
+from click.testing import CliRunner
 from pydantic import BaseModel
 
 from proxy.cli import main
@@ -55,6 +57,24 @@ def test_subcommands_that_are_shown_exist() -> None:
     assert {"serve", "check"} <= words_after("respond-async") <= set(main.commands)
 
 
+COMMANDS: Final = sorted(
+    {
+        found[1].removesuffix(" 2").strip()  # where it went on with `2>`
+        for text in DOCUMENTS.values()
+        for piece in code(text)
+        for found in re.finditer(r"^(?:\$ )?(respond-async [a-z][^|>;…\n]*)", piece, re.MULTILINE)
+    }
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_options_that_are_shown_exist(command: str) -> None:
+    """With `--help` behind it, nothing is done, but all that goes before is read."""
+    _, *arguments = shlex.split(command)
+    result = CliRunner().invoke(main, [*arguments, "--help"])
+    assert result.exit_code == 0, result.output
+
+
 def test_make_targets_that_are_shown_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {"run", "test", "serve"} <= words_after("make") <= targets
@@ -68,6 +88,11 @@ def test_the_tour_is_the_one_that_the_demo_prints() -> None:
 def test_the_first_minute_of_the_readme_is_the_beginning_of_the_tour() -> None:
     shown = re.findall(r"^\$ (.*curl -.*)$", DOCUMENTS["README.md"], re.MULTILINE)
     assert [line.partition(" | ")[0] for line in shown if line.partition(" | ")[0] not in TOUR] == []
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    pages = {name for name in DOCUMENTS if name.startswith("docs/")}
+    assert pages <= set(LINK.findall(DOCUMENTS["README.md"]))
 
 
 LINKS: Final = [
