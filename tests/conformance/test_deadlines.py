@@ -165,11 +165,11 @@ async def test_rfc9110_15_5_9_content_that_does_not_come_in_time_is_408(
 
 
 async def test_slow_but_steady_content_is_in_time(start_proxy: StartProxy, origin: ScriptedOrigin) -> None:
-    limits = {"body_timeout": "400ms", "header_timeout": "50ms", "min_upload_rate": "1B"}
+    limits = {"body_timeout": "1s", "header_timeout": "50ms", "min_upload_rate": "1B"}
     client = await (await start_proxy(limits=limits)).client()
     await client.send(request("POST", b"/", [(b"Content-Length", b"10")]))
     for _ in range(10):
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.11)  # longer than `body_timeout`, all in all
         await client.send(b"x")
     assert (await client.response()).status == 200
     assert (await origin.request_complete()).body == b"x" * 10

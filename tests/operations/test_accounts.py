@@ -69,10 +69,19 @@ async def test_a_request_that_was_answered_has_nothing_to_explain(
     assert "why" not in line
 
 
+async def connected(proxy: Proxy, log: Lines) -> RawClient:
+    """A client, when a connection to the origin lies idle: so what it asks for next is sent at once."""
+    client = await proxy.client()
+    await client.exchange("GET", b"/")
+    await line_of(log)
+    log.clear()
+    return client
+
+
 async def test_a_202_tells_how_long_the_origin_had(start: StartVia, origin: ScriptedOrigin, quiet_log: Lines) -> None:
+    client = await connected(await start(), quiet_log)
     gate = asyncio.Event()
     origin.script(wait_for(gate), answer(200))
-    client = await (await start()).client()
     accepted = await client.exchange("GET", b"/", [ASYNC])
     short = status_path(accepted).rpartition(b"/")[2][:8].decode()
     line = await line_of(quiet_log)
@@ -108,10 +117,10 @@ async def test_one_that_polls_is_told_of_its_operation(
 async def test_one_in_the_queue_is_told_from_one_at_the_origin(
     start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
 ) -> None:
+    proxy = await start({"max_connections": 1, "queue_timeout": "50ms"})
+    first, second = await connected(proxy, quiet_log), await proxy.client()
     gate = asyncio.Event()
     origin.script(wait_for(gate), answer(200))
-    proxy = await start({"max_connections": 1, "queue_timeout": "50ms"})
-    first, second = await proxy.client(), await proxy.client()
     await first.exchange("GET", b"/", [AT_ONCE])
     await second.exchange("GET", b"/", [AT_ONCE])
     line = await line_of(quiet_log, number=2)

@@ -11,7 +11,7 @@ import pytest
 
 from proxy.services import Services
 from tests.conftest import Settings
-from tests.process.child import Child, path_of, stored_settings
+from tests.process.child import LIMIT, Child, path_of, stored_settings
 from tests.process.load import Load
 from tests.raw_client import Field, RawClient
 from tests.scripted_origin import ScriptedOrigin, answer, read_all, wait_for
@@ -68,9 +68,9 @@ async def test_what_the_old_one_runs_goes_on_and_the_new_one_tells_of_it(
         await old.logged("draining")
         assert (await new.ask("GET", path)).status == 202
         gate.set()
-        result = await new.ask("GET", path, (b"Prefer", b"wait=10"))
-        while result.status == 202:  # the old one took that poll, a moment before it began to drain
-            result = await new.ask("GET", path, (b"Prefer", b"wait=10"))
+        async with asyncio.timeout(LIMIT):
+            while (result := await new.ask("GET", path, (b"Prefer", b"wait=10"))).status == 202:
+                pass  # the old one took that poll, a moment before it began to drain
         assert (result.status, result.body) == (200, b"done")
         assert await old.exit_code() == 0
 

@@ -1,5 +1,6 @@
 """What operators see and do is the same whichever worker answers, and goes on when these change."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from signal import SIGHUP
 import pytest
 
 from tests.operators.conftest import Operator
-from tests.process.child import Child, path_of, stored_settings
+from tests.process.child import LIMIT, Child, path_of, stored_settings
 from tests.raw_client import Field
 from tests.scripted_origin import ScriptedOrigin, close, read_all, stall
 
@@ -60,8 +61,9 @@ async def test_a_reload_ends_streams_and_forgets_no_requests(two: Child, origin:
         two.signal(SIGHUP)
         await two.logged("reloaded")
         assert await events.ends()
-    while (await operator.sees("/service"))["workers"] > 2:  # those of before have yet to leave
-        pass
+    async with asyncio.timeout(LIMIT):
+        while (await operator.sees("/service"))["workers"] > 2:  # those of before have yet to leave
+            pass
     async with operator.follows() as events:
         await events.next("view")
     assert [one["status"] for one in (await operator.sees("/requests"))["requests"]] == [502]
