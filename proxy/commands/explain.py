@@ -26,8 +26,8 @@ def explain(**options: Any) -> None:  # noqa: ANN401  # what click makes of the 
     """Explain what would become of REQUEST, such as 'POST /reports', without sending anything.
 
     Which route it takes, and why not one before it; whether it may be answered later, and why; which deadlines and limits it meets, in
-    order of time; and what the origin would get. Credentials, and what the configuration has from the environment, are
-    not shown.
+    order of time; and what the origin would get. Credentials, queries, and what the configuration has from the environment
+    are not shown.
 
     \b
     Is this one answered later?

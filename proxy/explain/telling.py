@@ -1,4 +1,4 @@
-"""An explanation as people read it, and as JSON. Neither shows a credential, nor what came from the environment."""
+"""An explanation as people read it, and as JSON. Neither shows a credential, a query, or what came from the environment."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from proxy.message import Field, RequestHead
 HIDDEN: Final = "(hidden)"
 
 ENDINGS: Final = {
-    "refused": "It is refused.",
+    "refused": "No origin sees it.",
     "status": "It is about an operation: the proxy answers it itself, and no origin sees it.",
     "here": "The proxy answers it itself.",
     "sync": "Its client waits for the origin's answer.",
@@ -52,7 +52,7 @@ def as_json(loaded: Loaded, explanation: Explanation) -> str:
 
 def _request(explanation: Explanation) -> Iterator[str]:
     head = explanation.request
-    yield f"{head.method} {_text(head.target)}"
+    yield f"{head.method} {_target(head)}"
     yield from (f"  {_line(field, frozenset())}" for field in head.fields)
 
 
@@ -97,7 +97,7 @@ def _sent(loaded: Loaded, explanation: Explanation, taken: Taken, sent: RequestH
     """Marked with + what the proxy makes or the route sets, and with - what it keeps back."""
     hidden = _of_environment(loaded, taken)
     yield f"What the origin gets, at {', '.join(map(str, taken.origin.url))}:"
-    yield f"    {sent.method} {_text(sent.target)} HTTP/1.1"
+    yield f"    {sent.method} {_target(sent)} HTTP/1.1"
     for field in sent.fields:
         yield f"  {'+' if field in explanation.added else ' '} {_line(field, hidden)}"
     for field in explanation.removed:
@@ -119,11 +119,17 @@ def _origin_as_json(loaded: Loaded, explanation: Explanation) -> dict[str, Any] 
 
 
 def _head_as_json(head: RequestHead, hidden: frozenset[bytes]) -> dict[str, Any]:
-    return {"method": head.method, "target": _text(head.target), "fields": _pairs(head.fields, hidden)}
+    return {"method": head.method, "target": _target(head), "fields": _pairs(head.fields, hidden)}
 
 
 def _pairs(fields: Iterable[Field], hidden: frozenset[bytes]) -> list[list[str]]:
     return [[_text(name), _shown(name, value, hidden)] for name, value in fields]
+
+
+def _target(head: RequestHead) -> str:
+    """Of a query it says only that there is one: it may well be a credential."""
+    path, mark, query = head.target.partition(b"?")
+    return f"{_text(path + mark)}{HIDDEN if query else ''}"
 
 
 def _line(field: Field, hidden: frozenset[bytes]) -> str:

@@ -222,15 +222,18 @@ def test_it_is_told_in_words(file: Path) -> None:
 def test_a_refusal_is_told_in_words(file: Path) -> None:
     result = run(file, "GET /nowhere")
     assert result.exit_code == 0
+    assert "Plan: refused. No origin sees it." in result.stdout.splitlines()
     assert "  404 no-route: No route leads from this request to an origin." in result.stdout.splitlines()
     assert "limits.header_timeout" not in result.stdout
 
 
 def test_no_secret_is_told(file: Path) -> None:
-    asked = ("POST /reports", "-H", "Authorization: Basic bWU6cHc=", "-H", "Cookie: c=1")
+    asked = ("POST /reports?key=of-the-query", "-H", "Authorization: Basic bWU6cHc=", "-H", "Cookie: c=1")
     for text in (run(file, *asked).stdout, run(file, "--json", *asked).stdout):
-        assert "(hidden)" in text
-        assert not any(secret in text for secret in ("visible-no", "from-outside", "bWU6cHc=", "c=1"))
+        assert "(hidden)" in text.partition("X-Secret")[2][:30]
+        assert "/reports?(hidden)" in text
+        assert "/app?(hidden)" in text
+        assert not any(secret in text for secret in ("visible-no", "from-outside", "bWU6cHc=", "c=1", "of-the-query"))
 
 
 def test_it_is_told_as_json(file: Path) -> None:
