@@ -13,7 +13,15 @@ from click.shell_completion import get_completion_class
 
 from proxy import __version__
 from proxy.commands import explain, fetch, operations
-from proxy.commands.options import BAD_CONFIGURATION, CANNOT_START, DEFAULT_CONFIG, FILE, INTERRUPTED, end
+from proxy.commands.options import (
+    BAD_CONFIGURATION,
+    CANNOT_START,
+    DEFAULT_CONFIG,
+    FILE,
+    INTERRUPTED,
+    bad_configuration,
+    end,
+)
 
 if TYPE_CHECKING:
     from proxy.supervisor import Ready
@@ -168,6 +176,6 @@ def _run(file: Path, ready: "Ready" = lambda _: None) -> None:
     try:
         supervise(partial(load, file, os.environ), ready)
     except ConfigError as exc:
-        end(BAD_CONFIGURATION, str(exc))
+        bad_configuration(exc, file)
     except (CannotListen, CannotStart) as exc:
         end(CANNOT_START, str(exc))

@@ -1,6 +1,8 @@
 """How sizes, moments, lengths of time and other people's texts are shown to whoever reads them."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Final
 
 UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
@@ -32,3 +34,13 @@ def printable(text: str) -> str:
 def timestamp(seconds: float, precision: str = "milliseconds") -> str:
     """A moment, in seconds since the epoch, as RFC 3339 has it, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=precision).removesuffix("+00:00") + "Z"
+
+
+def none_of(written: str, names: Iterable[str]) -> str:
+    """A hint for who has written a name that is none of these."""
+    known = list(names)
+    if not known:
+        return f"there is none, and so no `{written}`"
+    close = get_close_matches(written, known, n=1)
+    meant = f"; did you mean `{close[0]}`?" if close else ""
+    return f"`{written}` is none of {', '.join(f'`{name}`' for name in known)}{meant}"

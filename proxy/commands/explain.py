@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from proxy.commands.options import BAD_CONFIGURATION, DEFAULT_CONFIG, FIELD, FILE, end
+from proxy.commands.options import DEFAULT_CONFIG, FIELD, FILE, bad_configuration
 
 if TYPE_CHECKING:
     from proxy.message import Field
@@ -46,7 +46,7 @@ def explain(**options: Any) -> None:  # noqa: ANN401  # what click makes of the 
         peer = str(ip_address(options["peer"]))
         imagined = imagine(options["request"], fields, loaded.config, peer, length)
     except ConfigError as error:
-        end(BAD_CONFIGURATION, str(error))
+        bad_configuration(error, options["file"])
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     tell = as_json if options["wants_json"] else as_text

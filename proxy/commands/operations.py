@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from proxy.commands.options import BAD_CONFIGURATION, DEFAULT_CONFIG, FILE, end
+from proxy.commands.options import DEFAULT_CONFIG, FILE, bad_configuration, end
 
 if TYPE_CHECKING:
     from proxy.remote import Place, Service
@@ -25,6 +25,17 @@ UNSETTLED: Final = ("queued", "running")
 SETTLED: Final = ("completed", "failed", "dismissed")
 # Ids may begin with a dash.
 IDS: Final = {"ignore_unknown_options": True}
+
+
+def _duration(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    """A duration, still as it is written: so the service takes it."""
+    from proxy.config.scalars import Refused, duration
+
+    try:
+        duration("0s" if text is None else text)
+    except Refused as refused:
+        raise click.BadParameter(str(refused)) from refused
+    return text
 
 
 def _where(command: Command) -> Command:
@@ -55,8 +66,8 @@ def _filters(*states: str) -> Callable[[Command], Command]:
 
     def filtered(command: Command) -> Command:
         for option in (
-            click.option("--younger-than", metavar="DURATION", help="By age: `30s`, `5m`, `24h`."),
-            click.option("--older-than", metavar="DURATION", help="By age."),
+            click.option("--younger-than", callback=_duration, metavar="DURATION", help="By age: `30s`, `5m`, `24h`."),
+            click.option("--older-than", callback=_duration, metavar="DURATION", help="By age."),
             click.option(
                 "--state", "states", type=click.Choice(states), multiple=True, help="Of this state; as often as needed."
             ),
@@ -104,6 +115,8 @@ def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN
     from proxy.remote import table
 
     listed = _asked(options, lambda service: service.operations(_wanted(options), limit))
+    if not listed["operations"]:
+        _check_routes(options)
     if wants_json:
         click.echo(json.dumps(listed, indent=2))
         return
@@ -187,12 +200,15 @@ def _end_all(options: dict[str, Any], wanted: dict[str, str], verb: str, *, yes:
         found = _asked(options, lambda service: service.operations(wanted, MANY))
         number = len(found["operations"])
         if not number:
+            _check_routes(options)
             click.echo("There are none.")
             return
         many = f"more than {MANY}" if found["more"] else str(number)
         click.confirm(f"{verb} {many} operation{'' if number == 1 else 's'}?", abort=True, err=True)
         wanted = wanted | {"settled_by": found["time"]}  # no result that has come meanwhile
     done = _asked(options, lambda service: service.end_all(wanted))
+    if done == {"dismissed": 0, "removed": 0}:
+        _check_routes(options)
     click.echo(f"{done['dismissed']} cancelled, {done['removed']} dropped")
 
 
@@ -205,6 +221,16 @@ def _wanted(options: dict[str, Any]) -> dict[str, str]:
         "younger_than": options["younger_than"],
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _check_routes(options: dict[str, Any]) -> None:
+    """Ends where nothing was found because there is no such route; operations may well be of one that is no more."""
+    from proxy.words import none_of
+
+    known = _asked(options, lambda service: service.routes()) if options["routes"] else []
+    for name in options["routes"]:
+        if name not in known:
+            end(NOT_DONE, f"respond-async operations: there is no such route; {none_of(name, known)}")
 
 
 def _asked(options: dict[str, Any], question: "Callable[[Service], Coroutine[Any, Any, T]]") -> T:
@@ -229,11 +255,17 @@ def _place(options: dict[str, Any]) -> "Place":
     from proxy.config import ConfigError, load
     from proxy.remote import place_at, place_of
 
-    try:
-        if options["file"] is None and options["admin"] is not None:
+    if options["file"] is None and options["admin"] is not None:
+        try:
             return place_at(options["admin"], options["token"])
-        return place_of(load(options["file"] or DEFAULT_CONFIG, os.environ), options["token"])
+        except ValueError as error:
+            raise click.UsageError(f"`--admin` or {ADMIN_VARIABLE}: {error}") from error
+    file = options["file"] or DEFAULT_CONFIG
+    try:
+        return place_of(load(file, os.environ), options["token"])
     except ConfigError as error:
-        end(BAD_CONFIGURATION, str(error))
+        bad_configuration(
+            error, file, f"say which service is meant by `--config FILE`, `--admin URL` or {ADMIN_VARIABLE}"
+        )
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(f"{file}: {error}") from error

@@ -15,6 +15,12 @@ CANNOT_START: Final = 3
 INTERRUPTED: Final = 130  # as a shell has it of a program that SIGINT ended
 
 
+def bad_configuration(error: Exception, file: Path, instead: str = "name another by `--config FILE`") -> NoReturn:
+    """Say what is wrong with it, and end; and what to do instead, where nobody has named the one that is not there."""
+    hint = f"\nThis is the default: {instead}." if file == DEFAULT_CONFIG and not file.exists() else ""
+    end(BAD_CONFIGURATION, f"{error}{hint}")
+
+
 def end(code: int, message: str) -> NoReturn:
     """Say why it ends, and end."""
     click.echo(message, err=True)

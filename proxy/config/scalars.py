@@ -38,6 +38,9 @@ class Refused(ValueError):
         self.reason = reason  # never contains the value
         self.hint = hint  # may contain it
 
+    def __str__(self) -> str:
+        return f"{self.reason}; {self.hint}" if self.hint else self.reason
+
 
 def read_by(parse: Callable[[str], T]) -> BeforeValidator:
     """Reads text; what is no text is left to the type that is annotated."""

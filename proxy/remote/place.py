@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
+from yarl import URL
+
 from proxy.config import Config
 from proxy.config.addresses import Address, address
-from proxy.config.scalars import Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,18 @@ def place_of(config: Config, token: str | None) -> Place:
 def place_at(text: str, token: str | None) -> Place:
     """What an operator names: a URL, or an address as `admin` has it. Raises ValueError."""
     if text.startswith(("http://", "https://")):
-        return Place(text.rstrip("/"), token=token)
+        return Place(_url(text), token=token)
+    return replace(_place(address(text)), token=token)
+
+
+def _url(text: str) -> str:
     try:
-        return replace(_place(address(text)), token=token)
-    except Refused as refused:
-        raise ValueError(f"{refused.reason}; {refused.hint}".removesuffix("; ")) from refused
+        url = URL(text)
+    except ValueError as error:
+        raise ValueError(f"is no URL: {error}") from error
+    if not url.host:
+        raise ValueError("must name a host after `//`, as in `http://127.0.0.1:8081`")
+    return text.rstrip("/")
 
 
 def _place(admin: Address) -> Place:

@@ -22,8 +22,10 @@ def table(operations: Iterable[Json], width: int | None) -> str:
 
 
 def details(operation: Json) -> str:
-    """One line for each member that says something."""
-    known = {name: _said(name, value) for name, value in operation.items() if value is not None}
+    """One line for each member that says something, and so for those of its error."""
+    error = operation["error"] or {}
+    members = {**operation, "error": error.get("code"), "detail": error.get("detail") or None, "why": operation["why"]}
+    known = {name: _said(name, value) for name, value in members.items() if value is not None}
     width = max(map(len, known), default=0)
     return "\n".join(f"{name.replace('_', ' ').ljust(width)}  {value}" for name, value in known.items())
 
@@ -52,6 +54,4 @@ def _said(name: str, value: Any) -> str:  # noqa: ANN401  # what JSON can hold
         return elapsed(value)
     if name in SIZES:
         return amount(value)
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {printable(str(one))}" for key, one in value.items() if one)
     return printable(str(value))

@@ -184,12 +184,14 @@ async def test_a_service_is_asked_over_its_socket(
         pytest.param(["show", "nonesuch"], "No operation has an id that begins so", id="unknown"),
         pytest.param(["show", "short"], "the first 8 characters", id="too short"),
         pytest.param(["show", "a/../../metrics"], "the first 8 characters", id="no id"),
-        pytest.param(["list", "--older-than", "5"], "`older_than` must be a duration", id="no duration"),
+        pytest.param(["list", "--route", "fats"], "`fats` is none of `fast`, `slow`; did you mean `fast`?", id="route"),
+        pytest.param(["purge", "--route", "x", "--yes"], "`x` is none of `fast`, `slow`", id="route, to be purged"),
+        pytest.param(["cancel", "--route", "x"], "`x` is none of `fast`, `slow`", id="route, to be cancelled"),
     ],
 )
-async def test_what_the_service_refuses_is_told(ask: Ask, arguments: list[str], said: str) -> None:
+async def test_what_cannot_be_done_is_told(ask: Ask, arguments: list[str], said: str) -> None:
     result = await ask(*arguments)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.exit_code == 1
     assert said in result.stderr
 
 
@@ -212,7 +214,19 @@ async def test_nobody_answers(unused_port: int) -> None:
     assert "is the service running" in result.stderr
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b""], ids=["HTML", "a list", "nothing"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"<html>", id="HTML"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"[" * 100_000, id="depth"),
+        pytest.param(b'{"message": "hello"}', id="a document"),
+        pytest.param(b'{"operations": 7, "counts": {}, "next": null, "time": ""}', id="a number of operations"),
+        pytest.param(b'{"operations": [{"id": 7}], "counts": {}, "next": null, "time": ""}', id="other operations"),
+        pytest.param(b'{"title": "x", "detail": "Not Found", "status": 404}', id="an error that is none"),
+    ],
+)
 async def test_something_else_answers(origin: ScriptedOrigin, body: bytes) -> None:
     origin.script(read_all(), answer(200, body=body))
     result = await run("list", "--admin", origin.url)
@@ -224,12 +238,40 @@ async def test_something_else_answers(origin: ScriptedOrigin, body: bytes) -> No
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [("cancel",), ("cancel", "a", "--route", "b"), ("list", "--admin", "8081"), ("list", "--state", "late"), ("show",)],
-    ids=" ".join,
+    "command", [("show", "Wz6GBxat"), ("cancel", "Wz6GBxat"), ("purge", "--yes")], ids=lambda command: command[0]
 )
-async def test_wrong_usage_is_2(arguments: tuple[str, ...]) -> None:
-    assert (await run(*arguments)).exit_code == 2
+async def test_something_else_is_asked_of_one(origin: ScriptedOrigin, command: tuple[str, ...]) -> None:
+    origin.script(read_all(), answer(200, body=b'{"id": 7}'))
+    result = await run(*command, "--admin", origin.url)
+    assert (result.exit_code, "is not from respond-async" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["cancel"], "name operations by their ids", id="nothing to cancel"),
+        pytest.param(["cancel", "a", "--route", "b"], "name operations by their ids", id="too much to cancel"),
+        pytest.param(["list", "--admin", "8081"], "RESPOND_ASYNC_ADMIN: must name host and port", id="a port"),
+        pytest.param(["list", "--admin", "foo"], "as in `127.0.0.1:8080`", id="a word"),
+        pytest.param(["list", "--admin", "http://"], "must name a host after `//`", id="no host"),
+        pytest.param(["list", "--admin", "http://h:99999"], "is no URL: Port out of range", id="no port"),
+        pytest.param(["list", "--state", "late"], "'late' is not one of 'queued'", id="state"),
+        pytest.param(["list", "--older-than", "5"], "'--older-than': must be a duration with its unit", id="no unit"),
+        pytest.param(["list", "--younger-than", "5"], "did you mean `5s`?", id="what unit"),
+        pytest.param(["show"], "Missing argument", id="nothing to show"),
+    ],
+)
+async def test_wrong_usage_is_2(arguments: list[str], said: str) -> None:
+    result = await run(*arguments)
+    assert (result.exit_code, said in result.stderr) == (2, True)
+
+
+async def test_where_no_service_is_named_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = await run("list")
+    assert result.exit_code == 1
+    assert "config/proxy.yaml:1: file: cannot be read: No such file or directory" in result.stderr
+    assert "say which service is meant by `--config FILE`, `--admin URL` or RESPOND_ASYNC_ADMIN" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -278,7 +320,7 @@ def test_a_table_is_as_wide_as_the_terminal_and_obeys_nobody() -> None:
 def test_details_leave_out_what_is_not_known() -> None:
     assert details(OPERATION | {"size": 2048}).splitlines()[-3:] == [
         "size      2.0 KiB",
-        "error     code origin-timeout",
+        "error     origin-timeout",
         "why       It was late (timeout of route reports).",
     ]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.words import amount, elapsed, printable, timestamp
+from proxy.words import amount, elapsed, none_of, printable, timestamp
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,15 @@ def test_nothing_is_shown_that_a_terminal_would_obey() -> None:
 def test_moments(seconds: float, text: str) -> None:
     assert timestamp(seconds) == text
     assert timestamp(seconds, "seconds") == f"{text[:19]}Z"
+
+
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        pytest.param(["legacy", "other"], "`legasy` is none of `legacy`, `other`; did you mean `legacy`?", id="near"),
+        pytest.param(["other"], "`legasy` is none of `other`", id="far"),
+        pytest.param([], "there is none, and so no `legasy`", id="none"),
+    ],
+)
+def test_what_there_is_in_place_of_what_was_written(names: list[str], hint: str) -> None:
+    assert none_of("legasy", names) == hint
