@@ -1,7 +1,6 @@
 """What operators ask, over HTTP on an address of their own: health, metrics, operations, and all else that `operators` shows.
 
-It is answered on the same kind of connections as clients have, with their limits, but for how many there may be and how
-long one may take nothing. Each gets one answer: the next request is for whichever worker is there then.
+Each connection gets one answer: the next request is for whichever worker is there then.
 """
 
 import traceback
@@ -13,7 +12,6 @@ from typing import Final
 import structlog
 
 from proxy.client import ClientRequest
-from proxy.config import Limits
 from proxy.errors import BadRequest, ProxyError, StoreUnavailable
 from proxy.message import Reply
 from proxy.observe import exposition
@@ -31,9 +29,6 @@ from proxy.operators.survey import Survey
 EXPOSITION: Final = b"text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
 PROBES: Final = ("/livez", "/readyz")  # ask without a token, by any name
 ENDING: Final = ("route", "state", "older_than", "younger_than", "settled_by")  # by which operations are ended
-MOST: Final = 64  # connections in one process
-SHARE: Final = 12  # one for so many descriptors, where there are few: clients need them more
-PATIENCE: Final = 10.0  # seconds for one who takes nothing
 HELP: Final = (
     "There are /livez, /readyz, /metrics, /operations, /operations/ID, /requests, /routes, /origins, /store, /service"
     " and /events here, and the page at /."
@@ -75,6 +70,10 @@ class Admin:
             await send(client, await self._response(client))
         except ConnectionError:
             client.abort()
+
+    def end_streams(self) -> None:
+        """Have whoever follows what changes ask again, elsewhere."""
+        self._feed.end()
 
     def refusal(self, _: ClientRequest, error: ProxyError) -> Reply:
         """The response to what never became a request, or made this fail.
@@ -146,12 +145,6 @@ class Admin:
 
     async def _events(self, request: Request) -> Stream:
         return await stream(self._feed.events(request.query))
-
-
-def limits_for_operators(limits: Limits, descriptors: int) -> Limits:
-    """What operators may take, by what clients may, in a process that may have so many descriptors."""
-    most = min(MOST, descriptors // SHARE)
-    return limits.model_copy(update={"max_connections": most, "send_timeout": min(limits.send_timeout, PATIENCE)})
 
 
 async def _file(found: PageFile, request: Request) -> Reply:

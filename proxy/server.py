@@ -5,14 +5,13 @@ A stop drains: listeners close, open requests end, then the keeper waits for its
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from proxy import chronicle, gauges
-from proxy.acceptor import most_descriptors
-from proxy.admin import Admin, limits_for_operators
+from proxy.admin import Admin
 from proxy.books import Books
 from proxy.clock import Clock
 from proxy.config import Config
@@ -20,12 +19,12 @@ from proxy.context import Context
 from proxy.errors import ShuttingDown, StoreUnavailable
 from proxy.forward import Forwarder
 from proxy.forwarded import TrustedProxies
-from proxy.front import PATIENCE, Server, SmallServer
+from proxy.front import PATIENCE, Server
 from proxy.gauges import Standing
 from proxy.handler import Handler
 from proxy.keeper import Keeper
 from proxy.ledger import Course, Ledger
-from proxy.listeners import Doors, Listener, open_doors
+from proxy.listeners import Bound, Doors, Listener, open_doors
 from proxy.metrics import Metrics
 from proxy.operation import Operation
 from proxy.operators.backends import server_states
@@ -40,6 +39,7 @@ from proxy.origin import Origins
 from proxy.pace import Paces
 from proxy.pool import Places
 from proxy.reaper import Reaper
+from proxy.reception import Reception
 from proxy.recovery import Recovery
 from proxy.routes import Routes
 from proxy.status import StatusMonitor
@@ -52,8 +52,6 @@ from proxy.urls import StatusUrls
 T = TypeVar("T")
 
 ID_BYTES: Final = 18  # random ones: 144 bits, 24 characters
-LAST_ANSWERS: Final = 1.0  # seconds for those that operators are getting when it leaves them
-LAST_QUESTIONS: Final = 0.1  # seconds for operators who have just connected to ask
 LAST_HANDSHAKES: Final = 2.0  # seconds for those of TLS that are under way when it stops
 
 
@@ -75,47 +73,60 @@ class Service:
 
         `tell` takes the spans of traces, if anybody wants them.
         """
-        trusted = TrustedProxies(config.trusted_proxies)
-        self.metrics = Metrics()
+        self._config, self._store, self._origins, self._clock = config, store, origins, clock
+        self.listeners: list[Listener] = []
+        self.admin: Reception | None = None
+        self.draining = False
         self.tell_settled: Callable[[str], None] = lambda _: None  # the service's other processes, of an operation's id
-        self._store = store
+        self.metrics = Metrics()
+        self.books = Books(self.metrics, clock)
         self._tracing = _tracing(config, clock, tell)
-        ledger = self._ledger = Ledger(store, clock, self._settled)
-        self._origins = origins
-        self._keeper = Keeper(ledger)
-        urls = StatusUrls(config.status_path, config.public_url)
+        self._ledger = Ledger(store, clock, self._settled)
+        self._keeper = Keeper(self._ledger)
         self._paces = Paces(store)
-        self._monitor = StatusMonitor(ledger, self._paces, urls, config.name)
-        context = Context(
+        context = self._context(keeper_id)
+        self._monitor = StatusMonitor(self._ledger, self._paces, context.urls, config.name)
+        forwarders = {route.name: Forwarder(route, origins[route.origin], context) for route in config.routes}
+        laters = {name: forwarder.later for name, forwarder in forwarders.items() if forwarder.later is not None}
+        self.recovery = Recovery(self._ledger, keeper_id, laters)
+        self.reaper = Reaper(self._ledger, self.recovery.take_over, self._paces.share)
+        self._front = self._server(forwarders, admitted or Tally(1).cell(0))
+        standing = Standing(self._keeper, self._front, context.tunnels, origins, self.reaper, config.store.max_size)
+        gauges.show(self.metrics, standing)
+
+    def _context(self, keeper_id: str) -> Context:
+        config = self._config
+        return Context(
             proxy_name=config.name,
             keeper_id=keeper_id,
             keeper=self._keeper,
-            store=store,
+            store=self._store,
             paces=self._paces,
-            urls=urls,
-            clock=clock,
+            urls=StatusUrls(config.status_path, config.public_url),
+            clock=self._clock,
             tunnels=Tunnels(),
             new_id=_new_id,
             max_of_client=config.limits.max_operations_per_client,
             spool_folder=config.store.url.folder,
             tracing=self._tracing,
         )
-        forwarders = {route.name: Forwarder(route, origins[route.origin], context) for route in config.routes}
-        laters = {name: forwarder.later for name, forwarder in forwarders.items() if forwarder.later is not None}
-        self.recovery = Recovery(ledger, keeper_id, laters)
-        self.reaper = Reaper(ledger, self.recovery.take_over, self._paces.share)
-        self.books = Books(self.metrics, clock)
-        handler = Handler(Routes(config.routes), forwarders, self._monitor, trusted, self.books, tracing=self._tracing)
+
+    def _server(self, forwarders: Mapping[str, Forwarder], admitted: Cell) -> Server:
+        """For clients."""
+        config, trusted = self._config, TrustedProxies(self._config.trusted_proxies)
+        routes = Routes(config.routes)
+        handler = Handler(routes, forwarders, self._monitor, trusted, self.books, tracing=self._tracing)
         peer = partial(trusted.peer, tls=config.tls is not None)
-        self._front = Server(
-            handler.handle, handler.refusal, peer, config.limits, clock, admitted=admitted or Tally(1).cell(0)
-        )
-        self._config, self._clock = config, clock
-        self.listeners: list[Listener] = []
-        self.admin: Listener | None = None
-        self.draining = False
-        standing = Standing(self._keeper, self._front, context.tunnels, origins, self.reaper, config.store.max_size)
-        gauges.show(self.metrics, standing)
+        return Server(handler.handle, handler.refusal, peer, config.limits, self._clock, admitted=admitted)
+
+    def _reception(self, bound: Bound, whole: Whole) -> Reception:
+        """For operators, who are shown the service as a whole."""
+        config, desk = self._config, Desk(self._ledger, self._paces.outlook)
+        listen = [listener.address for listener in self.listeners]
+        survey = Survey(config, self._store, whole, listen, self.not_ready)
+        token = config.admin_token.get_secret_value() if config.admin_token is not None else None
+        admin = Admin(Gate(token, config.admin), desk, survey, Feed(desk, survey), page_files())
+        return Reception(bound, admin, config.limits, self._clock)
 
     def listen(self, doors: Doors, whole: Whole) -> None:
         """Accept on the doors, that for operators last; these are shown the service as a whole."""
@@ -123,8 +134,7 @@ class Service:
         clients = self._front.connections
         self.listeners = [Listener(bound, self._front, doors.tls, patience, clients) for bound in doors.listen]
         if doors.admin is not None:
-            self._operators = self._operators_server(whole)
-            self.admin = Listener(doors.admin, self._operators)
+            self.admin = self._reception(doors.admin, whole)
         for listener in self.listeners:
             listener.open()
         self.answer_operators()
@@ -132,8 +142,7 @@ class Service:
     def leave_operators(self) -> None:
         """Let another service answer at their address."""
         if self.admin is not None:
-            self.admin.pause()
-            self._feed.end()
+            self.admin.leave()
 
     def answer_operators(self) -> None:
         if self.admin is not None:
@@ -151,7 +160,7 @@ class Service:
         self._front.draining = True
         self.recovery.end()
         await self._close_to_operators(LAST_HANDSHAKES)
-        await self._close_listeners(LAST_HANDSHAKES)
+        await self._close_to_clients(LAST_HANDSHAKES)
         await self._front.retire()
         await self._keeper.drain(None)
 
@@ -165,26 +174,23 @@ class Service:
         self.draining = self._front.draining = True
         self.recovery.end()
         self._monitor.drain()
-        await self._close_listeners(min(timeout, LAST_HANDSHAKES))
+        await self._close_to_clients(min(timeout, LAST_HANDSHAKES))
         await self._front.drain(max(deadline - loop.time(), 0), patience)
         await self._keeper.drain(max(deadline - loop.time(), 0))
         with suppress(StoreUnavailable):  # then the last seconds are not learned
             await self._paces.share()
 
     async def close(self) -> None:
-        """Leave operators too, when those who wait for an answer have it, or should have."""
+        """Leave operators too."""
         await self._close_to_operators(0)
         if self.admin is not None:
-            await self._operators.drain(LAST_ANSWERS, LAST_QUESTIONS)
+            await self.admin.drain()
 
     async def _close_to_operators(self, timeout: float) -> None:
-        """Accept no more of them. Those who are connected are answered, but follow somebody else from now on."""
         if self.admin is not None:
-            self.admin.close()
-            await self.admin.drain(timeout)
-            self._feed.end()
+            await self.admin.close(timeout)
 
-    async def _close_listeners(self, timeout: float) -> None:
+    async def _close_to_clients(self, timeout: float) -> None:
         for listener in self.listeners:
             listener.close()
         await asyncio.gather(*(listener.drain(timeout) for listener in self.listeners))
@@ -211,19 +217,6 @@ class Service:
         if "servers" in question.parts:
             found["servers"] = list(server_states(self._origins))
         return found
-
-    def _operators_server(self, whole: Whole) -> SmallServer:
-        admin, limits = self._admin(whole), limits_for_operators(self._config.limits, most_descriptors())
-        peer = partial(TrustedProxies(()).peer, tls=False)
-        return SmallServer(admin.handle, admin.refusal, peer, limits, self._clock, admitted=Tally(1).cell(0))
-
-    def _admin(self, whole: Whole) -> Admin:
-        config, desk = self._config, Desk(self._ledger, self._paces.outlook)
-        listen = [listener.address for listener in self.listeners]
-        survey = Survey(config, self._store, whole, listen, self.not_ready)
-        self._feed = Feed(desk, survey)
-        token = config.admin_token.get_secret_value() if config.admin_token is not None else None
-        return Admin(Gate(token, config.admin), desk, survey, self._feed, page_files())
 
 
 @asynccontextmanager

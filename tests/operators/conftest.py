@@ -97,6 +97,18 @@ class Desk:
         self.proxy = proxy
         self.origin = origin
         self.operator = Operator(proxy.admin_port)
+        assert proxy.service.admin is not None
+        self._reception = proxy.service.admin
+
+    @property
+    def connections(self) -> int:
+        """How many operators have, all together."""
+        return len(self._reception._front.connections)
+
+    @property
+    def streams(self) -> int:
+        """How many of events there are."""
+        return self._reception._admin._feed._open
 
     async def runs(self, target: bytes = b"/slow", *fields: Field) -> str:
         """The id of a new operation whose request has been sent."""

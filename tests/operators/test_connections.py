@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from proxy.admin import MOST, SHARE, limits_for_operators
 from proxy.config import Limits
 from proxy.operators.survey import Survey
 from proxy.problem import REASONS
+from proxy.reception import MOST, SHARE, for_operators
 from tests.conformance.refusals import IMF_FIXDATE
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.operators.conftest import LOCAL, Desk
@@ -113,7 +113,7 @@ async def test_each_connection_gets_one_answer(desk: Desk) -> None:
 async def test_the_oldest_without_a_request_gives_way_where_there_are_too_many(
     start_proxy: StartProxy, origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.admin.MOST", 3)
+    monkeypatch.setattr("proxy.reception.MOST", 3)
     desk = Desk(await operated(start_proxy, origin), origin)
     async with AsyncExitStack() as stack, desk.operator.follows() as events:
         await events.next("view")
@@ -131,7 +131,7 @@ async def test_the_oldest_without_a_request_gives_way_where_there_are_too_many(
 async def test_where_all_have_a_request_there_is_no_room(
     start_proxy: StartProxy, origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.admin.MOST", 1)
+    monkeypatch.setattr("proxy.reception.MOST", 1)
     desk = Desk(await operated(start_proxy, origin), origin)
     async with desk.operator.follows() as events:
         await events.next("view")
@@ -146,15 +146,15 @@ async def test_where_all_have_a_request_there_is_no_room(
 async def held(desk: Desk, number: int) -> None:
     """Wait until there are so many connections of operators."""
     async with asyncio.timeout(5):
-        while len(desk.proxy.service._operators.connections) != number:  # noqa: ASYNC110  # nobody sets an event for it
+        while desk.connections != number:  # noqa: ASYNC110  # nobody sets an event for it
             await asyncio.sleep(0.002)
 
 
 def test_operators_may_have_few_connections_and_fewer_where_descriptors_are_few() -> None:
     clients = Limits()
-    assert limits_for_operators(clients, 1_000_000).max_connections == MOST
-    assert limits_for_operators(clients, 10 * SHARE).max_connections == 10
-    assert limits_for_operators(clients, 1024).header_timeout == clients.header_timeout
+    assert for_operators(clients, 1_000_000).max_connections == MOST
+    assert for_operators(clients, 10 * SHARE).max_connections == 10
+    assert for_operators(clients, 1024).header_timeout == clients.header_timeout
 
 
 async def test_who_takes_nothing_of_a_long_answer_is_dropped(

@@ -104,14 +104,14 @@ async def test_who_does_not_read_is_dropped(
 async def dropped(desk: Desk) -> None:
     """Wait until nobody follows any more."""
     async with asyncio.timeout(10):
-        while desk.proxy.service._feed._open:  # noqa: ASYNC110  # nobody sets an event for it
+        while desk.streams:  # noqa: ASYNC110  # nobody sets an event for it
             await asyncio.sleep(0.01)
 
 
 async def test_who_leaves_is_forgotten_at_once(desk: Desk) -> None:
     async with desk.operator.follows() as events:
         await events.next("view")
-        assert desk.proxy.service._feed._open == 1
+        assert desk.streams == 1
     await dropped(desk)
 
 
