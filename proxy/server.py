@@ -159,8 +159,7 @@ class Service:
         """
         self._front.draining = True
         self.recovery.end()
-        await self._close_to_operators(LAST_HANDSHAKES)
-        await self._close_to_clients(LAST_HANDSHAKES)
+        await asyncio.gather(self._close_to_clients(LAST_HANDSHAKES), self._close_to_operators(LAST_HANDSHAKES))
         await self._front.retire()
         await self._keeper.drain(None)
 

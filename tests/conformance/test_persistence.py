@@ -267,6 +267,18 @@ async def test_a_response_that_promised_to_go_on_when_it_began_is_followed_by_on
         assert (response.status, response.field(b"connection")) == (200, b"close")
 
 
+async def test_when_it_retires_clients_need_not_wait_for_operators_to_be_gone(
+    start_proxy: StartProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy, gone = await start_proxy(admin="127.0.0.1:0"), asyncio.Event()
+    [listener] = proxy.service.listeners
+    monkeypatch.setattr(proxy.service.admin, "close", lambda _: gone.wait())
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(proxy.service.retire())
+        await eventually(lambda: not any(acceptor.is_open for acceptor in listener._acceptors))
+        gone.set()
+
+
 async def test_when_it_retires_an_idle_connection_is_closed_at_its_time(start_proxy: StartProxy) -> None:
     proxy = await start_proxy(limits={"keepalive_timeout": "100ms"})
     client = await proxy.client()

@@ -1,6 +1,5 @@
 """Connections of operators: how long they may take, how many there may be, and what the unreadable is told."""
 
-import asyncio
 import json
 from contextlib import AsyncExitStack
 
@@ -12,6 +11,7 @@ from proxy.problem import REASONS
 from proxy.reception import MOST, SHARE, for_operators
 from tests.conformance.refusals import IMF_FIXDATE
 from tests.conftest import Proxy, StartProxy, settings_for
+from tests.operations.house import eventually
 from tests.operators.conftest import LOCAL, Desk
 from tests.raw_client import RawClient, Response, request
 from tests.scripted_origin import ScriptedOrigin
@@ -119,7 +119,7 @@ async def test_the_oldest_without_a_request_gives_way_where_there_are_too_many(
         await events.next("view")
         half, idle = [await stack.enter_async_context(RawClient(port=desk.proxy.admin_port)) for _ in range(2)]
         await half.send(HALF)
-        await held(desk, 3)
+        await eventually(lambda: desk.connections == 3)
         assert (await desk.operator.asks("/livez")).status == 200
         assert await closed(half)
         await idle.send(request("GET", b"/readyz", LOCAL))
@@ -139,15 +139,8 @@ async def test_where_all_have_a_request_there_is_no_room(
             response = await desk.operator.asks("/operations")
             assert "Too many connections" in assert_problem(response, 503)
             assert response.field(b"retry-after") == b"1"
-    await held(desk, 0)
+    await eventually(lambda: desk.connections == 0)
     assert (await desk.operator.asks("/operations")).status == 200
-
-
-async def held(desk: Desk, number: int) -> None:
-    """Wait until there are so many connections of operators."""
-    async with asyncio.timeout(5):
-        while desk.connections != number:  # noqa: ASYNC110  # nobody sets an event for it
-            await asyncio.sleep(0.002)
 
 
 def test_operators_may_have_few_connections_and_fewer_where_descriptors_are_few() -> None:
@@ -168,5 +161,5 @@ async def test_who_takes_nothing_of_a_long_answer_is_dropped(
     async with RawClient(port=desk.proxy.admin_port) as client:
         await client.send(request("GET", b"/routes", LOCAL))
         response = await client.begin()
-        await held(desk, 0)
+        await eventually(lambda: desk.connections == 0)
         assert not (await response.finish(keep=False)).complete
