@@ -58,7 +58,8 @@ class Reactor:
     def turn(self) -> None:
         """Wait for something to happen, and call whom it concerns."""
         for key, events in self._selector.select(self._pause()):
-            if key.fd in self._selector.get_map():  # an earlier callback may have closed it
+            now = self._selector.get_map().get(key.fd)
+            if now is not None and now.fileobj is key.fileobj:  # else an earlier callback has closed it
                 key.data(events)
         while self._timers and self._timers[0][0] <= monotonic():
             _, _, timer = heapq.heappop(self._timers)

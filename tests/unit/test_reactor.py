@@ -4,6 +4,8 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -46,6 +48,26 @@ def test_a_socket_that_an_earlier_callback_has_closed_is_not_read(reactor: React
     assert called == [1]
     for _, theirs in pairs:
         theirs.close()
+
+
+def test_what_was_for_a_closed_socket_is_not_told_of_the_next_one_with_its_number(reactor: Reactor) -> None:
+    with ExitStack() as stack:
+        pairs = [list(map(stack.enter_context, socket.socketpair())) for _ in range(3)]
+        called: list[str] = []
+
+        def give_number_away(of: socket.socket, _: int) -> None:
+            called.append("ready")
+            reactor.forget(of)
+            number = of.detach()
+            os.dup2(pairs[2][0].fileno(), number)
+            quiet = stack.enter_context(socket.socket(fileno=number))
+            reactor.watch(quiet, lambda _: called.append("quiet"))
+
+        for pair, other in (pairs[:2], pairs[1::-1]):
+            reactor.watch(pair[0], partial(give_number_away, other[0]))
+            pair[1].send(b"x")
+        reactor.turn()
+        assert called == ["ready"]
 
 
 def test_signals_are_events_and_ignored_in_the_end(reactor: Reactor) -> None:
