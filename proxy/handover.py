@@ -2,6 +2,11 @@
 
 The new one asks those that are there for the addresses of its configuration, gets the sockets themselves, and opens the
 others as usual. From then on both accept from the same queues, so that the old one can be stopped and nobody is refused.
+
+There is no moment in which nobody listens: a socket listens as long as any process has it, and from the old one's answer
+on it is the new one's too, even while it is under way. However slowly that goes on, who connects waits in the queue. A new
+one that gets no answer can open nothing at which the old one listens: then it does not start, and the old one goes on.
+
 The connection between the two stays until one of them ends: so each knows whether a path is still the other's, and the
 old one answers operators until the new one is ready, and again if that goes away.
 

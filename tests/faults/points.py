@@ -46,6 +46,9 @@ POINTS: Final = {
     "orphans-found": Point("proxy.store.sqlite", "SqliteStore.orphans", "after"),
     "taken-over": Point("proxy.store.sqlite", "SqliteStore.take_over", "after"),  # and not yet sent again
     "sent-durable": Point("proxy.store.sqlite", "SqliteStore.start", "after"),  # and no byte of it sent
+    "sockets-asked-for": Point("proxy.handover", "_answer", "before"),  # they are under way, perhaps
+    "sockets-taken": Point("proxy.handover", "Handover._inherit", "after"),
+    "worker-ready": Point("proxy.server", "Service.listen", "before"),  # but for accepting
 }
 
 # These are what a power loss would show: the order in which things reach the disk.
@@ -54,9 +57,13 @@ STEPS: Final = {
     "renamed": Point("pathlib", "Path.rename", "after"),
 }
 
-# Those that are passed where there is neither expiry, nor a dead process, nor a queue.
+HAND_OVER: Final = ("sockets-asked-for", "sockets-taken", "worker-ready")
+
+# Those that are passed where there is neither expiry, nor a dead process, nor a queue, nor a successor.
 UNDER_LOAD: Final = tuple(
-    name for name in POINTS if name not in ("before-expiry-commit", "orphans-found", "taken-over", "sent-durable")
+    name
+    for name in POINTS
+    if name not in ("before-expiry-commit", "orphans-found", "taken-over", "sent-durable", *HAND_OVER)
 )
 
 
