@@ -217,8 +217,11 @@ class Account:
 
     @property
     def notable(self) -> bool:
-        """Whether somebody may ask about it: it went wrong, or has something to explain. Those who poll do not count."""
-        if self.plan == STATUS:
+        """Whether somebody may ask about it: it went wrong, or has something to explain.
+
+        Of those who poll, so do who are told of an error, but not that the operation still runs.
+        """
+        if self.plan == STATUS and self.status < reasons.LEAST_SERVER_ERROR:
             return self.wrong is not None and not self._stopped_polling
         return self.wrong is not None or bool(self._whys)
 

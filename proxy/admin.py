@@ -125,7 +125,10 @@ class Admin:
         return document(await self._desk.end(request.name, states_wanted(request.query)))
 
     async def _requests(self, request: Request) -> Reply:
-        return document({"requests": await self._survey.requests(requests_wanted(request.query))})
+        wanted = requests_wanted(request.query)
+        requests = await self._survey.requests(wanted)
+        operations = {"operations": await self._desk.concerned(requests)} if "id" in wanted else {}
+        return document({"requests": requests, **operations})
 
     async def _routes(self, request: Request) -> Reply:
         _without_query(request)

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -134,18 +135,24 @@ def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN
 def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Show operations, each by the beginning of its id: the 8 characters that the log and the list have, or more.
 
+    If no operation has it, it may be the X-Request-Id of a recent request: one that was answered with 202, went wrong, or
+    was told of a failure. That is shown, and its operation.
+
     \b
     Why it is as it is:
         respond-async operations show Wz6GBxat
+    Why a request was answered with 202, 503 or 504:
+        respond-async operations show 4f1d7c1e9b0a4c6f8d2e3b5a7c9d1e0f
     """
-    from proxy.remote import details
+    from proxy.remote import details, lines
 
-    for place, short in enumerate(ids):
-        operation = _one(options, short)
+    for place, id in enumerate(ids):
+        found = _asked(options, partial(_known, id))
         if wants_json:
-            click.echo(json.dumps(operation, indent=2))
+            click.echo(json.dumps(found if "requests" in found else found["operations"][0], indent=2))
         else:
-            click.echo(("\n" if place else "") + details(operation))
+            texts = [*map(lines, found.get("requests", ())), *map(details, found["operations"])]
+            click.echo(("\n" if place else "") + "\n\n".join(texts))
 
 
 @operations.command(short_help="Cancel some that wait or run.", context_settings=IDS)
@@ -186,8 +193,17 @@ def purge(*, yes: bool, **options: Any) -> None:  # noqa: ANN401
     _end_all(options, {"state": "settled", **_wanted(options)}, "Drop", yes=yes)
 
 
-def _one(options: dict[str, Any], short: str) -> dict[str, Any]:
-    return _asked(options, lambda service: service.operation(short))
+async def _known(id: str, service: "Service") -> dict[str, Any]:
+    """The `operations` of this id; or, if it is that of `requests`, these with theirs."""
+    from proxy.remote import Unknown
+
+    try:
+        return {"operations": [await service.operation(id)]}
+    except Unknown as unknown:
+        found = await service.requests(id)
+        if not found["requests"]:
+            raise Unknown(f"{unknown} No recent request that could be asked about has it as X-Request-Id.") from unknown
+        return found
 
 
 def _cancel(options: dict[str, Any], short: str) -> None:

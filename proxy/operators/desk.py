@@ -6,7 +6,8 @@ hears from the store and closes the connection to the origin; of one that is set
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -15,6 +16,7 @@ from proxy.ledger import Ledger
 from proxy.operation import Operation, State
 from proxy.operators.filters import Asked
 from proxy.operators.refusal import Refusal
+from proxy.operators.report import Entry
 from proxy.operators.shown import Json, operation
 from proxy.outlook import Outlook
 from proxy.store import ANY
@@ -31,7 +33,7 @@ NOW: Final = {
     State.FAILED: "is over already: it had failed.",
     State.DISMISSED: "is over already: it had been cancelled.",
 }
-LAST: Final = 20  # settled ones that are shown beside those that were asked for
+LAST: Final = 20  # settled ones that are shown beside those that were asked for; and those of one request's id
 
 
 class Desk:
@@ -57,6 +59,12 @@ class Desk:
 
     async def last_settled(self, routes: frozenset[str]) -> list[Json]:
         return self._shown(await self._store.last_settled(routes, LAST))
+
+    async def concerned(self, requests: Iterable[Entry]) -> list[Json]:
+        """The operations that were made or asked for by these requests, as far as they are there; the first few."""
+        shorts = dict.fromkeys(one["operation"] for one in requests if BEGINNING.fullmatch(one.get("operation", "")))
+        found = [await self._store.beginning(short) for short in islice(shorts, LAST)]
+        return self._shown([one for ones in found for one in ones])
 
     async def counts(self) -> Json:
         usage = await self._store.usage()

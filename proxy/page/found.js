@@ -94,8 +94,9 @@ class Facts {
 async function everythingOf(id) {
   const { operation, trouble } = await operationOf(id);
   if (trouble) return { operation: null, requests: [], trouble };
-  const requests = await requestsOf(operation?.request_id ?? id);
-  return { operation, requests: requests ?? [], trouble: requests === null ? NO_ANSWER : null };
+  const { document } = await told(`requests?${new URLSearchParams({ id: operation?.request_id ?? id })}`);
+  if (document === null) return { operation, requests: [], trouble: NO_ANSWER };
+  return { operation: operation ?? only(document.operations), requests: document.requests, trouble: null };
 }
 
 async function operationOf(id) {
@@ -105,10 +106,8 @@ async function operationOf(id) {
   return document === null && status !== NOT_FOUND ? { trouble: NO_ANSWER } : { operation: document };
 }
 
-async function requestsOf(id) {
-  const { document } = await told(`requests?${new URLSearchParams({ id })}`);
-  return document && document.requests;
-}
+/** The operation of a request. Of an id that a client has used again and again, there are several: the table leads to each. */
+const only = (operations) => (operations.length === 1 ? operations[0] : null);
 
 function facts(operation) {
   const { state, status, error, settled } = operation;

@@ -5,7 +5,19 @@ words), `table` (what a terminal shows of it).
 """
 
 from proxy.remote.place import Place, place_at, place_of
-from proxy.remote.service import NoAnswer, Service, TokenMissing, asking
-from proxy.remote.table import details, table
+from proxy.remote.service import NoAnswer, Service, TokenMissing, Unknown, asking
+from proxy.remote.table import details, lines, table
 
-__all__ = ["NoAnswer", "Place", "Service", "TokenMissing", "asking", "details", "place_at", "place_of", "table"]
+__all__ = [
+    "NoAnswer",
+    "Place",
+    "Service",
+    "TokenMissing",
+    "Unknown",
+    "asking",
+    "details",
+    "lines",
+    "place_at",
+    "place_of",
+    "table",
+]

@@ -35,6 +35,7 @@ OPERATION: Final = frozenset(
     }
 )
 ENDED: Final = frozenset({"dismissed", "removed"})
+REQUESTS: Final = frozenset({"requests", "operations"})
 ROUTES: Final = frozenset({"routes"})
 PROBLEM: Final = frozenset({"title", "status", "detail"})
 
@@ -45,6 +46,10 @@ class NoAnswer(Exception):
 
 class TokenMissing(NoAnswer):
     """It wants a token, and was shown none."""
+
+
+class Unknown(NoAnswer):
+    """It knows of no such thing."""
 
 
 class Service:
@@ -71,6 +76,14 @@ class Service:
 
     async def operation(self, short: str) -> Json:
         return await self._ask("GET", f"/operations/{quote(short, safe='')}", OPERATION)
+
+    async def requests(self, id: str) -> Json:
+        """The recent requests of this id, and the operations that they made or asked for."""
+        found = await self._ask("GET", "/requests", REQUESTS, {"id": id})
+        return {
+            "requests": self._each(found["requests"], {"id"}),
+            "operations": self._each(found["operations"], OPERATION),
+        }
 
     async def cancel(self, short: str) -> Json:
         """Cancel it if it is under way; how it stands then."""
@@ -108,10 +121,10 @@ class Service:
         if status == 401:
             raise self._locked()
         if status != 200:
-            is_own = document.keys() >= PROBLEM and document["status"] == status
-            raise NoAnswer(
-                str(document["detail"]) if is_own else f"{self._place} answers {status}; is that a service's `admin`?"
-            )
+            if not (document.keys() >= PROBLEM and document["status"] == status):
+                raise NoAnswer(f"{self._place} answers {status}; is that a service's `admin`?")
+            kind = Unknown if status == 404 else NoAnswer
+            raise kind(str(document["detail"]))
         return document
 
     def _each(self, documents: object, members: AbstractSet[str]) -> list[Json]:

@@ -17,14 +17,19 @@ def table(operations: Iterable[Json], width: int | None) -> str:
     """One line for each, none of them wider than that."""
     rows = [HEADING, *map(_row, operations)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADING))]
-    lines = ("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(line[:width] for line in lines)
+    written = ("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(line[:width] for line in written)
 
 
 def details(operation: Json) -> str:
     """One line for each member that says something, and so for those of its error."""
     error = operation["error"] or {}
     members = {**operation, "error": error.get("code"), "detail": error.get("detail") or None, "why": operation["why"]}
+    return lines(members)
+
+
+def lines(members: Json) -> str:
+    """One line for each member that says something."""
     known = {name: _said(name, value) for name, value in members.items() if value is not None}
     width = max(map(len, known), default=0)
     return "\n".join(f"{name.replace('_', ' ').ljust(width)}  {value}" for name, value in known.items())

@@ -93,6 +93,7 @@ async def test_an_id_leads_to_its_operation_and_its_request(page: Page, watched:
     await search.press("Enter")
     await expect(found.get_by_role("heading")).to_be_focused()
     await expect(found.get_by_role("table")).to_contain_text("The client asked not to wait (wait=0)")
+    await expect(found.get_by_role("definition").nth(1)).to_have_text(short)  # a request leads to its operation
     await found.get_by_role("link", name=f"Operation {short}").click()
     await expect(found.get_by_role("definition").nth(1)).to_have_text(short)
     await expect(found.get_by_role("table")).to_contain_text("order-17")
@@ -127,11 +128,11 @@ async def test_an_answer_that_comes_late_does_not_take_the_place_of_a_newer_one(
     late = await held.get()
     await looked_for(page, "other")
     await expect(found).to_contain_text("Found for “other”")
-    await page.route("**/requests?id=sought", as_told({"requests": [REQUEST]}))
+    await page.route("**/requests?id=sought", as_told({"requests": [REQUEST], "operations": []}))
     await looked_for(page, "sought")
     await expect(found.get_by_role("table")).to_contain_text("/newer")
     async with page.expect_event("requestfinished"):
-        await late.fulfill(json={"requests": []})
+        await late.fulfill(json={"requests": [], "operations": []})
     await page.evaluate("() => fetch('page/icon.svg')")
     await expect(found.get_by_role("table")).to_contain_text("/newer")
 

@@ -112,6 +112,20 @@ async def test_one_is_shown_with_all_that_is_known(proxy: Proxy, ask: Ask) -> No
     assert json.loads((await ask("show", "--json", "--", fast)).stdout)["status"] == 200
 
 
+async def test_a_request_is_shown_with_its_operation(proxy: Proxy, ask: Ask) -> None:
+    async with RawClient(port=proxy.port) as client:
+        accepted = await client.exchange("GET", b"/slow", [*LATER, (b"X-Request-Id", b"order-17")])
+        assert (await client.exchange("GET", b"/.async/nothing", [(b"X-Request-Id", b"order-18")])).status == 404
+    short = json.loads(accepted.body)["id"][:8]
+    request, operation = (await ask("show", "order-17")).stdout.split("\n\n")
+    assert f"answered 202 with operation {short}." in request
+    assert "The origin is still at work on it" in operation
+    document = json.loads((await ask("show", "--json", "order-17")).stdout)
+    assert [one["id"] for one in document["requests"]] == ["order-17"]
+    assert [one["id"] for one in document["operations"]] == [short]
+    assert ["status", "404"] in [line.split() for line in (await ask("show", "order-18")).stdout.splitlines()]
+
+
 async def test_one_is_cancelled(proxy: Proxy, ask: Ask, origin: ScriptedOrigin) -> None:
     (slow,) = await begun(proxy, b"/slow")
     await origin.request_received()

@@ -111,7 +111,7 @@ async def test_one_that_polls_is_told_of_its_operation(
     line = await line_of(quiet_log, number=3)
     assert (line["status"], line["end"]) == (502, "--")
     assert line["why"].startswith(f"Operation {line['operation']} failed: The origin closed the connection")
-    assert [entry["status"] for entry in proxy.service.books.recent.entries()] == [202]
+    assert [entry["status"] for entry in proxy.service.books.recent.entries()] == [502, 202]
 
 
 async def test_one_in_the_queue_is_told_from_one_at_the_origin(

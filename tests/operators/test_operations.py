@@ -78,6 +78,33 @@ async def test_one_that_failed_names_the_key_to_operators_alone(
     assert b"respond_async." not in told.body
 
 
+async def test_a_request_leads_to_its_operation_and_how_that_ended(desk: Desk) -> None:
+    desk.origin.script(read_all(), close())
+    id_ = await desk.accepts(b"/slow", (b"X-Request-Id", b"the-first"))
+    async with RawClient(port=desk.proxy.port) as client:
+        fields = [(b"Prefer", b"wait=10"), (b"X-Request-Id", b"the-poll")]
+        assert (await client.exchange("GET", f"/.async/{id_}".encode(), fields)).status == 502
+    first, poll = [await desk.operator.sees(f"/requests?id={one}") for one in ("the-first", "the-poll")]
+    for found, status in ((first, 202), (poll, 502)):
+        assert [(one["status"], one["operation"]) for one in found["requests"]] == [(status, id_[:8])]
+        [one] = found["operations"]
+        assert one == {**await desk.operator.sees(f"/operations/{id_[:8]}"), "age": one["age"]}
+        assert (one["state"], one["error"]["code"]) == ("failed", "origin-broke-off")
+    assert poll["operations"][0]["why"] in poll["requests"][0]["why"]
+    assert await desk.operator.sees("/requests?id=nobodys") == {"requests": [], "operations": []}
+    assert "operations" not in await desk.operator.sees("/requests")
+
+
+async def test_a_status_url_that_never_was_leads_to_no_others_operation(desk: Desk) -> None:
+    desk.origin.script(read_all(), stall())
+    id_ = await desk.runs()
+    async with RawClient(port=desk.proxy.port) as client:
+        unknown = f"/.async/{id_[:1]}".encode()
+        assert (await client.exchange("GET", unknown, [(b"X-Request-Id", b"a-guess")])).status == 404
+    found = await desk.operator.sees("/requests?id=a-guess")
+    assert ([one["status"] for one in found["requests"]], found["operations"]) == ([404], [])
+
+
 async def test_one_that_was_cancelled_says_by_whom(desk: Desk) -> None:
     desk.origin.script(read_all(), stall())
     by_client, by_operator = [await desk.runs() for _ in range(2)]

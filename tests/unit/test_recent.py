@@ -46,11 +46,36 @@ def test_what_is_kept_has_bounds() -> None:
     assert len(entry["path"]) == LONGEST + 1
 
 
+def poll(status: int, why: str, operation: str = "abcdefghijkl", id: bytes = b"") -> Account:
+    """Of a status URL, answered so."""
+    account = account_of(b"/.async/" + operation.encode(), id, status=status)
+    account.asks_for(operation, 16)
+    account.note(why)
+    return account
+
+
 def test_who_polls_pushes_nobody_out() -> None:
-    account = account_of(b"/.async/abcdefghijkl")
-    account.asks_for("abcdefghijkl", 16)
-    account.note("It still runs.")
-    assert kept(account) == []
+    assert kept(poll(202, "It still runs.")) == []
+
+
+def test_who_is_told_of_a_failure_may_ask_about_it() -> None:
+    (entry,) = kept(
+        poll(504, "Operation abcdefgh failed: No response head within 2 s (respond_async.timeout).", id=b"x")
+    )
+    assert (entry["id"], entry["status"], entry["operation"]) == ("x", 504, "abcdefgh")
+    assert "(respond_async.timeout)" in entry["why"]
+
+
+def test_who_asks_for_one_failure_again_and_again_takes_the_place_of_one() -> None:
+    recent = Recent(most=3)
+    other, another = account_of(id=b"other", status=502), poll(504, "It failed.", "another-one", b"another")
+    for second, account in enumerate([other, another]):
+        recent.add(account, second)
+    for number in range(1000):
+        recent.add(poll(504, "It failed.", id=b"%d" % number), 2 + number)
+    assert [entry["id"] for entry in recent.entries()] == ["999", "998", "997", "996", "995", "another", "other"]
+    recent.add(account_of(id=b"new", status=502), 2000)
+    assert [entry["id"] for entry in recent.entries()] == ["new", "999", "998", "997", "996", "995", "another"]
 
 
 def test_who_closes_a_page_that_polls_pushes_nobody_out() -> None:
