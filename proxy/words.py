@@ -41,6 +41,14 @@ def none_of(written: str, names: Iterable[str]) -> str:
     known = list(names)
     if not known:
         return f"there is none, and so no `{written}`"
-    close = get_close_matches(written, known, n=1)
-    meant = f"; did you mean `{close[0]}`?" if close else ""
-    return f"`{written}` is none of {', '.join(f'`{name}`' for name in known)}{meant}"
+    return f"`{written}` is none of {listed(known)}; {nearest(written, known)}".removesuffix("; ")
+
+
+def nearest(written: str, names: Iterable[str]) -> str:
+    """A hint, if one of the names is nearly the one that was written."""
+    close = get_close_matches(written, list(names), n=1)
+    return f"did you mean `{close[0]}`?" if close else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

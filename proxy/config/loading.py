@@ -37,5 +37,5 @@ def load_with_source(path: Path, environ: Mapping[str, str]) -> Loaded:
 
 
 def _all_problems(source: Source, error: ValidationError) -> ConfigError:
-    wrong = [elsewhere(one) for one in wrongs(error) if not source.mark(one.loc).broken]
+    wrong = [elsewhere(one, source.data) for one in wrongs(error) if not source.mark(one.loc).broken]
     return ConfigError([*source.problems, *(source.problem(*one) for one in wrong)])

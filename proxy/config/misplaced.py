@@ -1,4 +1,4 @@
-"""Keys that are known, but not where they were written."""
+"""Keys that are known, but not where they were written, or not as deep."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -17,7 +17,7 @@ from proxy.config.schema import (
     ServerTls,
     StoreSettings,
 )
-from proxy.config.section import UNKNOWN, Section, Wrong
+from proxy.config.section import NO_LIST, NO_MAPPING, UNKNOWN, Section, Wrong
 
 PLACES: Final[Mapping[str, type[Section]]] = {
     "the top level": Config,
@@ -35,7 +35,35 @@ PLACES: Final[Mapping[str, type[Section]]] = {
 }
 
 
-def elsewhere(wrong: Wrong) -> Wrong:
-    """The same, with a hint where an unknown key belongs: that it is known elsewhere is closer than any that resembles it."""
+def elsewhere(wrong: Wrong, data: object) -> Wrong:
+    """The same, with a hint where an unknown key belongs: that it is known elsewhere is closer than any that resembles it.
+
+    `data` is all of the file. Where something has the wrong shape, it may be the indentation that has.
+    """
+    hint = _other_place(wrong) or _other_indentation(wrong, data)
+    return wrong._replace(hint=hint) if hint else wrong
+
+
+def _other_place(wrong: Wrong) -> str:
     places = [place for place, section in PLACES.items() if wrong.loc[-1:] and wrong.loc[-1] in section.model_fields]
-    return wrong._replace(hint=f"it belongs to {' or '.join(places)}") if wrong.reason == UNKNOWN and places else wrong
+    return f"it belongs to {' or '.join(places)}" if wrong.reason == UNKNOWN and places else ""
+
+
+def _other_indentation(wrong: Wrong, data: object) -> str:
+    match wrong:
+        case Wrong(("origins", str(key)), reason) if reason == NO_MAPPING and key in OriginSettings.model_fields:
+            return f"`{key}` is a key of one origin: indent it below the origin's name"
+        case Wrong(("origins", str(key)), reason) if reason == NO_MAPPING and key in Config.model_fields:
+            return f"`{key}` belongs to the top level: indent it less"
+        case Wrong(("origins",), reason) if reason == NO_MAPPING:
+            return "it has a name for each origin, and below that its `url`, without `-`"
+        case Wrong(("routes",), reason) if reason == NO_LIST:
+            return "each of its routes begins with `- `"
+        case Wrong((str(key),), reason) if reason == UNKNOWN and _is_like_an_origin(data, key):
+            return "it looks like an origin: indent it below `origins`"
+    return ""
+
+
+def _is_like_an_origin(data: object, key: str) -> bool:
+    value = data.get(key) if isinstance(data, Mapping) else None
+    return isinstance(value, Mapping) and "url" in value and value.keys() <= OriginSettings.model_fields.keys()

@@ -48,13 +48,16 @@ from proxy.config.scalars import (
     UrlPath,
     Workers,
     duration,
+    duration_text,
     not_empty,
     size,
 )
-from proxy.config.section import Section, Wrong, similar
+from proxy.config.section import Section, Wrong
+from proxy.words import none_of
 
 OTEL = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")  # what `tracing` imports
 
+ADMIN = address("127.0.0.1:8081")  # where operators ask, by default
 NEVER_LATER = frozenset({"CONNECT", "OPTIONS", "TRACE"})  # methods, whatever a route has
 
 
@@ -257,7 +260,7 @@ class RespondAsync(Section):
 
     wait: DurationOrZero = duration("2s")
     """How long to try to answer at once, where the client names no `wait`; `0s`: not at all."""
-    max_wait: DurationOrZero = Field(default=duration("60s"), validate_default=True)
+    max_wait: DurationOrZero = duration("60s")
     """The most that a client's `wait` gets, for the request and for long polls of the status URL. Not less than `wait`.
     """
     timeout: Duration = duration("30m")
@@ -292,12 +295,18 @@ class RespondAsync(Section):
     `none`: whoever has the status URL may see it.
     """
 
-    @field_validator("max_wait")
     @classmethod
-    def _is_not_below_wait(cls, max_wait: float, info: ValidationInfo) -> float:
-        if max_wait < info.data.get("wait", 0):
-            raise Refused("must not be less than `wait`")
-        return max_wait
+    def contradictions(cls, data: Mapping[str, object]) -> Iterator[Wrong]:
+        """A `max_wait` below `wait`; what is said of a default is said of the key that was written."""
+        wait, most = (_seconds(data.get(key, cls.model_fields[key].default)) for key in ("wait", "max_wait"))
+        if wait is not None and most is not None and most < wait:
+            if "max_wait" in data:
+                default = "" if "wait" in data else f", which is {duration_text(wait)} unless written"
+                yield Wrong(("max_wait",), f"must not be less than `wait`{default}")
+            else:
+                yield Wrong(
+                    ("wait",), f"must not be more than `max_wait`, which is {duration_text(most)} unless written"
+                )
 
 
 class Route(Section):
@@ -360,7 +369,7 @@ class Config(Section):
     """What operators have to show, as `Authorization: Bearer`, or as a password by any user: at least 16 characters, ASCII
     and without spaces. Best from the environment, as `${ADMIN_TOKEN}`. Probes need not show it.
     """
-    admin: AddressOrOff = Field(default=address("127.0.0.1:8081"), validate_default=True)
+    admin: AddressOrOff = Field(default=ADMIN, validate_default=True)
     """Where operators ask: health, metrics, operations. `off`: nowhere. Elsewhere than on a loopback address or a Unix
     socket it needs `admin_token`.
     """
@@ -404,7 +413,8 @@ class Config(Section):
     @classmethod
     def _is_not_for_clients(cls, admin: Address | None, info: ValidationInfo) -> Address | None:
         if admin and (admin.port or admin.unix_path) and admin in info.data.get("listen", ()):
-            raise Refused("must not be one of the addresses of `listen`")
+            default = f"; unless written, it is {ADMIN}" if admin == ADMIN else ""
+            raise Refused(f"must not be one of the addresses of `listen`{default}")
         return admin
 
     @field_validator("admin")
@@ -431,7 +441,7 @@ class Config(Section):
         return workers
 
     @classmethod
-    def broken_references(cls, data: Mapping[str, object]) -> Iterator[Wrong]:
+    def contradictions(cls, data: Mapping[str, object]) -> Iterator[Wrong]:
         """Routes to origins that are not there, and routes with one name."""
         routes, origins = data.get("routes"), data.get("origins")
         names: dict[object, int] = {}
@@ -440,12 +450,21 @@ class Config(Section):
             if isinstance(name, str) and names.setdefault(name, index) != index:
                 yield Wrong(("routes", index, "name"), f"is the name of routes[{names[name]}] too")
             if isinstance(origin, str) and isinstance(origins, Mapping) and origin not in origins:
-                yield Wrong(("routes", index, "origin"), "there is no such origin", similar(origin, map(str, origins)))
+                yield Wrong(("routes", index, "origin"), "there is no such origin", none_of(origin, map(str, origins)))
 
 
 def _member(section: object, key: str) -> object:
     """A key's value, whether the section is still a mapping or already a model."""
     return section.get(key) if isinstance(section, Mapping) else getattr(section, key, None)
+
+
+def _seconds(value: object) -> float | None:
+    """A duration, written or read already; None if it is none."""
+    try:
+        value = duration(value) if isinstance(value, str) else value
+    except Refused:
+        return None
+    return value if isinstance(value, float | int) else None
 
 
 def _is_installed(*modules: str) -> bool:

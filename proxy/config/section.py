@@ -4,7 +4,6 @@ pydantic finds the errors; here they get our words, level by level, so that an u
 its own section. Errors travel as pydantic's own ValidationError, whose details carry a reason and a hint (see Refused).
 """
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple, Self
 
@@ -13,17 +12,20 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from proxy.config.scalars import Refused
 from proxy.config.source import Loc
+from proxy.words import listed, nearest
 
 _KIND: Final = "configuration"  # of errors that are in our words already
 
 UNKNOWN: Final = "unknown key"
+NO_MAPPING: Final = "must be a mapping"
+NO_LIST: Final = "must be a list"
 
 _WORDS: Final = {
     "missing": "is required",
-    "model_type": "must be a mapping",
-    "dict_type": "must be a mapping",
-    "tuple_type": "must be a list",
-    "frozen_set_type": "must be a list",
+    "model_type": NO_MAPPING,
+    "dict_type": NO_MAPPING,
+    "tuple_type": NO_LIST,
+    "frozen_set_type": NO_LIST,
     "greater_than": "must be more than zero",
     "less_than_equal": "is too large",
 }
@@ -43,15 +45,15 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     @classmethod
-    def broken_references(cls, data: Mapping[str, object]) -> Iterable[Wrong]:  # noqa: ARG003 - for those who have any
-        """Names in the data that do not fit together, found even where its shape is wrong."""
+    def contradictions(cls, data: Mapping[str, object]) -> Iterable[Wrong]:  # noqa: ARG003 - for those who have any
+        """What in the data does not fit together, found even where its shape is wrong."""
         return ()
 
     @model_validator(mode="wrap")
     @classmethod
     def _in_plain_words(cls, data: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         data = cls._without_empty(data)
-        wrong = list(cls.broken_references(data)) if isinstance(data, Mapping) else []
+        wrong = list(cls.contradictions(data)) if isinstance(data, Mapping) else []
         try:
             section = handler(data)
         except ValidationError as error:
@@ -81,12 +83,6 @@ def wrongs(error: ValidationError) -> Iterator[Wrong]:
     return _in_words(error, ())
 
 
-def similar(name: object, names: Iterable[str]) -> str:
-    """A hint, if one of the names is nearly this one."""
-    close = difflib.get_close_matches(str(name), names, n=1)
-    return f"did you mean `{close[0]}`?" if close else ""
-
-
 def _refusal(section: str, wrong: Iterable[Wrong]) -> ValidationError:
     return ValidationError.from_exception_data(section, [_detail(one) for one in wrong])
 
@@ -107,11 +103,11 @@ def _words(detail: ErrorDetails, keys: Iterable[str]) -> tuple[str, str]:
     if kind == _KIND:
         return context["reason"], context["hint"]
     if kind == "extra_forbidden":
-        return UNKNOWN, similar(detail["loc"][-1], keys)
+        return UNKNOWN, nearest(str(detail["loc"][-1]), keys) or f"here are {listed(keys)}"
     if isinstance(refused := context.get("error"), Refused):
         return refused.reason, refused.hint
     if detail["input"] is None:
         return "must not be empty", ""
     if isinstance(detail["input"], dict | list) and kind not in _WORDS:
         return "must be a single value", ""
-    return _WORDS.get(kind) or detail["msg"].replace("Input should be", "must be"), ""
+    return _WORDS.get(kind) or detail["msg"].replace("Input should be", "must be").replace("'", "`"), ""

@@ -23,6 +23,12 @@ MAX_DEPTH: Final = 50
 
 _NULLS: Final = {"", "~", "null", "Null", "NULL"}
 _OWN_TAGS: Final = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str")}
+_BARE_MEMORY: Final = re.compile(r"""(?<!["'])\bmemory:(?!["'])""")
+_YAML_HINTS: Final = {  # by what PyYAML says
+    "mapping values are not allowed here": "a value with a colon needs quotes, and each key a line of its own",
+    "'\\t' that cannot start any token": "indent with spaces, not with tabs",
+    "expected <block end>": "the line is indented otherwise than those that it belongs to",
+}
 _VARIABLE: Final = re.compile(r"(?P<literal>\$\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(:-(?P<default>[^}]*))?\}|\$\{")
 
 
@@ -35,7 +41,7 @@ class Problem(NamedTuple):
     what: str
 
     def __str__(self) -> str:
-        line = f"{self.file}:{self.line}: {self.path or 'file'}: {self.what}"
+        line = ": ".join(filter(None, (f"{self.file}:{self.line}", self.path, self.what)))
         return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
 
 
@@ -122,7 +128,8 @@ def _compose(text: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = ", ".join(part for part in (error.context, error.problem) if part)
-        raise _Unusable(mark.line + 1 if mark else 1, f"is not YAML: {what}") from error
+        line = mark.line if mark else 0
+        raise _Unusable(line + 1, f"is not YAML: {what}{_yaml_hint(what, text, line)}") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise _Unusable(line, f"is not YAML: a character {error.character:#x} must not occur") from error
@@ -130,6 +137,14 @@ def _compose(text: str) -> yaml.Node | None:
         raise _Unusable(1, "is nested too deeply") from error
     except (ValueError, OverflowError) as error:  # what PyYAML makes of them
         raise _Unusable(1, "is not YAML: an escape or a version number is out of range") from error
+
+
+def _yaml_hint(what: str, text: str, line: int) -> str:
+    """What was meant where a line cannot be read, so far as that can be known."""
+    written = text.splitlines()[line] if line < len(text.splitlines()) else ""
+    if _BARE_MEMORY.search(written):
+        return '; write "memory:" with its quotes'
+    return next((f"; {hint}" for words, hint in _YAML_HINTS.items() if words in what), "")
 
 
 class _Builder:

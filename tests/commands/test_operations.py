@@ -284,7 +284,7 @@ async def test_where_no_service_is_named_that_is_said(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     result = await run("list")
     assert result.exit_code == 1
-    assert "config/proxy.yaml:1: file: cannot be read: No such file or directory" in result.stderr
+    assert "config/proxy.yaml:1: cannot be read: No such file or directory" in result.stderr
     assert "say which service is meant by `--config FILE`, `--admin URL` or RESPOND_ASYNC_ADMIN" in result.stderr
 
 

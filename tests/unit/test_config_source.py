@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.config import ConfigError, RespondAsync, load
+from proxy.config import Config, ConfigError, Limits, RespondAsync, load
+from proxy.words import listed
 
 VALID = """\
 listen: [127.0.0.1:8080]
@@ -34,21 +35,24 @@ def said(file: Path) -> list[str]:
     [
         pytest.param(b"", ["1: origins: is required", "1: routes: is required"], id="empty"),
         pytest.param(b"# nothing\n---\n", ["1: origins: is required", "1: routes: is required"], id="a comment"),
-        pytest.param(b"- a\n", ["1: file: must be a mapping"], id="a list"),
-        pytest.param(b"a", ["1: file: must be a mapping"], id="text"),
-        pytest.param(b"a: 1\n\xff", ["2: file: is not UTF-8 text"], id="not UTF-8"),
-        pytest.param(b"a: 1\nb: \x07", ["2: file: is not YAML: a character 0x7 must not occur"], id="control character"),
-        pytest.param(b"\na: [1", ["2: file: is not YAML: while parsing a flow sequence, expected ',' or ']', but got '<stream end>'"], id="unclosed list"),
-        pytest.param(b"a: b: c", ["1: file: is not YAML: mapping values are not allowed here"], id="two colons"),
-        pytest.param(b"a: 1\n\tb: 2", ["2: file: is not YAML: while scanning for the next token, found character '\\t' that cannot start any token"], id="tab"),
-        pytest.param(b"a: *b", ["1: file: is not YAML: found undefined alias 'b'"], id="unknown alias"),
-        pytest.param(b"a: 1\n--- \nb: 2", ["2: file: is not YAML: expected a single document in the stream, but found another document"], id="two documents"),
-        pytest.param(b'a: "\\UFFFFFFFF"', ["1: file: is not YAML: an escape or a version number is out of range"], id="impossible escape"),
-        pytest.param(b'a: "\\U00FFFFFF"', ["1: file: is not YAML: an escape or a version number is out of range"], id="escape beyond Unicode"),
-        pytest.param(b"[a," * 5000, ["1: file: is nested too deeply"], id="deeply nested"),
-        pytest.param(b"a: " + b"[" * 60 + b"]" * 60, ["1: file: is nested too deeply, contains itself, or has too many values"], id="nested"),
-        pytest.param(b"x: 1\na: &a [*a]", ["2: file: is nested too deeply, contains itself, or has too many values"], id="contains itself"),
-        pytest.param(b"#" * (1 << 20) + b"\na: 1", ["1: file: is larger than 1 MiB"], id="large"),
+        pytest.param(b"- a\n", ["1: must be a mapping"], id="a list"),
+        pytest.param(b"a", ["1: must be a mapping"], id="text"),
+        pytest.param(b"a: 1\n\xff", ["2: is not UTF-8 text"], id="not UTF-8"),
+        pytest.param(b"a: 1\nb: \x07", ["2: is not YAML: a character 0x7 must not occur"], id="control character"),
+        pytest.param(b"\na: [1", ["2: is not YAML: while parsing a flow sequence, expected ',' or ']', but got '<stream end>'"], id="unclosed list"),
+        pytest.param(b"a: b: c", ["1: is not YAML: mapping values are not allowed here; a value with a colon needs quotes, and each key a line of its own"], id="two colons"),
+        pytest.param(b"a: 1\n\tb: 2", ["2: is not YAML: while scanning for the next token, found character '\\t' that cannot start any token; indent with spaces, not with tabs"], id="tab"),
+        pytest.param(b"a:\n  b: 1\n c: 2", ["3: is not YAML: while parsing a block mapping, expected <block end>, but found '<block mapping start>'; the line is indented otherwise than those that it belongs to"], id="indentation"),
+        pytest.param(b"store:\n  url: memory:", ['2: is not YAML: mapping values are not allowed here; write "memory:" with its quotes'], id="memory"),
+        pytest.param(b"store: {url: memory:, max_size: 1GiB}", ['1: is not YAML: while parsing a flow mapping, expected \',\' or \'}\', but got \':\'; write "memory:" with its quotes'], id="memory in a flow mapping"),
+        pytest.param(b"a: *b", ["1: is not YAML: found undefined alias 'b'"], id="unknown alias"),
+        pytest.param(b"a: 1\n--- \nb: 2", ["2: is not YAML: expected a single document in the stream, but found another document"], id="two documents"),
+        pytest.param(b'a: "\\UFFFFFFFF"', ["1: is not YAML: an escape or a version number is out of range"], id="impossible escape"),
+        pytest.param(b'a: "\\U00FFFFFF"', ["1: is not YAML: an escape or a version number is out of range"], id="escape beyond Unicode"),
+        pytest.param(b"[a," * 5000, ["1: is nested too deeply"], id="deeply nested"),
+        pytest.param(b"a: " + b"[" * 60 + b"]" * 60, ["1: is nested too deeply, contains itself, or has too many values"], id="nested"),
+        pytest.param(b"x: 1\na: &a [*a]", ["2: is nested too deeply, contains itself, or has too many values"], id="contains itself"),
+        pytest.param(b"#" * (1 << 20) + b"\na: 1", ["1: is larger than 1 MiB"], id="large"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_configuration_is_one_problem(tmp_path: Path, content: bytes, expected: list[str]) -> None:
@@ -61,14 +65,14 @@ def test_a_file_that_is_no_configuration_is_one_problem(tmp_path: Path, content:
     ("text", "expected"),
     [
         pytest.param("name: a\n\nname: b", "3: name: is given twice, first in line 1", id="key given twice"),
-        pytest.param("? [a]\n: 1", "1: file: has a key that is no text", id="list as a key"),
+        pytest.param("? [a]\n: 1", "1: has a key that is no text", id="list as a key"),
         pytest.param("log: {~: 1}", "1: log: has a key that is no text", id="nothing as a key"),
-        pytest.param('"\\ud800": 1', "1: file: has a key that is no text", id="half a character as a key"),
+        pytest.param('"\\ud800": 1', "1: has a key that is no text", id="half a character as a key"),
         pytest.param('name: "\\ud800"', "1: name: is not UTF-8 text", id="half a character"),
         pytest.param("name: !!str a\nlimits: !!python/object:a.b {}", "2: limits: has a YAML tag; leave it out, the key determines the type", id="tag"),
-        pytest.param("limits: {<<: {}}", "1: limits.<<: unknown key", id="merge key"),
-        pytest.param('"a\\nb": 1', "1: a\\nb: unknown key", id="a key of two lines is shown in one"),
-        pytest.param("1: 1", "1: 1: unknown key", id="number as a key"),
+        pytest.param("limits: {<<: {}}", f"1: limits.<<: unknown key; here are {listed(Limits.model_fields)}", id="merge key"),
+        pytest.param('"a\\nb": 1', f"1: a\\nb: unknown key; here are {listed(Config.model_fields)}", id="a key of two lines is shown in one"),
+        pytest.param("1: 1", f"1: 1: unknown key; here are {listed(Config.model_fields)}", id="number as a key"),
     ],
 )  # fmt: skip
 def test_what_yaml_allows_and_we_do_not_is_said(tmp_path: Path, text: str, expected: str) -> None:
@@ -99,9 +103,9 @@ def test_aliases_are_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("", "1: file: cannot be read: Is a directory"),
-        ("lost.yaml", "1: file: cannot be read: No such file or directory"),
-        ("\0", "1: file: cannot be read: embedded null"),
+        ("", "1: cannot be read: Is a directory"),
+        ("lost.yaml", "1: cannot be read: No such file or directory"),
+        ("\0", "1: cannot be read: embedded null"),
     ],
     ids=["folder", "not there", "impossible name"],
 )
