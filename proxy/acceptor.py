@@ -49,8 +49,13 @@ class Acceptor:
         tls: ssl.SSLContext | None = None,
         handshake_timeout: float = 10.0,  # seconds, for TLS
         clients: Collection[object] = (),
+        *,
+        most_kept_back: int = MOST_KEPT_BACK,
     ) -> None:
-        """`clients` are those whose connections are open, wherever they were accepted in this process."""
+        """`clients` are those whose connections are open, wherever they were accepted in this process.
+
+        At most so many descriptors are kept back from them: none from those who are few, and get in when others cannot.
+        """
         self._sock = sock
         self._factory = factory
         self._tls = tls
@@ -58,6 +63,7 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._beginning: set[asyncio.Task[None]] = set()  # for connections that are not yet their protocol's
         self._clients = clients
+        self._most_kept_back = most_kept_back
         self._most = 0  # clients, at once
         self._reserved = 0  # the lowest number of a descriptor that is not for clients
         self._spare = 0  # how many must be free below that for a pause to end: else one would follow upon the other
@@ -72,7 +78,7 @@ class Acceptor:
         """Begin to accept."""
         limit = most_descriptors()
         free = limit - _fresh_number(self._sock)
-        reserve = min(free // 2, MOST_KEPT_BACK)
+        reserve = min(free // 2, self._most_kept_back)
         self._reserved = limit - reserve
         self._most = free - reserve
         self._spare = min(AT_ONCE, reserve // 4)

@@ -16,7 +16,7 @@ from pathlib import Path
 from time import sleep
 from typing import Final, cast
 
-from proxy.acceptor import Acceptor, ProtocolFactory
+from proxy.acceptor import MOST_KEPT_BACK, Acceptor, ProtocolFactory
 from proxy.config import Address, Config, ServerTls
 
 BACKLOG: Final = 2048
@@ -95,11 +95,18 @@ class Listener:
         tls: ssl.SSLContext | None = None,
         handshake_timeout: float = HANDSHAKE,
         clients: Collection[object] = (),
+        *,
+        most_kept_back: int = MOST_KEPT_BACK,
     ) -> None:
         self.address = bound.address
         self._bound = bound
         self._accepting = partial(
-            Acceptor, factory=factory, tls=tls, handshake_timeout=handshake_timeout, clients=clients
+            Acceptor,
+            factory=factory,
+            tls=tls,
+            handshake_timeout=handshake_timeout,
+            clients=clients,
+            most_kept_back=most_kept_back,
         )
         self._acceptors: list[Acceptor] = []  # closed ones too, whose last connections may be beginning
 

@@ -32,7 +32,7 @@ class Reception:
         peer = partial(TrustedProxies(()).peer, tls=False)
         self._admin = admin
         self._front = SmallServer(admin.handle, admin.refusal, peer, few, clock, admitted=Tally(1).cell(0))
-        self._listener = Listener(bound, self._front)
+        self._listener = Listener(bound, self._front, most_kept_back=0)
 
     @property
     def address(self) -> Address:

@@ -61,6 +61,11 @@ def test_help_and_completion_load_nothing_that_serves_or_asks() -> None:
     assert run("-c", code, program=(sys.executable,)) == (0, "set()\n", "")
 
 
+def test_what_serves_does_not_load_what_asks() -> None:
+    code = "import sys, proxy.supervisor, proxy.worker; print('aiohttp' in sys.modules)"
+    assert run("-c", code, program=(sys.executable,)) == (0, "False\n", "")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["serv"], ["check"], ["check", "a", "b"], ["serve", "--conf=x"], ["serve", "--config"], ["serve", "x"], ["--nope"],

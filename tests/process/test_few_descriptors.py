@@ -62,6 +62,16 @@ async def test_all_of_them_are_served_in_the_end(child: Child) -> None:
     assert (await child.ask("GET", path_of(accepted), (b"Prefer", b"wait=5"))).status == 200
 
 
+async def test_operators_get_in_where_clients_have_all_that_they_may(child: Child) -> None:
+    async with AsyncExitStack() as idle:
+        for _ in range(MANY):
+            await idle.enter_async_context(child.client())
+        await child.logged("accepting paused")
+        for target in (b"/livez", b"/operations", b"/metrics"):
+            assert (await child.operator_asks(target)).status == 200, "a probe that fails would have it restarted"
+    assert child.count("accepting paused") == 1
+
+
 async def test_half_requests_of_operators_starve_nobody(child: Child, origin: ScriptedOrigin) -> None:
     before = in_use(child)
     async with AsyncExitStack() as stack:
