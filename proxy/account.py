@@ -101,18 +101,21 @@ class Account:
         if self.trace is not None:
             exchange.when_over = self.trace.exchange.over
 
-    def shows(self, operation: Operation) -> None:
-        """It is answered by how that operation stands."""
+    def concerns(self, operation: Operation) -> None:
+        """It makes that operation, asks for it, or ends it."""
         if self.trace is not None:
             self.trace.concerns(operation)
+
+    def shows(self, operation: Operation) -> None:
+        """It is answered by how that operation stands."""
+        self.concerns(operation)
         if why := reasons.shown(operation):
             self.note(why)
 
     def promised(self, operation: Operation, why: str) -> None:
         """The client is about to be answered with 202."""
         self.operation = operation.short_id
-        if self.trace is not None:
-            self.trace.concerns(operation)
+        self.concerns(operation)
         self.end = PROMISED[not operation.is_running]
         self.note(why)
 

@@ -115,16 +115,16 @@ class Later:
     def resume(self, operation: Operation, request: KeptRequest) -> None:
         """Send the stored request of a queued operation that is this process's now, when its turn comes."""
         arrival = Arrival(NOBODY, request.authority, Client(request.scheme, request.host, request.address))
-        trace = self._trace(operation)
+        trace = self._trace(operation, request.head)
         head = request.head if trace is None else trace.resent(request.head)
         exchange = self.exchange(head, self._stored(operation, request), operation.created)
         exchange.when_over = None if trace is None else trace.over
         self._context.keeper.resume(exchange, operation, self.terms(exchange, operation, arrival))
 
-    def _trace(self, operation: Operation) -> ExchangeTrace | None:
+    def _trace(self, operation: Operation, request: RequestHead) -> ExchangeTrace | None:
         """The part of its trace that is another attempt to send it."""
         tracing = self._context.tracing
-        return tracing.resumed(operation) if tracing is not None and operation.trace else None
+        return tracing.resumed(operation, request) if tracing is not None and operation.trace else None
 
     def _resends(self, method: str) -> bool:
         choice = self.settings.on_interrupt

@@ -54,7 +54,7 @@ class StatusMonitor:
                 Reply(ResponseHead(204, b"No Content", Fields(((b"Allow", METHODS.encode()), NO_STORE))))
             )
         elif method == "DELETE":
-            await request.respond(await self._delete(request, id, client))
+            await request.respond(await self._delete(account, id, client))
         elif method in ("GET", "HEAD"):
             operation = await self._awaited(request, await self._find(request, id))
             account.shows(operation)
@@ -93,9 +93,11 @@ class StatusMonitor:
         except TimeoutError:
             return await self._store.get(id)
 
-    async def _delete(self, request: ClientRequest, id: str, client: Client) -> Reply:
+    async def _delete(self, account: Account, id: str, client: Client) -> Reply:
         """Dismiss it while it runs: whoever runs it hears of that from the store. Later, drop what is kept."""
+        request = account.client
         operation = await self._find(request, id)
+        account.concerns(operation)
         if not await self._dismiss(operation) and not await self._store.remove(id):
             raise UnknownOperation("It was deleted a moment ago.")
         return monitor.dismissed(operation, self.urls.href(id, client, request.link.local))

@@ -21,7 +21,7 @@ from proxy.message import Fields, RequestHead
 from proxy.operation import Operation
 from proxy.reasons import LEAST_SERVER_ERROR
 from proxy.target import readable_path
-from proxy.tracecontext import TRACEPARENT, Members, TraceParent, parent_of, sent_on, trace_state
+from proxy.tracecontext import TRACEPARENT, Members, TraceParent, parent_of, sent_on, trace_id, trace_state
 
 METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 PORTS: Final = {"http": 80, "https": 443}
@@ -124,7 +124,7 @@ class RequestTrace:
         self._client = client
 
     def concerns(self, operation: Operation) -> None:
-        """It has made this operation, or asked for it."""
+        """It has made this operation, asked for it, or ended it."""
         if operation.trace:
             self._links = (span_of(operation),)
 
@@ -177,12 +177,14 @@ class Tracing:
 
         The end of the trace's id decides whether it is recorded, as OpenTelemetry has it: so all come to the same.
         """
-        trace_id = token_hex(16)
-        return TraceParent(trace_id, _span_id(), sampled=int(trace_id[16:], 16) < self._below)
+        id = token_hex(16)
+        return TraceParent(id, _span_id(), sampled=int(id[16:], 16) < self._below)
 
-    def resumed(self, operation: Operation) -> ExchangeTrace:
+    def resumed(self, operation: Operation, request: RequestHead) -> ExchangeTrace:
         """An operation that has a trace is sent from the store; whoever began to do so, or was to, is gone."""
-        return ExchangeTrace(self, span_of(operation))
+        span = span_of(operation)
+        goes_on = trace_id(request.fields) == span.trace_id
+        return ExchangeTrace(self, span, trace_state(request.fields) if goes_on else ())
 
     def settled(self, operation: Operation) -> None:
         """An operation has ended, wherever it was before."""

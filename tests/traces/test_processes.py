@@ -9,6 +9,7 @@ from tests.raw_client import Field
 from tests.scripted_origin import ScriptedOrigin, answer, read_all, stall
 from tests.traces.collector import Collector
 
+STATE: Field = (b"tracestate", b"vendor=opaque, other=x")
 CONTINUED: Field = (b"traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 LATER: Field = (b"Prefer", b"respond-async, wait=0")
 LONG_POLL: Field = (b"Prefer", b"wait=10")
@@ -22,7 +23,7 @@ async def test_an_operation_that_another_process_recovers_keeps_its_place_in_the
     origin.queue([stall()])
     origin.script(read_all(), answer(200, body=b"x"))
     async with Child(settings, tmp_path, environ=ENVIRON) as child:
-        status_url = path_of(await child.ask("GET", b"/slow", LATER, CONTINUED))
+        status_url = path_of(await child.ask("GET", b"/slow", LATER, CONTINUED, STATE))
         request = await collector.span("GET everything")
         first = (await origin.request_received(1)).field(b"traceparent") or b""
         os.kill(child.workers[0], SIGKILL)
@@ -35,6 +36,7 @@ async def test_an_operation_that_another_process_recovers_keeps_its_place_in_the
     assert (operation.links, request.links) == ([request.as_parent], [operation.as_parent])
     assert operation.attributes["respond_async.attempts"] == 2
     assert (exchange.trace_id, exchange.parent_id) == (request.trace_id, operation.span_id)
+    assert exchange.state == request.state == "vendor=opaque,other=x"
     assert again.decode() == exchange.as_parent
     assert first != again
     assert first[:36] == again[:36] == CONTINUED[1][:36]

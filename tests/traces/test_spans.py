@@ -235,6 +235,19 @@ async def test_a_request_for_the_status_url_is_linked_to_the_operation(
     assert status.attributes["url.path"] == "/.async/" + str(operation.attributes["respond_async.operation"])
 
 
+@pytest.mark.parametrize("settles", [False, True], ids=["under way", "settled"])
+async def test_so_is_one_that_ends_it(
+    traced: Proxy, origin: ScriptedOrigin, collector: Collector, *, settles: bool
+) -> None:
+    origin.script(*([read_all(), answer(200)] if settles else [stall()]))
+    status_url = path_of(await ask(traced, "GET", b"/", LATER))
+    if settles:
+        assert (await ask(traced, "GET", status_url, LONG_POLL)).status == 200
+    assert (await ask(traced, "DELETE", status_url)).status == 200
+    operation, status = await collector.span("operation everything"), await collector.span("DELETE (status)")
+    assert status.links == [operation.as_parent]
+
+
 async def test_an_operation_that_fails_is_an_error(traced: Proxy, origin: ScriptedOrigin, collector: Collector) -> None:
     origin.script(read_all(), close())
     status_url = path_of(await ask(traced, "POST", b"/", LATER))
