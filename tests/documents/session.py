@@ -22,7 +22,6 @@ ENVIRON: Final = {"ORIGIN_URL": "http://10.0.0.5:8000", "REPORTS_KEY": "k", "LEG
 
 # Commands that cannot be run here, by how they begin after assignments.
 NOT_RUN: Final = {
-    "apt-get": "changes the machine",
     "docker": "needs a daemon, and images from elsewhere",
     "git": "is about a repository, not about the product",
     "install": "changes the machine",
@@ -30,7 +29,6 @@ NOT_RUN: Final = {
     "kubectl": "needs a cluster",
     "make": "takes minutes, or runs until it is ended; its targets are compared with the Makefile",
     "respond-async demo": "is what the commands are run against",
-    "sudo": "changes the machine",
     "systemctl": "needs a machine that systemd has started",
     "useradd": "changes the machine",
     ".venv/bin/pytest": "is what runs this",

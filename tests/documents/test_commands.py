@@ -12,7 +12,7 @@ import pytest
 
 from proxy.demo import LegacyBackend
 from tests.documents.blocks import PAGES, ROOT, blocks
-from tests.documents.session import Session, is_run
+from tests.documents.session import NOT_RUN, Session, is_run
 from tests.documents.shell import Step, is_as_shown, steps
 
 SECONDS: Final = 3.0  # of a report here: longer than any wait that is shown, and a moment to look at it
@@ -76,6 +76,12 @@ def test_commands_print_what_is_shown(page: Path, outcomes: dict[Path, BaseExcep
 def test_nothing_is_shown_below_a_command_that_is_not_run() -> None:
     shown = [step for page in PAGES for step in commands(page) if step.shown.strip() and not is_run(step)]
     assert shown == []
+
+
+@pytest.mark.parametrize("beginning", NOT_RUN)
+def test_nothing_is_exempted_that_no_page_shows(beginning: str) -> None:
+    left_out = [step for page in PAGES for step in commands(page) if not is_run(step)]
+    assert any(step.command.startswith(beginning) for step in left_out)
 
 
 @pytest.mark.parametrize(
