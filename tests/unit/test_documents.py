@@ -62,7 +62,7 @@ COMMANDS: Final = sorted(
         found[1].removesuffix(" 2").strip()  # where it went on with `2>`
         for text in DOCUMENTS.values()
         for piece in code(text)
-        for found in re.finditer(r"^(?:\$ )?(respond-async [a-z][^|>;…\n]*)", piece, re.MULTILINE)
+        for found in re.finditer(r"(?:\A|^\$ )(respond-async [a-z][^|>;…\n]*)", piece, re.MULTILINE)
     }
 )
 
