@@ -16,7 +16,7 @@ from proxy.message import RequestHead
 from proxy.operation import SHORT_ID, Operation
 from proxy.response import SWITCHING_PROTOCOLS
 from proxy.target import readable_path
-from proxy.tracecontext import trace_id
+from proxy.tracecontext import TRACEPARENT, trace_id
 from proxy.tracing import NOBODY_THERE, RequestTrace
 from proxy.wrong import CLIENT_LEFT, NOTHING, SILENCE, Wrong
 
@@ -53,7 +53,7 @@ class Account:
     """What is known of one request."""
 
     __slots__ = (
-        "_whys", "began", "client", "disguised", "end", "exchange", "ignored", "operation", "origin", "plan", "reasons", "request_id", "route",
+        "_whys", "began", "client", "disguised", "end", "exchange", "ignored", "operation", "origin", "plan", "reasons", "received", "request_id", "route",
         "seconds", "shown", "status", "target", "trace", "varies", "waiting", "wrong",
     )  # fmt: skip
 
@@ -78,6 +78,7 @@ class Account:
         self._whys: tuple[str, ...] = ()
         # When it is over; times in seconds:
         self.status = NOBODY_THERE
+        self.received = 0  # bytes that came after its head
         self.seconds = 0.0  # the whole of it
         self.waiting: float | None = None  # for a turn and a connection; None where it wanted none
         self.origin: float | None = None  # from sending it to the head of the response, or to the end without one
@@ -145,6 +146,7 @@ class Account:
         """Nothing more will become of it."""
         now, exchange = monotonic(), self.exchange
         self.seconds = now - self.began
+        self.received = self.client.received
         if self.client.started:
             self.status = self.client.status
         if exchange is not None:
@@ -178,7 +180,10 @@ class Account:
     @property
     def trace_id(self) -> str | None:
         """That of the trace that it belongs to, if it does to any."""
-        return trace_id(self.client.head.fields) if self.trace is None else self.trace.span.trace_id
+        if self.trace is not None:
+            return self.trace.span.trace_id
+        fields = self.client.head.fields
+        return trace_id(fields) if TRACEPARENT in fields.names else None
 
     @property
     def span(self) -> str:
@@ -255,7 +260,7 @@ class Account:
             "path": self.path[: self.shown],
             "seconds": round(self.seconds, 4),
             "bytes": self.client.sent,
-            "received": self.client.received,
+            "received": self.received,
             "route": self.route,
             "peer": self.client.link.peer.address,
             "plan": self.plan,

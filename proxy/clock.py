@@ -3,6 +3,9 @@
 import time
 from datetime import UTC, datetime
 from email.utils import formatdate
+from typing import Final
+
+TIMESTAMP: Final = "%s.%06dZ"
 
 
 class Clock:
@@ -24,12 +27,14 @@ class Clock:
 
     def timestamp(self) -> str:
         """Now, to the microsecond (RFC 3339); what is above a second is made once in each."""
-        now = self.now()
-        second = int(now)
-        if second != self._stamped_second:
-            self._stamped_second = second
-            self._stamp = datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
-        return f"{self._stamp}.{int((now - second) * 1_000_000):06}Z"
+        past = self.now() - self._stamped_second
+        if not 0 <= past < 1:
+            past += self._stamped_second
+            self._stamped_second = int(past)
+            past -= self._stamped_second
+            stamp = datetime.fromtimestamp(self._stamped_second, UTC).isoformat(timespec="seconds")
+            self._stamp = stamp.removesuffix("+00:00")
+        return TIMESTAMP % (self._stamp, past * 1_000_000)
 
     def date(self) -> bytes:
         """Now, as the Date field wants it (RFC 9110 section 5.6.7); made once a second."""

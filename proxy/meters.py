@@ -14,36 +14,54 @@ from proxy.figures import GAUGE, Family, Sample
 ByLabels = Mapping[tuple[str, ...], float]  # the values of labels, and what is counted of them
 
 
+class Count:
+    """How often something happened, or how much of it there was, with the same labels."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
 class Counts:
-    """How often something happened, by the values of its labels."""
+    """The same, by the values of its labels."""
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str]) -> None:
         self._name = name
         self._documentation = documentation
         self._labels = labels
-        self._counts: defaultdict[tuple[object, ...], int] = defaultdict(int)
+        self._counts: defaultdict[tuple[object, ...], Count] = defaultdict(Count)
+
+    def of(self, *values: object) -> Count:
+        """That of these values: for who counts often, and keeps it."""
+        return self._counts[values]
 
     def add(self, *values: object) -> None:
         """Count one more."""
-        self._counts[values] += 1
+        self._counts[values].value += 1
 
     def family(self) -> Family:
         samples: list[Sample] = [
-            (f"{self._name}_total", dict(zip(self._labels, map(str, values), strict=True)), float(count))
+            (f"{self._name}_total", dict(zip(self._labels, map(str, values), strict=True)), float(count.value))
             for values, count in self._counts.items()
         ]
         return Family(name=self._name, type="counter", whole=False, documentation=self._documentation, samples=samples)
 
 
-class Amounts(Counts):
-    """How much of something there was, by one label."""
+class Series:
+    """The durations of one label's value."""
 
-    def __init__(self, name: str, documentation: str, label: str) -> None:
-        super().__init__(name, documentation, (label,))
+    __slots__ = ("bounds", "buckets", "sum")
 
-    def more(self, value: str, amount: int) -> None:
-        """Count so much more."""
-        self._counts[value,] += amount
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds  # upper ones, in seconds
+        self.buckets = [0] * len(bounds)  # how many there are in each
+        self.sum = 0.0  # seconds
+
+    def add(self, seconds: float) -> None:
+        """Count one more."""
+        self.buckets[bisect_left(self.bounds, seconds)] += 1
+        self.sum += seconds
 
 
 class Durations:
@@ -54,21 +72,26 @@ class Durations:
         self._documentation = documentation
         self._label = label
         self._bounds = (*bounds, inf)
-        self._series: defaultdict[str, _Series] = defaultdict(lambda: _Series(len(self._bounds)))
+        self._series: dict[str, Series] = {}
 
-    def observe(self, value: str, seconds: float) -> None:
-        """Count one more."""
-        series = self._series[value]
-        series.buckets[bisect_left(self._bounds, seconds)] += 1
-        series.sum += seconds
+    def of(self, value: str) -> Series:
+        """Those of one value: for who counts often, and keeps them. Nothing is shown of them before the first."""
+        if value not in self._series:
+            self._series[value] = Series(self._bounds)
+        return self._series[value]
 
     def family(self) -> Family:
-        samples = [sample for value, series in self._series.items() for sample in self._samples(value, series)]
+        samples = [
+            sample
+            for value, series in self._series.items()
+            if any(series.buckets)
+            for sample in self._samples(value, series)
+        ]
         return Family(
             name=self._name, type="histogram", whole=False, documentation=self._documentation, samples=samples
         )
 
-    def _samples(self, value: str, series: "_Series") -> list[Sample]:
+    def _samples(self, value: str, series: Series) -> list[Sample]:
         """As Prometheus has them: each bucket with all that took less."""
         labels, up_to = {self._label: value}, list(accumulate(series.buckets))
         return [
@@ -79,16 +102,6 @@ class Durations:
             (f"{self._name}_count", labels, float(up_to[-1])),
             (f"{self._name}_sum", labels, series.sum),
         ]
-
-
-class _Series:
-    """The durations of one label's value."""
-
-    __slots__ = ("buckets", "sum")
-
-    def __init__(self, buckets: int) -> None:
-        self.buckets = [0] * buckets  # how many there are in each
-        self.sum = 0.0  # seconds
 
 
 class Gauge:

@@ -1,19 +1,32 @@
 """What is counted in one process: requests, operations, and how things stand there."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.account import NO_ROUTE, PROMISED, RACE, Account
 from proxy.errors import ProxyError
 from proxy.figures import Figures
 from proxy.ledger import Course
-from proxy.meters import Amounts, ByLabels, Counts, Durations, Gauge
+from proxy.meters import ByLabels, Count, Counts, Durations, Gauge, Series
 from proxy.operation import Operation, State
 
 # Upper bounds of what is counted together, in seconds: close enough for percentiles, from 1 ms to an hour.
 SECONDS: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600,
 )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _OfRoute:
+    """What is counted of each request of a route, looked up once."""
+
+    seconds: Series
+    sent: Count
+    received: Count
+    waiting: Series
+    origin: Series
+    statuses: dict[int, Count] = field(default_factory=dict)
 
 
 class Metrics:
@@ -34,8 +47,8 @@ class Metrics:
         self._errors = Counts(
             "respond_async_errors", "Requests that the proxy answered with an error of its own.", ("route", "code")
         )
-        self._received = Amounts("respond_async_received_bytes", "Content received from clients.", "route")
-        self._sent = Amounts("respond_async_sent_bytes", "Content sent to clients.", "route")
+        self._received = Counts("respond_async_received_bytes", "Content received from clients.", ("route",))
+        self._sent = Counts("respond_async_sent_bytes", "Content sent to clients.", ("route",))
         self._queue_seconds = _seconds(
             "respond_async_queue_seconds", "Time that a request waited for its turn and a connection to its origin."
         )
@@ -60,21 +73,37 @@ class Metrics:
             self._queue_seconds, self._origin_seconds,
             self._settled, self._failures, self._operation_seconds, self._lag_seconds,
         ]  # fmt: skip
+        self._routes: dict[str, _OfRoute] = {}
 
     def request(self, account: Account) -> None:
         """Count a request that is over."""
-        route, client = account.route, account.client
-        self._requests.add(route, account.status)
-        self._request_seconds.observe(route, account.seconds)
-        self._sent.more(route, client.sent)
-        if received := client.received:
-            self._received.more(route, received)
+        route = account.route
+        of_route = self._routes.get(route) or self._met(route)
+        status = of_route.statuses.get(account.status) or self._met_status(of_route, route, account.status)
+        status.value += 1
+        of_route.seconds.add(account.seconds)
+        of_route.sent.value += account.client.sent
+        of_route.received.value += account.received
         if account.waiting is not None and account.end not in PROMISED:
-            self._queue_seconds.observe(route, account.waiting)
+            of_route.waiting.add(account.waiting)
             if account.answered:
-                self._origin_seconds.observe(route, account.origin or 0)
+                of_route.origin.add(account.origin or 0)
         if account.wrong is not None or account.plan == RACE:
             self._outcome(account)
+
+    def _met(self, route: str) -> _OfRoute:
+        self._routes[route] = met = _OfRoute(
+            self._request_seconds.of(route),
+            self._sent.of(route),
+            self._received.of(route),
+            self._queue_seconds.of(route),
+            self._origin_seconds.of(route),
+        )
+        return met
+
+    def _met_status(self, of_route: _OfRoute, route: str, status: int) -> Count:
+        of_route.statuses[status] = met = self._requests.of(route, status)
+        return met
 
     def _outcome(self, account: Account) -> None:
         if (error := account.error) is not None:
@@ -90,15 +119,15 @@ class Metrics:
         """Count an operation that was settled here."""
         route = operation.route
         self._settled.add(route, operation.state.value)
-        self._operation_seconds.observe(route, operation.seconds)
+        self._operation_seconds.of(route).add(operation.seconds)
         if operation.failure is not None:
             self._failures.add(route, operation.failure.code)
         if course.queued is not None:
-            self._queue_seconds.observe(route, course.queued)
+            self._queue_seconds.of(route).add(course.queued)
         if operation.state is State.COMPLETED and course.origin is not None:
-            self._origin_seconds.observe(route, course.origin)
+            self._origin_seconds.of(route).add(course.origin)
         if course.lag is not None:
-            self._lag_seconds.observe(route, course.lag)
+            self._lag_seconds.of(route).add(course.lag)
 
     def gauge(self, name: str, documentation: str, read: Callable[[], float], *, whole: bool = False) -> None:
         """Show a figure that is read when somebody looks. `whole`: it is not the process's part, but all of it."""
