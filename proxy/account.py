@@ -180,10 +180,12 @@ class Account:
     @property
     def trace_id(self) -> str | None:
         """That of the trace that it belongs to, if it does to any."""
-        if self.trace is not None:
-            return self.trace.span.trace_id
-        fields = self.client.head.fields
-        return trace_id(fields) if TRACEPARENT in fields.names else None
+        return trace_id(self.client.head.fields) if self.trace is None else self.trace.span.trace_id
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether it may have one: to know that most have none must cost little."""
+        return self.trace is not None or TRACEPARENT in self.client.head.fields.names
 
     @property
     def span(self) -> str:

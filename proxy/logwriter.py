@@ -9,6 +9,7 @@ import json
 import os
 import select
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -29,8 +30,9 @@ class LogWriter:
         self.dropped = 0  # lines
         self._told = 0  # of those, how many the log speaks of
         self._write = write
-        self._lines: list[str] = []
-        self._lock = threading.Lock()  # of the lines
+        self._lines: deque[str] = deque()
+        self._lock = threading.Lock()  # of the count of those dropped
+        self._asleep = True  # whether nobody will look at the lines before there are news
         self._news = threading.Event()  # whether there are lines, or the end
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write_lines, name="log-writer", daemon=True)
@@ -39,12 +41,12 @@ class LogWriter:
 
     def put(self, line: str) -> None:
         """Have the line written some time soon."""
-        with self._lock:
-            if len(self._lines) >= LONGEST_QUEUE:
-                self.dropped += 1
-                return
-            self._lines.append(line)
-        if not self._news.is_set():
+        if len(self._lines) >= LONGEST_QUEUE:
+            self._drop(1)
+            return
+        self._lines.append(line)
+        if self._asleep:
+            self._asleep = False
             self._news.set()
 
     def close(self) -> None:
@@ -59,14 +61,13 @@ class LogWriter:
         while not closing:
             self._news.wait()
             closing = self._closing.wait(GATHERING)
-            self._news.clear()  # before the lines are taken, so that none that comes now is overlooked
+            self._news.clear()
+            self._asleep = True  # before the lines are taken, so that none that comes now is overlooked
             if lines := self._taken():
                 self._write_or_drop(lines)
 
     def _taken(self) -> list[str]:
-        with self._lock:
-            lines, self._lines = self._lines, []
-        return lines
+        return [self._lines.popleft() for _ in range(len(self._lines))]
 
     def _write_or_drop(self, lines: list[str]) -> None:
         dropped = self.dropped
@@ -74,8 +75,11 @@ class LogWriter:
             self._write(_bytes(lines, dropped - self._told))
             self._told = dropped
         except OSError:  # full, or gone
-            with self._lock:
-                self.dropped += len(lines)
+            self._drop(len(lines))
+
+    def _drop(self, lines: int) -> None:
+        with self._lock:
+            self.dropped += lines
 
     # What structlog calls, by level.
     debug = info = warning = error = critical = msg = put
