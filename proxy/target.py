@@ -25,6 +25,10 @@ _PATH_AND_QUERY: Final = re.compile(rb"/[^\x00-\x20\x7f#]*+")
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL)
 _NEVER: Final = re.compile(rb"[\x00-\x20\x7f#]")
 
+may_be_normalised: Final = re.compile(
+    rb"%|//|/\.|\\"
+).search  # finds what gives `normal` more to do than to end the path
+
 
 class Target(NamedTuple):
     """What a request is sent to."""
@@ -152,8 +156,3 @@ def _decoded(path: bytes) -> bytes:
         if path == before:
             break
     return path
-
-
-def may_be_normalised(path: bytes) -> bool:
-    """Whether there is anything to do for that, other than to take a slash from its end."""
-    return b"/." in path or b"%" in path or b"//" in path or b"\\" in path

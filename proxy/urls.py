@@ -24,13 +24,13 @@ class StatusUrls:
 
     def id(self, target: bytes) -> str | None:
         """The id that a target in origin-form asks for; None if it is not a status URL."""
-        path = path_of(target)
-        return path[len(self._prefix) :].decode("latin-1") if path.startswith(self._prefix) else None
+        if not target.startswith(self._prefix):
+            return None
+        return path_of(target)[len(self._prefix) :].decode("latin-1")
 
     def disguised(self, target: bytes) -> bytes | None:
         """What may be shown of a target that is none of ours, but is one to who decodes and normalises; else None."""
-        path = path_of(target)
-        if not (may_be_normalised(path) and (read := normal(path)).startswith(self._normal)):
+        if may_be_normalised(target) is None or not (read := normal(path_of(target))).startswith(self._normal):
             return None
         return read[: len(self._normal) + SHORT_ID]
 
