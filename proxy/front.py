@@ -1,4 +1,4 @@
-"""All connections of clients together: how many there may be, and how they end when the service does."""
+"""All connections of clients together, or of operators: how many there may be, and how they end when the service does."""
 
 import asyncio
 from typing import Final

@@ -103,6 +103,22 @@ async def test_a_defect_is_a_500_and_told_in_the_log_without_its_text(
     assert SECRET.decode() not in f"{response.body!r}{quiet_log}"
 
 
+async def test_who_leaves_just_before_the_answer_is_no_defect(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, quiet_log: list[dict[str, object]]
+) -> None:
+    async def too_late(_: Survey) -> dict[str, str]:
+        [connection] = desk._reception._front.connections
+        connection._transport.close()
+        return {}
+
+    monkeypatch.setattr(Survey, "store", too_late)
+    async with RawClient(port=desk.proxy.admin_port) as client:
+        await client.send(request("GET", b"/store", LOCAL))
+        assert await closed(client)
+    await eventually(lambda: desk.connections == 0)
+    assert [line for line in quiet_log if line["event"] == "request to admin failed"] == []
+
+
 async def test_each_connection_gets_one_answer(desk: Desk) -> None:
     async with RawClient(port=desk.proxy.admin_port) as client:
         await client.send(request("GET", b"/livez", LOCAL) * 2)
