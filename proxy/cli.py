@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -49,15 +50,18 @@ def main() -> None:
     """A reverse proxy that gives any slow HTTP backend `Prefer: respond-async`."""
 
 
-@main.command(short_help="Run the proxy.")
+@main.command(short_help="Run the proxy.", context_settings={"allow_extra_args": True})
 @click.option("--config", "file", type=FILE, default=DEFAULT_CONFIG, show_default=True, help="A YAML file.")
-def serve(file: Path) -> None:
+@click.pass_context
+def serve(context: click.Context, file: Path) -> None:
     """Run the proxy. SIGTERM and Ctrl-C drain it, a second one stops it at once; SIGHUP reads the configuration again.
 
     \b
     In the foreground, with its log on standard error:
         respond-async serve --config /etc/respond-async/proxy.yaml
     """
+    if context.args:  # they are allowed to be told what they lack
+        raise click.UsageError(f"a configuration has its option: write `{NAME} serve --config {context.args[0]}`")
     _run(file)
 
 
@@ -75,17 +79,14 @@ def check(file: Path, *, strict: bool) -> None:
 
     Each line of standard error is a problem, as `FILE:LINE: KEY: what`; warnings have `warning:` before what is odd.
     """
-    from proxy.config import ConfigError, load_with_source
-    from proxy.config.oddities import warnings
+    from proxy.config.findings import findings
 
-    try:
-        odd = warnings(load_with_source(file, os.environ))
-    except ConfigError as exc:
-        end(BAD_CONFIGURATION, str(exc))
-    if strict and odd:
-        end(BAD_CONFIGURATION, str(ConfigError(odd)))
-    for problem in odd:
-        click.echo(problem._replace(what=f"warning: {problem.what}"), err=True)
+    errors, odd = findings(file, os.environ)
+    mark = "" if strict else "warning: "
+    for problem in (*errors, *(one._replace(what=f"{mark}{one.what}") for one in odd)):
+        click.echo(problem, err=True)
+    if errors or (strict and odd):
+        sys.exit(BAD_CONFIGURATION)
     click.echo(f"{file}: fine")
 
 

@@ -3,7 +3,7 @@
 In reading order: `schema` (every key, its type, its default), `section` (what all parts of it share), `scalars` and
 `addresses` (what a single value may be), `source` (YAML with line numbers and the environment), `loading` (a file
 becomes a `Config`, or one error that names everything wrong with it), `misplaced` (keys in the wrong section),
-`oddities` (what is legal, and hardly meant), `reach` (routes that no request reaches), `secrecy` (which fields carry
+`oddities` (what is legal, and hardly meant), `findings` (all that there is to say about a file), `reach` (routes that no request reaches), `secrecy` (which fields carry
 secrets), `jsonschema` (what editors complete from).
 """
 

@@ -27,13 +27,18 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
 def load_with_source(path: Path, environ: Mapping[str, str]) -> Loaded:
     """The same, for those who have something to say about it."""
     source = read(path, environ)
+    return Loaded(validated(source, path.parent), source)
+
+
+def validated(source: Source, folder: Path) -> Config:
+    """The configuration of a file that is read, and lies in this folder. Raises ConfigError."""
     try:
-        config = Config.model_validate(source.data, context=path.parent)
+        config = Config.model_validate(source.data, context=folder)
     except ValidationError as error:
         raise _all_problems(source, error) from error
     if source.problems:
         raise ConfigError(source.problems)
-    return Loaded(config, source)
+    return config
 
 
 def _all_problems(source: Source, error: ValidationError) -> ConfigError:

@@ -1,10 +1,10 @@
 """What is legal in a configuration, and hardly meant: `check` warns of it.
 
 Each kind is a function of a whole configuration. None is about a default, which nobody has chosen: a warning that
-everybody gets is read by nobody.
+everybody gets is read by nobody. Where two keys disagree, it is said of one that was written.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import ip_address
 from itertools import combinations
 from typing import Final, NamedTuple
@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from proxy.config.addresses import OriginUrl
 from proxy.config.loading import Loaded
-from proxy.config.reach import unreachable
-from proxy.config.scalars import duration_text
+from proxy.config.reach import NEVER_FORWARDED, unreachable
+from proxy.config.scalars import duration_text, size_text
 from proxy.config.schema import NEVER_LATER, Config, RespondAsync, Route
 from proxy.config.secrecy import is_secret
 from proxy.config.source import Loc, Problem
@@ -30,17 +30,50 @@ class Oddity(NamedTuple):
     what: str  # and what to do
 
 
+Kind = Callable[[Config], Iterator[Oddity]]
+
+
+class Clock(NamedTuple):
+    """A key with a length of time."""
+
+    section: BaseModel
+    at: Loc  # of the section
+    key: str
+    name: str  # as the other's oddity has it
+
+    @property
+    def seconds(self) -> float:
+        return float(getattr(self.section, self.key))
+
+    @property
+    def told(self) -> str:
+        return f"{self.name} ({_told(self.section, self.key, duration_text(self.seconds))})"
+
+
 def warnings(loaded: Loaded) -> list[Problem]:
     """Everything odd about a configuration, by line."""
-    found = (oddity for kind in KINDS for oddity in kind(loaded.config))
+    return _problems(loaded, (*OF_ENTRIES, *OF_ALL))
+
+
+def warnings_of_entries(loaded: Loaded, is_meant: Callable[[Loc], bool]) -> list[Problem]:
+    """What is odd about origins, routes and sections at these places, each by itself."""
+    return _problems(loaded, OF_ENTRIES, is_meant)
+
+
+def _problems(loaded: Loaded, kinds: Iterable[Kind], is_meant: Callable[[Loc], bool] = lambda _: True) -> list[Problem]:
+    found = (oddity for kind in kinds for oddity in kind(loaded.config) if is_meant(oddity.loc))
     return sorted((loaded.source.problem(*oddity) for oddity in found), key=lambda problem: problem.line)
 
 
 def _routes_without_requests(config: Config) -> Iterator[Oddity]:
     for index, takers in unreachable(config.routes, config.status_path):
         names = " and ".join(f"`{config.routes[taker].name}` (routes[{taker}])" for taker in takers)
-        why = f"{names} before it takes all of its requests; put it first" if takers else "such requests reach no route"
-        yield Oddity(("routes", index), f"can never be reached: {why}, or remove it")
+        why = (
+            f"{names} before it takes all of its requests; put it first, or"
+            if takers
+            else "such requests reach no route;"
+        )
+        yield Oddity(("routes", index), f"can never be reached: {why} remove it")
 
 
 def _origins_without_routes(config: Config) -> Iterator[Oddity]:
@@ -108,13 +141,31 @@ def _results_in_memory(config: Config) -> Iterator[Oddity]:
             yield Oddity(("routes", index, "respond_async", "keep"), what)
 
 
+def _results_too_large(config: Config) -> Iterator[Oddity]:
+    most = config.store.max_size
+    for index, route in enumerate(config.routes):
+        later = route.respond_async
+        if later is None or later.max_response_body <= most:
+            continue
+        if _is_set(later, "max_response_body"):
+            what = (
+                f"is more than the store holds (`store.max_size`: {_told(config.store, 'max_size', size_text(most))})"
+            )
+            at: Loc = ("routes", index, "respond_async", "max_response_body")
+            yield Oddity(at, f"{what}: such a response is never kept; make it less, or that more")
+        else:
+            largest = _told(later, "max_response_body", size_text(later.max_response_body))
+            what = f"is less than one result of `{route.name}` may have (`max_response_body`: {largest})"
+            yield Oddity(("store", "max_size"), f"{what}: such a response is never kept; make it more, or that less")
+
+
 def _draining_too_short(config: Config) -> Iterator[Oddity]:
     if not _is_set(config, "drain_timeout") or not config.drain_timeout:
         return
-    longest = max(config.routes, key=_longest)
-    if config.drain_timeout < _longest(longest):
-        key = "respond_async.timeout" if longest.respond_async else "timeout"
-        what = f"is shorter than `{longest.name}` may take (`{key}`: {duration_text(_longest(longest))})"
+    route = max(config.routes, key=lambda route: _whole(route).seconds)
+    whole = _whole(route)
+    if config.drain_timeout < whole.seconds:
+        what = f"is shorter than `{route.name}` may take, {whole.told}"
         yield Oddity(("drain_timeout",), f"{what}: what is late is cut off at a stop; make it longer, or that shorter")
 
 
@@ -122,51 +173,56 @@ def _later_and_never(config: Config) -> Iterator[Oddity]:
     for index, route in enumerate(config.routes):
         if route.respond_async is None:
             continue
-        if route.upgrade:
-            what = "does nothing for requests with `Upgrade`, which are never answered later; give these a route of their own"
-            yield Oddity(("routes", index, "respond_async"), what)
+        at: Loc = ("routes", index, "respond_async")
         if route.match.methods and route.match.methods <= NEVER_LATER:
-            yield Oddity(
-                ("routes", index, "respond_async"),
-                "does nothing: the route's methods are never answered later; remove it",
-            )
+            if not route.match.methods <= NEVER_FORWARDED:  # of which it is said that they reach no route
+                yield Oddity(at, "does nothing: the route's methods are never answered later; remove it")
+        elif route.upgrade:
+            what = "does nothing for requests with `Upgrade`, which are never answered later; give these a route of their own"
+            yield Oddity(at, what)
 
 
 def _clocks_that_disagree(config: Config) -> Iterator[Oddity]:
     for index, route in enumerate(config.routes):
-        if (later := route.respond_async) is not None:
-            for key, what in _disagreements(route, later):
-                yield Oddity(("routes", index, "respond_async", key), what)
+        if route.respond_async is not None:
+            yield from _disagreements(route, route.respond_async, ("routes", index))
 
 
-def _disagreements(route: Route, later: RespondAsync) -> Iterator[tuple[str, str]]:
-    """Keys of `respond_async`, and what is odd about them."""
+def _disagreements(route: Route, later: RespondAsync, at: Loc) -> Iterator[Oddity]:
+    wait, max_wait, timeout, keep, retry_after = (
+        Clock(later, (*at, "respond_async"), key, f"`{key}`")
+        for key in ("wait", "max_wait", "timeout", "keep", "retry_after")
+    )
+    synchronous = Clock(route, at, "timeout", "the route's `timeout`")
     if later.wait >= later.timeout:
-        yield (
-            "wait",
-            f"is never over before `timeout` ({duration_text(later.timeout)}): there will be no 202; make it shorter",
-        )
+        yield _longer(wait, timeout, "there will be no 202")
     elif later.wait > route.timeout:
-        what = f"is longer than the route's `timeout` ({duration_text(route.timeout)})"
-        yield "wait", f"{what}: who prefers to be answered later waits longer than who does not; make it shorter"
+        yield _longer(wait, synchronous, "who prefers to be answered later waits longer than who does not")
     if later.wait < later.timeout < later.max_wait:
-        yield (
-            "max_wait",
-            f"is longer than `timeout` ({duration_text(later.timeout)}), after which all is settled; make it shorter",
-        )
-    if later.keep < later.max_wait:
-        what = f"is shorter than `max_wait` ({duration_text(later.max_wait)})"
-        yield "keep", f"{what}: a result may be gone while a client still waits as long as it may; make it longer"
-    if later.keep < later.retry_after:
-        what = f"is shorter than `retry_after` ({duration_text(later.retry_after)})"
-        yield "keep", f"{what}: clients are told to ask again when the result is gone; make it longer"
+        yield _longer(max_wait, timeout, "all is settled before anybody has waited for so long")
+    if later.max_wait > later.keep:
+        yield _longer(max_wait, keep, "a result may be gone while a client still waits as long as it may")
+    if later.retry_after > later.keep:
+        yield _longer(retry_after, keep, "clients are told to ask again when the result is gone")
+
+
+def _longer(long: Clock, short: Clock, why: str) -> Oddity:
+    """That one is longer than the other, or as long; said of one that was written."""
+    same = "as long as" if long.seconds == short.seconds else ""
+    if _is_set(short.section, short.key):
+        what = f"is {same or 'shorter than'} {long.told}: {why}; make it longer, or {long.name} shorter"
+        return Oddity((*short.at, short.key), what)
+    return Oddity((*long.at, long.key), f"is {same or 'longer than'} {short.told}: {why}; make it shorter")
 
 
 def _turns_nobody_needs(config: Config) -> Iterator[Oddity]:
     for index, route in enumerate(config.routes):
-        most = config.origins[route.origin].max_connections
-        if route.respond_async is not None and (route.respond_async.max_running or 0) > most:
-            what = f"is never reached: origin `{route.origin}` has a `max_connections` of {most}; make it less"
+        origin = config.origins[route.origin]
+        if route.respond_async is not None and (route.respond_async.max_running or 0) > origin.max_connections:
+            most = _told(origin, "max_connections", str(origin.max_connections))
+            what = (
+                f"is never reached: origin `{route.origin}` has `max_connections` ({most}); make it less, or that more"
+            )
             yield Oddity(("routes", index, "respond_async", "max_running"), what)
 
 
@@ -179,21 +235,24 @@ def _fields_removed_and_set(config: Config) -> Iterator[Oddity]:
                 yield Oddity(("routes", index, key, "remove"), what)
 
 
-KINDS: Final[Sequence[Callable[[Config], Iterator[Oddity]]]] = (
-    _routes_without_requests,
-    _origins_without_routes,
-    _origins_that_are_one,
+OF_ENTRIES: Final[Sequence[Kind]] = (  # of one origin, route or section, whatever else there is
     _secrets_in_the_clear,
     _admin_in_the_open,
     _trust_in_everybody,
     _networks_within_others,
     _addresses_twice,
-    _results_in_memory,
-    _draining_too_short,
     _later_and_never,
     _clocks_that_disagree,
-    _turns_nobody_needs,
     _fields_removed_and_set,
+)
+OF_ALL: Final[Sequence[Kind]] = (  # of several together
+    _routes_without_requests,
+    _origins_without_routes,
+    _origins_that_are_one,
+    _results_in_memory,
+    _results_too_large,
+    _draining_too_short,
+    _turns_nobody_needs,
 )
 
 
@@ -202,8 +261,16 @@ def _is_set(section: BaseModel, key: str) -> bool:
     return key in section.model_fields_set
 
 
-def _longest(route: Route) -> float:
-    return route.timeout if route.respond_async is None else route.respond_async.timeout
+def _told(section: BaseModel, key: str, value: str) -> str:
+    """A value, and whether anybody has chosen it."""
+    return value if _is_set(section, key) else f"{value}, its default"
+
+
+def _whole(route: Route) -> Clock:
+    """What bounds the whole exchange, so far as anything does."""
+    if route.respond_async is None:
+        return Clock(route, (), "timeout", "`timeout`")
+    return Clock(route.respond_async, (), "timeout", "`respond_async.timeout`")
 
 
 def _is_near(url: OriginUrl) -> bool:

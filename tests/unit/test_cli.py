@@ -91,7 +91,7 @@ def test_check_reads_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch
 def test_what_is_odd_is_told_and_is_wrong_where_one_is_strict(file: Path) -> None:
     settings = settings_for("http://127.0.0.1:9", respond_async={"keep": "5s"}) | {"drain_timeout": "1h"}
     file.write_text(yaml.safe_dump(settings | {"store": {"url": "sqlite:data"}}))
-    odd = f"{file}:11: routes[0].respond_async.keep: warning: is shorter than `max_wait` (1m)"
+    odd = f"{file}:11: routes[0].respond_async.keep: warning: is shorter than `max_wait` (1m, its default)"
     fine = run("check", file)
     assert (fine.exit_code, fine.stdout) == (0, f"{file}: fine\n")
     assert fine.stderr.startswith(odd)
@@ -103,7 +103,7 @@ def test_what_is_odd_is_told_and_is_wrong_where_one_is_strict(file: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "where"),
     [
-        pytest.param(["check", "x"], "proxy.config.load_with_source", id="check"),
+        pytest.param(["check", "x"], "proxy.config.findings.findings", id="check"),
         pytest.param(["fetch", "h"], "proxy.fetch.order_for", id="fetch"),
         pytest.param(["operations", "list"], "proxy.config.load", id="operations"),
     ],
@@ -117,6 +117,22 @@ def test_ctrl_c_is_130_from_a_commands_first_moment_on(
     monkeypatch.setattr(where, interrupted)
     result = run(*arguments)
     assert (result.exit_code, result.output) == (130, "")
+
+
+def test_what_is_wrong_comes_before_what_is_odd(file: Path) -> None:
+    settings = settings_for("http://127.0.0.1:9", respond_async={"keep": "5s"}) | {"store": {"ulr": "sqlite:data"}}
+    file.write_text(yaml.safe_dump(settings))
+    result = run("check", file)
+    assert (result.exit_code, result.stdout) == (1, "")
+    wrong, odd = result.stderr.splitlines()
+    assert "store.ulr: unknown key; did you mean `url`?" in wrong
+    assert "respond_async.keep: warning: " in odd
+
+
+def test_a_configuration_without_its_option_is_told_where_it_goes(file: Path) -> None:
+    result = run("serve", file)
+    assert result.exit_code == 2
+    assert f"write `respond-async serve --config {file}`" in result.stderr
 
 
 def test_the_schema_is_the_one_that_is_shipped() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.config import Route, load_with_source
+from proxy.config.findings import findings
 from proxy.config.oddities import warnings
 from proxy.config.reach import unreachable
 from proxy.config.secrecy import is_secret
@@ -42,18 +43,24 @@ def odd(text: str, folder: Path, environ: dict[str, str] | None = None) -> list[
             "store: {url: 'memory:'}\n" + ORIGINS + ROUTES.replace("{}", "{keep: 24h}"),
             "5: routes[0].respond_async.keep: promises more than `memory:` holds", id="memory",
         ),
-        pytest.param("drain_timeout: 10s\n" + ORIGINS + ROUTES, "1: drain_timeout: is shorter than `all` may take (`respond_async.timeout`: 30m)", id="drain"),
+        pytest.param("drain_timeout: 10s\n" + ORIGINS + ROUTES, "1: drain_timeout: is shorter than `all` may take, `respond_async.timeout` (30m, its default)", id="drain"),
         pytest.param(
             "drain_timeout: 10s\n" + ORIGINS + "routes:\n  - {name: a, origin: one}\n",
-            "1: drain_timeout: is shorter than `a` may take (`timeout`: 1m)", id="drain of synchronous routes",
+            "1: drain_timeout: is shorter than `a` may take, `timeout` (1m, its default)", id="drain of synchronous routes",
         ),
         pytest.param(ORIGINS + ROUTES.replace("respond", "upgrade: true, respond"), "4: routes[0].respond_async: does nothing for requests with `Upgrade`", id="upgrade"),
         pytest.param(ORIGINS + ROUTES.replace("respond", "match: {methods: [OPTIONS]}, respond"), "4: routes[0].respond_async: does nothing: the route's methods", id="never later"),
-        pytest.param(ORIGINS + ROUTES.replace("{}", "{keep: 30s}"), "4: routes[0].respond_async.keep: is shorter than `max_wait` (1m)", id="keep, max_wait"),
+        pytest.param(ORIGINS + ROUTES.replace("{}", "{keep: 30s}"), "4: routes[0].respond_async.keep: is shorter than `max_wait` (1m, its default)", id="keep, max_wait"),
         pytest.param(ORIGINS + ROUTES.replace("{}", "{keep: 61s, retry_after: 62s}"), "4: routes[0].respond_async.keep: is shorter than `retry_after` (62s)", id="keep, retry_after"),
-        pytest.param(ORIGINS + ROUTES.replace("{}", "{wait: 5m, max_wait: 6m, timeout: 4m}"), "4: routes[0].respond_async.wait: is never over before `timeout` (4m)", id="wait, timeout"),
-        pytest.param(ORIGINS + ROUTES.replace("{}", "{wait: 2m, max_wait: 2m}"), "4: routes[0].respond_async.wait: is longer than the route's `timeout` (1m)", id="wait, the route's timeout"),
-        pytest.param(ORIGINS + ROUTES.replace("{}", "{timeout: 30s}"), "4: routes[0].respond_async.max_wait: is longer than `timeout` (30s)", id="max_wait, timeout"),
+        pytest.param(ORIGINS + ROUTES.replace("{}", "{wait: 5m, max_wait: 6m, timeout: 4m}"), "4: routes[0].respond_async.timeout: is shorter than `wait` (5m): there will be no 202", id="wait, timeout"),
+        pytest.param(ORIGINS + ROUTES.replace("{}", "{wait: 2m, max_wait: 2m}"), "4: routes[0].respond_async.wait: is longer than the route's `timeout` (1m, its default)", id="wait, the route's timeout"),
+        pytest.param(ORIGINS + ROUTES.replace("{}", "{timeout: 30s}"), "4: routes[0].respond_async.timeout: is shorter than `max_wait` (1m, its default)", id="max_wait by default, timeout"),
+        pytest.param(ORIGINS + ROUTES.replace("{}", "{max_wait: 31m}"), "4: routes[0].respond_async.max_wait: is longer than `timeout` (30m, its default)", id="max_wait, timeout by default"),
+        pytest.param(ORIGINS + ROUTES.replace("{}", "{timeout: 1s, max_wait: 3s}"), "4: routes[0].respond_async.timeout: is shorter than `wait` (2s, its default)", id="wait by default, timeout"),
+        pytest.param("store: {max_size: 50MiB}\n" + ORIGINS + ROUTES, "1: store.max_size: is less than one result of `all` may have (`max_response_body`: 100MiB, its default)", id="max_size"),
+        pytest.param(ORIGINS + ROUTES.replace("{}", "{max_response_body: 11GiB}"), "4: routes[0].respond_async.max_response_body: is more than the store holds (`store.max_size`: 10GiB, its default)", id="max_response_body"),
+        pytest.param(ORIGINS + ROUTES.replace("respond", "upgrade: true, match: {methods: [OPTIONS]}, respond"), "4: routes[0].respond_async: does nothing: the route's methods", id="never later, nor with upgrade"),
+        pytest.param(ORIGINS + ROUTES.replace("respond", "match: {methods: [CONNECT]}, respond"), "4: routes[0]: can never be reached: such requests reach no route; remove it", id="never forwarded"),
         pytest.param(ORIGINS + ROUTES.replace("{}", "{max_running: 300}"), "4: routes[0].respond_async.max_running: is never reached", id="max_running"),
         pytest.param(
             ORIGINS + ROUTES.replace("respond", "response_headers: {set: {X-A: b}, remove: [x-a]}, respond"),
@@ -90,6 +97,34 @@ def test_what_is_odd(text: str, said: str, tmp_path: Path) -> None:
 )
 def test_what_is_not_odd(text: str, tmp_path: Path) -> None:
     assert odd(text, tmp_path) == []
+
+
+# Beside what is wrong.
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("nmae: x\ntrusted_proxies: [0.0.0.0/0]\n" + ORIGINS + ROUTES, ["2: trusted_proxies[0]"], id="another section"),
+        pytest.param("trusted_proxies: [0.0.0.0/0, x]\n" + ORIGINS + ROUTES, [], id="the same section"),
+        pytest.param(
+            ORIGINS + "routes:\n  - {name: a, origin: one, match: {path: x}}\n  - {name: b, origin: one, respond_async: {keep: 30s}}\n",
+            ["5: routes[1].respond_async.keep"], id="another route, and nothing of a path that could not be read",
+        ),
+        pytest.param(ORIGINS + ROUTES.replace("{}", "{keep: 30s, wiat: 1s}"), [], id="the same route"),
+        pytest.param(ORIGINS.replace("}", ", lenient: 2}") + ROUTES.replace("{}", "{keep: 30s}"), ["4: routes[0].respond_async.keep"], id="an origin"),
+        pytest.param("name: ${NONE}\n" + ORIGINS + ROUTES.replace("{}", "{keep: 30s}"), ["5: routes[0].respond_async.keep"], id="a variable"),
+        pytest.param("trusted_proxies: [0.0.0.0/0]\n" + ORIGINS, [], id="something is missing"),
+        pytest.param("- a", [], id="all of it"),
+        pytest.param("{", [], id="no YAML"),
+    ],
+)  # fmt: skip
+def test_what_is_odd_beside_errors(text: str, told: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "proxy.yaml"
+    file.write_text(text)
+    errors, odd = findings(file, {})
+    assert errors
+    assert [":".join(str(one).removeprefix(f"{file}:").split(":")[:2]) for one in odd] == told
 
 
 @pytest.mark.parametrize(
