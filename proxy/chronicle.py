@@ -13,7 +13,8 @@ log = structlog.get_logger()
 
 def accepted(operation: Operation, why: str) -> None:
     """It is on disk, and its 202 about to be sent."""
-    log.info("operation accepted", **_names(operation), state=operation.state.value, why=why)
+    if log.is_enabled_for(logging.INFO):  # of each operation: what nobody reads is not to be put together
+        log.info("operation accepted", **_names(operation), state=operation.state.value, why=why)
 
 
 def queued(operation: Operation, why: str) -> None:
