@@ -19,8 +19,10 @@ from proxy.observe import as_json, takes_json
 ID_DIGITS: Final = 32  # 128 random bits
 IDS_AT_ONCE: Final = 256
 
-SHORTER: Final = 1_000  # tenths of a millisecond, as most times are; to write one costs more than to find it
-SHORT: Final = [f"{tenths / 10_000:.4f}" for tenths in range(SHORTER)]
+LONGEST: Final = 0.1  # seconds, of what is written quickly
+SECONDS: Final = [
+    f"{tenths / 10_000:.4f}" for tenths in range(1_001)
+]  # up to that: to write one costs more than to find it
 
 
 class AccessLog:
@@ -42,30 +44,19 @@ class AccessLog:
 
 
 def _line(account: Account, timestamp: str) -> str:
-    """The same as `facts` has, in JSON."""
+    """All that `facts` has, in JSON."""
+    waiting, origin = account.waiting, account.origin
+    if waiting is None or origin is None or account.seconds > LONGEST or not account.is_plain or account.is_traced:
+        return as_json({"timestamp": timestamp, "level": "info", "event": "request", **account.facts()})
     client = account.client
-    return (
+    return (  # the same, for most requests
         f'{{"timestamp": "{timestamp}", "level": "info", "event": "request", "status": {account.status},'
         f' "method": "{client.head.method}", "path": {quoted(account.path[: account.shown])},'
-        f' "seconds": {_seconds(account.seconds)}, "bytes": {client.sent}, "received": {account.received},'
-        f' "route": "{account.route}", "peer": "{client.link.peer.address}", "plan": "{account.plan}",'
-        f' "end": "{account.end}"{_rest(account)}}}'
+        f' "seconds": {SECONDS[int(account.seconds * 10_000 + 0.5)]}, "bytes": {client.sent},'
+        f' "received": {account.received}, "route": "{account.route}", "peer": "{client.link.peer.address}",'
+        f' "plan": "{account.plan}", "end": "{account.end}", "id": {quoted(account.request_id.decode("latin-1"))},'
+        f' "waiting": {SECONDS[int(waiting * 10_000 + 0.5)]}, "origin": {SECONDS[int(origin * 10_000 + 0.5)]}}}'
     )
-
-
-def _rest(account: Account) -> str:
-    """What not every request has."""
-    waiting, origin = account.waiting, account.origin
-    if waiting is not None and origin is not None and account.is_plain and not account.is_traced:  # as most are
-        id = quoted(account.request_id.decode("latin-1"))
-        return f', "id": {id}, "waiting": {_seconds(waiting)}, "origin": {_seconds(origin)}'
-    rest = as_json(account.rest())[1:-1]
-    return rest and f", {rest}"
-
-
-def _seconds(seconds: float) -> str:
-    tenths = int(seconds * 10_000 + 0.5)
-    return SHORT[tenths] if tenths < SHORTER else f"{seconds:.4f}"
 
 
 def request_ids() -> Iterator[bytes]:

@@ -1,11 +1,13 @@
 """The clocks: one for dates and expiry, one for deadlines, which nobody can set."""
 
 import time
-from datetime import UTC, datetime
 from email.utils import formatdate
+from math import floor
 from typing import Final
 
-TIMESTAMP: Final = "%s.%06dZ"
+from proxy.words import timestamp
+
+MILLISECOND: Final = 0.001  # seconds
 
 
 class Clock:
@@ -14,7 +16,7 @@ class Clock:
     def __init__(self) -> None:
         self._second = 0
         self._date = b""
-        self._stamped_second = 0
+        self._stamped = 0.0
         self._stamp = ""
 
     def now(self) -> float:
@@ -26,15 +28,12 @@ class Clock:
         return time.monotonic()
 
     def timestamp(self) -> str:
-        """Now, to the microsecond (RFC 3339); what is above a second is made once in each."""
-        past = self.now() - self._stamped_second
-        if not 0 <= past < 1:
-            past += self._stamped_second
-            self._stamped_second = int(past)
-            past -= self._stamped_second
-            stamp = datetime.fromtimestamp(self._stamped_second, UTC).isoformat(timespec="seconds")
-            self._stamp = stamp.removesuffix("+00:00")
-        return TIMESTAMP % (self._stamp, past * 1_000_000)
+        """Now, to the millisecond (RFC 3339); made once in each."""
+        now = self.now()
+        if not 0 <= now - self._stamped < MILLISECOND:
+            self._stamped = floor(now / MILLISECOND) * MILLISECOND
+            self._stamp = timestamp(now)
+        return self._stamp
 
     def date(self) -> bytes:
         """Now, as the Date field wants it (RFC 9110 section 5.6.7); made once a second."""

@@ -45,7 +45,7 @@ def as_json(facts: Mapping[str, object]) -> str:
 
 def _readable(_: object, level: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
     """When something happened, how grave it is and what it is; then its facts, but for those that are none."""
-    now = timestamp(datetime.now(UTC).timestamp(), "microseconds")
+    now = timestamp(datetime.now(UTC).timestamp())
     first: structlog.types.EventDict = {"timestamp": now, "level": level, "event": line.pop("event")}
     first.update([fact for fact in line.items() if fact[1] is not None])
     return first

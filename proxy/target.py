@@ -136,7 +136,7 @@ def path_of(target: bytes) -> bytes:
 
 def readable_path(target: bytes) -> str:
     """The same, to be shown."""
-    return path_of(target).decode("utf-8", "replace")
+    return target.partition(b"?")[0].decode("utf-8", "replace")  # not by `path_of`: each request is shown
 
 
 def normal(path: bytes) -> bytes:
