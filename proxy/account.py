@@ -183,11 +183,6 @@ class Account:
         return trace_id(self.client.head.fields) if self.trace is None else self.trace.span.trace_id
 
     @property
-    def is_traced(self) -> bool:
-        """Whether it may have one: to know that most have none must cost little."""
-        return self.trace is not None or TRACEPARENT in self.client.head.fields.names
-
-    @property
     def span(self) -> str:
         """Its own place in the trace, as a traceparent; empty where no collector is told of it."""
         return "" if self.trace is None else str(self.trace.span)
@@ -206,6 +201,17 @@ class Account:
     def is_plain(self) -> bool:
         """Whether it has nothing to explain, and nothing to do with an operation."""
         return self.wrong is None and not self._whys and self.operation is None
+
+    @property
+    def is_ordinary(self) -> bool:
+        """The same, and that it belongs to no trace: so are most."""
+        return (
+            self.wrong is None
+            and not self._whys
+            and self.operation is None
+            and self.trace is None
+            and TRACEPARENT not in self.client.head.fields.names
+        )
 
     @property
     def error(self) -> str | None:
