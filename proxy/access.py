@@ -36,28 +36,22 @@ class AccessLog:
 
     def write(self, account: Account) -> None:
         """Write the line of a request that is over."""
-        if self._put is None:
+        put, waiting, origin = self._put, account.waiting, account.origin
+        if put is None:
             log = self._log
             log.info("request", **account.facts())
-        else:
-            self._put(_line(account, self._timestamp()))
-
-
-def _line(account: Account, timestamp: str) -> str:
-    """All that `facts` has, in JSON."""
-    waiting, origin = account.waiting, account.origin
-    if waiting is None or origin is None or account.seconds > LONGEST or not account.is_ordinary:
-        return as_json({"timestamp": timestamp, "level": "info", "event": "request", **account.facts()})
-    client = account.client
-    return (  # the same, for most requests
-        f'{{"timestamp": "{timestamp}", "level": "info", "event": "request", "status": {account.status},'
-        f' "method": "{client.head.method}", "path": {quoted(account.path)},'
-        f' "seconds": {SECONDS[int(account.seconds * 10_000 + 0.5)]}, "bytes": {client.sent},'
-        f' "received": {account.received}, "route": "{account.route}", "peer": "{client.link.peer.address}",'
-        f' "plan": "{account.plan}", "end": "{account.end}", "id": {quoted(account.request_id.decode("latin-1"))},'
-        f' "waiting": {SECONDS[int(waiting * 10_000 + 0.5)]},'
-        f' "origin": {SECONDS[int(origin * 10_000 + 0.5)]}}}'
-    )
+        elif waiting is None or origin is None or account.seconds > LONGEST or not account.is_ordinary:
+            put(as_json({"timestamp": self._timestamp(), "level": "info", "event": "request", **account.facts()}))
+        else:  # the same, for most requests
+            client = account.client
+            put(
+                f'{{"timestamp": "{self._timestamp()}", "level": "info", "event": "request", "status": {account.status},'
+                f' "method": "{client.head.method}", "path": {quoted(account.path)},'
+                f' "seconds": {SECONDS[int(account.seconds * 10_000 + 0.5)]}, "bytes": {client.sent},'
+                f' "received": {account.received}, "route": "{account.route}", "peer": "{client.link.peer.address}",'
+                f' "plan": "{account.plan}", "end": "{account.end}", "id": {quoted(account.request_id.decode("latin-1"))},'
+                f' "waiting": {SECONDS[int(waiting * 10_000 + 0.5)]}, "origin": {SECONDS[int(origin * 10_000 + 0.5)]}}}'
+            )
 
 
 def request_ids() -> Iterator[bytes]:
