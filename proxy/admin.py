@@ -132,7 +132,7 @@ class Admin:
 
     async def _routes(self, request: Request) -> Reply:
         _without_query(request)
-        return content(await self._survey.routes())
+        return content(await self._survey.hour())
 
     async def _origins(self, request: Request) -> Reply:
         _without_query(request)

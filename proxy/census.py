@@ -7,7 +7,7 @@ from typing import Final
 
 from proxy.crew import Worker
 from proxy.figures import Figures, single
-from proxy.operators.report import Answer, Question, Report, lasting, merged
+from proxy.operators.report import Answer, Question, Report, lasting, merged, renewed
 from proxy.reactor import Reactor, Timer
 
 LONGEST: Final = 1.0  # seconds for the workers to tell; who does not counts with what is known
@@ -40,8 +40,8 @@ class Census:
         """It has answered, or says what it came to in the end."""
         if number is None:
             worker.report = report
-        elif "figures" in report:
-            worker.report = Report(figures=report["figures"])
+        else:
+            worker.report = renewed(worker.report, report)
         if number in self._under_way:
             self._under_way[number].reports[worker] = report
             self._answered(number, worker)

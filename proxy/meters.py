@@ -5,7 +5,7 @@ A request is counted several times, and looked at seldom: counting costs a look-
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
 from itertools import accumulate
 from math import inf
 
@@ -39,6 +39,15 @@ class Counts:
     def add(self, *values: object) -> None:
         """Count one more."""
         self._counts[values].value += 1
+
+    def so_far(self, *values: object) -> int:
+        """How often that was."""
+        count = self._counts.get(values)
+        return 0 if count is None else count.value
+
+    def items(self) -> Iterator[tuple[tuple[object, ...], int]]:
+        """All that there was, and how often."""
+        return ((values, count.value) for values, count in self._counts.items())
 
     def family(self) -> Family:
         samples: list[Sample] = [
@@ -79,6 +88,14 @@ class Durations:
         if value not in self._series:
             self._series[value] = Series(self._bounds)
         return self._series[value]
+
+    def so_far(self, value: str) -> list[int]:
+        """How many there were of it in each bucket alone."""
+        return self.of(value).buckets.copy()
+
+    def values(self) -> KeysView[str]:
+        """Those of the label that there was something of."""
+        return self._series.keys()
 
     def family(self) -> Family:
         samples = [

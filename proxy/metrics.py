@@ -1,20 +1,15 @@
 """What is counted in one process: requests, operations, and how things stand there."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 from proxy.account import NO_ROUTE, PROMISED, RACE, Account
 from proxy.errors import ProxyError
-from proxy.figures import Figures
+from proxy.figures import SECONDS, Counted, Figures
 from proxy.ledger import Course
 from proxy.meters import ByLabels, Count, Counts, Durations, Gauge, Series
 from proxy.operation import Operation, State
-
-# Upper bounds of what is counted together, in seconds: close enough for percentiles, from 1 ms to an hour.
-SECONDS: Final = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600,
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -148,6 +143,18 @@ class Metrics:
     def figures(self) -> Figures:
         """All of it as it stands."""
         return [meter.family() for meter in self._meters]
+
+    def routes(self) -> dict[str, Counted]:
+        """The little of it that the last hour of each route is made of."""
+        failures: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for meter in (self._errors, self._failures):
+            for (route, code), count in meter.items():
+                failures[str(route)][str(code)] = failures[str(route)].get(str(code), 0) + count
+        outcome, took = self._preferences.so_far, self._request_seconds.so_far
+        return {
+            route: Counted(outcome(route, "accepted"), outcome(route, "in_time"), took(route), failures[route])
+            for route in sorted({*self._request_seconds.values(), *failures})
+        }
 
 
 def _seconds(name: str, documentation: str) -> Durations:

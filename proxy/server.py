@@ -211,6 +211,8 @@ class Service:
         found = Report()
         if "figures" in question.parts:
             found["figures"] = self.metrics.figures()
+        if "routes" in question.parts:
+            found["routes"] = self.metrics.routes()
         if "requests" in question.parts:
             found["requests"] = question.chosen(self.books.recent.entries())
         if "servers" in question.parts:

@@ -30,7 +30,7 @@ from proxy.logwriter import DirectWriter
 from proxy.notify import Notifier, Watchdog
 from proxy.observe import configure_logging
 from proxy.operators.hour import STEP, Hour
-from proxy.operators.report import FIGURES, Answer, Question
+from proxy.operators.report import ROUTES, Answer, Question
 from proxy.places import Broker
 from proxy.reactor import Reactor, SignalWatch
 
@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 OVERTIME: Final = 5.0  # seconds over its time after which a worker that has not ended is killed
 UNHURRIED: Final = 5.0  # PATIENCE where another service is in its place, and nobody waits for the end
-MOMENTS_AT_ONCE: Final = 60  # of the last hour, in a message
+MOMENTS_AT_ONCE: Final = 10  # of the last hour, in a message
 
 Load = Callable[[], Config]
 Ready = Callable[[Doors], None]  # called when it serves for the first time, with where
@@ -175,15 +175,15 @@ class Supervisor:  # an Employer
         except OSError as exc:
             raise CannotStart(f"Cannot start a process: {exc.strerror}.") from exc
         Watchdog(self._reactor, self._notifier, self._crew).look()
-        self._reactor.later(STEP, self._look_at_figures)
+        self._reactor.later(STEP, self._look_at_routes)
 
-    def _look_at_figures(self) -> None:
+    def _look_at_routes(self) -> None:
         """Make the next points of the last hour."""
-        self._reactor.later(STEP, self._look_at_figures)
-        self._census.take(self._serving(), FIGURES, self._note_figures)
+        self._reactor.later(STEP, self._look_at_routes)
+        self._census.take(self._serving(), ROUTES, self._note_routes)
 
-    def _note_figures(self, answer: Answer) -> None:
-        self._hour.take(answer.report.get("figures", []), self._clock.monotonic(), self._clock.now())
+    def _note_routes(self, answer: Answer) -> None:
+        self._hour.take(answer.report.get("routes", {}), self._clock.monotonic(), self._clock.now())
 
     def _serving(self) -> Iterator[Worker]:
         return (worker for worker in self._crew if worker.ready)

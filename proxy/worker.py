@@ -25,7 +25,7 @@ from proxy.errors import StoreUnavailable
 from proxy.listeners import Doors
 from proxy.logwriter import LogWriter, to_standard_error
 from proxy.observe import configure_logging
-from proxy.operators.hour import Moment, sent_moment
+from proxy.operators.hour import Moment
 from proxy.operators.report import Answer, Question
 from proxy.pool import Places
 from proxy.server import Service, in_background, opened
@@ -39,7 +39,7 @@ GARBAGE: Final = (
     10_000  # objects more than there were, after which the interpreter looks for cycles of them; we make few
 )
 FAILED: Final = 1
-LAST: Final = Question(("figures", "requests"), most=200)  # what is asked of one that ends
+LAST: Final = Question(("figures", "routes", "requests"), most=200)  # what is asked of one that ends
 ORDERS: Final = ("retire", "drain", "stop")  # obeyed one after the other
 
 
@@ -137,7 +137,7 @@ class _Seat:  # a Whole
         return Answer(*(await self._answered("ask", question=question))["answer"])
 
     async def moments(self, after: int) -> list[Moment]:
-        return list(map(sent_moment, (await self._answered("moments", after=after))["moments"]))
+        return [Moment(*parts) for parts in (await self._answered("moments", after=after))["moments"]]
 
     async def _answered(self, kind: str, **what: object) -> Message:
         """What the supervisor says to that."""

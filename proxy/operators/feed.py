@@ -1,12 +1,13 @@
 """What operators see, as it changes: server-sent events, one writer for each page that is open.
 
-A writer looks once a second, and sends a view only if anything in it has changed but the time. So what a page costs does
-not depend on how much goes on, and nothing is done where none is open.
+A writer looks once a second, and sends a view only if anything in it has changed but the time. Of the routes it tells the
+last hour once, in pieces, and then what is new. So what a page costs does not depend on how much goes on, and nothing is
+done where none is open.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -16,11 +17,11 @@ from proxy.operators.hour import STEP
 from proxy.operators.refusal import Refusal
 from proxy.operators.report import Question
 from proxy.operators.shown import Json
-from proxy.operators.survey import Survey, origins
+from proxy.operators.survey import Survey, moments_text, origins
 
 TICK: Final = 1.0  # seconds
 MOST: Final = 32  # streams in one process
-AGAIN: Final = 1000  # milliseconds after which a browser comes back when a stream has ended
+AGAIN: Final = b"retry: 1000\n\n"  # milliseconds after which a browser comes back when a stream has ended
 QUESTION: Final = Question(("requests", "servers"))
 AGING: Final = ("age", "waited", "left")  # what changes with time alone
 
@@ -41,24 +42,35 @@ class Feed:
 
     async def events(self, query: Iterable[tuple[str, str]]) -> AsyncGenerator[bytes, None]:
         """One stream for the operations that the query asks for; the first piece when there is something to show."""
-        query, ended = list(query), self._ended
+        query, ended, clock = list(query), self._ended, asyncio.get_running_loop().time
         with self._place():
-            seen, look_again = None, 0.0
-            pieces = [b"retry: %d\n\n" % AGAIN]
+            seen: Json | None = None
+            told, look_again = None, 0.0
             while not ended.is_set():
                 view = await self._view(asked(query, self._desk.now()))
                 if (steady := _without_time(view)) != seen:
+                    yield (AGAIN if seen is None else b"") + _event("view", json.dumps(view))
                     seen = steady
-                    pieces.append(_event(b"view", json.dumps(view).encode()))
-                if (now := asyncio.get_running_loop().time()) >= look_again:
-                    look_again = now + STEP
-                    pieces.append(_event(b"routes", await self._survey.routes()))
-                if pieces:
-                    yield b"".join(pieces)
-                    pieces = []
+                if clock() >= look_again:
+                    look_again = clock() + STEP
+                    async for latest, event in self._last_hour(told):
+                        told = latest
+                        yield event
                 with suppress(TimeoutError):
                     async with asyncio.timeout(TICK):
                         await ended.wait()
+
+    async def _last_hour(self, told: int | None) -> AsyncIterator[tuple[int, bytes]]:
+        """What there is to tell of it after this moment, and up to which; with the routes, where nothing was told yet.
+
+        There is always something, if only that nothing has happened: who hears nothing takes the stream for dead.
+        """
+        if told is None:
+            told = 0
+            yield told, _event("routes", self._survey.routes)
+        async for moments in self._survey.moments(told):
+            told = moments[-1].number if moments else told
+            yield told, _event("moments", f'{{"moments": [{moments_text(moments)}]}}')
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -82,8 +94,8 @@ class Feed:
         }
 
 
-def _event(name: bytes, data: bytes) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (name, data)
+def _event(name: str, json: str) -> bytes:
+    return f"event: {name}\ndata: {json}\n\n".encode()
 
 
 def _without_time(view: Json) -> Json:

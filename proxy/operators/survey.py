@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
 from proxy import __version__
 from proxy.config import Address, Config, Route
-from proxy.operators.hour import QUIET, STEP, Hour
+from proxy.operators.hour import STEP, Hour, Moment
 from proxy.operators.report import Answer, Entry, Question, ServerState
 from proxy.operators.shown import Json
 from proxy.operators.whole import Whole
@@ -18,6 +18,7 @@ from proxy.store import Store
 from proxy.words import timestamp
 
 MOST_REQUESTS: Final = 200  # in an answer
+AT_ONCE: Final = 10  # moments: of many routes, an hour is more than is to be sent in one piece
 
 
 class Survey:
@@ -38,6 +39,9 @@ class Survey:
         self._whole = whole
         self.not_ready = not_ready  # why it takes no requests; None if it does
         self._hour = Hour(begun=0)
+        self._catching_up = asyncio.Lock()
+        routes = json.dumps([_route(route) for route in config.routes])
+        self.routes = f'{{"step": {STEP:g}, "routes": {routes}}}'  # which there are, as JSON
 
     async def ask(self, question: Question) -> Answer:
         return await self._whole.ask(question)
@@ -74,29 +78,48 @@ class Survey:
             "settled": usage.settled,
         }
 
-    async def routes(self) -> bytes:
-        """As JSON, made route by route: of many, an hour is more than the event loop should be kept from."""
-        while moments := await self._whole.moments(self._hour.latest):
-            self._hour.add(moments)
-        routes = []
-        for route in self._config.routes:
-            routes.append(json.dumps(self._route(route)))
+    async def hour(self) -> bytes:
+        """The routes with their last hour, as JSON; put together in pieces, since of many routes that is long."""
+        pieces, comma = [self.routes[:-1].encode(), b', "moments": ['], b""
+        async for moments in self.moments(0):
+            pieces += [comma, moments_text(moments).encode()]
+            comma = b", "
             await asyncio.sleep(0)
-        return b'{"step": %d, "routes": [%b]}' % (STEP, ", ".join(routes).encode())
+        return b"".join([*pieces, b"]}"])
 
-    def _route(self, route: Route) -> Json:
-        points, match = list(self._hour.of(route.name)), route.match
-        return {
-            "name": route.name,
-            "path": None if match.path_regex else match.path or "/",
-            "path_regex": match.path_regex.pattern if match.path_regex else None,
-            "host": match.host,
-            "methods": sorted(match.methods) if match.methods else None,
-            "origin": route.origin,
-            "asynchronous": route.respond_async is not None,
-            "now": points[-1][1]._asdict() if points else QUIET._asdict(),
-            "points": [{"at": timestamp(at), **point._asdict()} for at, point in points],
-        }
+    async def moments(self, after: int) -> AsyncIterator[list[Moment]]:
+        """Those of the last hour that are later, the oldest first, some at a time; at least once, if there are none."""
+        await self._catch_up()
+        while True:
+            moments = self._hour.after(after, AT_ONCE)
+            yield moments
+            after = moments[-1].number if moments else self._hour.latest
+            if after >= self._hour.latest:
+                return
+
+    async def _catch_up(self) -> None:
+        """Know what the service knows. Once for all who want to."""
+        async with self._catching_up:
+            while moments := await self._whole.moments(self._hour.latest):
+                self._hour.add(moments)
+
+
+def _route(route: Route) -> Json:
+    match = route.match
+    return {
+        "name": route.name,
+        "path": None if match.path_regex else match.path or "/",
+        "path_regex": match.path_regex.pattern if match.path_regex else None,
+        "host": match.host,
+        "methods": sorted(match.methods) if match.methods else None,
+        "origin": route.origin,
+        "asynchronous": route.respond_async is not None,
+    }
+
+
+def moments_text(moments: Iterable[Moment]) -> str:
+    """Moments as JSON, with commas between; their points are that already."""
+    return ", ".join(f'{{"at": "{timestamp(at)}", "routes": {points}}}' for _, at, points in moments)
 
 
 def urls(config: Config, listen: Iterable[Address]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import NoReturn, Protocol
 
 from proxy.clock import Clock
 from proxy.operators.hour import STEP, Hour, Moment
-from proxy.operators.report import FIGURES, Answer, Question, Report
+from proxy.operators.report import ROUTES, Answer, Question, Report
 
 
 class Whole(Protocol):
@@ -40,5 +40,5 @@ class Alone:
         """Make the points of its last hour."""
         while True:
             await asyncio.sleep(STEP)
-            figures = self._report(FIGURES).get("figures", [])
-            self._hour.take(figures, self._clock.monotonic(), self._clock.now())
+            counted = self._report(ROUTES).get("routes", {})
+            self._hour.take(counted, self._clock.monotonic(), self._clock.now())

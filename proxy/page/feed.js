@@ -8,12 +8,12 @@
 const PAUSES = [500, 1000, 2000, 5000]; // milliseconds before each attempt to connect again; the last one repeats
 const NO_TOKEN = 401;
 const MOST_SAID = 300; // characters of a refusal
-const SILENCE = 35_000; // the service tells of its routes every ten seconds
+const SILENCE = 35_000; // the service tells of its last hour every ten seconds, if only that nothing happened
 
 export class Feed {
   /** `onState(state, since, reason)`: connecting, live, reconnecting or paused. */
-  constructor({ onView, onRoutes, onState }) {
-    this.handlers = { view: onView, routes: onRoutes };
+  constructor({ onView, onRoutes, onMoments, onState }) {
+    this.handlers = { view: onView, routes: onRoutes, moments: onMoments };
     this.onState = onState;
     this.state = null;
     this.query = "";

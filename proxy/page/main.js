@@ -41,6 +41,7 @@ class Page {
     this.feed = new Feed({
       onView: (view) => this.#show(view),
       onRoutes: (routes) => this.#showRoutes(routes),
+      onMoments: ({ moments }) => this.routes.add(moments),
       onState: (...state) => this.#showConnection(...state),
     });
   }

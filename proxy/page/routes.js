@@ -1,5 +1,6 @@
 /**
- * The routes: what each leads to, how it does now, and five small plots of its last hour.
+ * The routes: what each leads to, how it does now, and five small plots of its last hour. Those that were quiet all the
+ * time are a list of names.
  *
  * A route's plots are read together: one moment for all of them, chosen by the pointer or by the arrow keys. Only what
  * can be seen is drawn.
@@ -7,7 +8,7 @@
 
 import { element, setAttribute, setText } from "./elements.js";
 import { Plot, span } from "./plots.js";
-import { age, clock, duration, figure, percent, visible } from "./words.js";
+import { age, clock, count, duration, figure, percent, visible } from "./words.js";
 
 const STEPS = {
   ArrowLeft: -1,
@@ -19,7 +20,10 @@ const STEPS = {
   Home: -Infinity,
   End: Infinity,
 };
-const failuresOf = ({ failures }) => Object.values(failures ?? {}).reduce((sum, number) => sum + number, 0);
+const HOUR = 3600; // seconds
+const FEW = 20; // quiet routes that are named without being asked for
+const QUIET = { requests: 0, operations: 0, p50: null, p95: null, p99: null, in_time: null, failures: {} };
+const failuresOf = ({ failures }) => Object.values(failures).reduce((sum, number) => sum + number, 0);
 
 const PLOTS = [
   { title: "Requests", series: [{ name: "", of: (point) => point.requests }], say: (number) => `${figure(number)}/s` },
@@ -45,20 +49,56 @@ export class Routes {
     this.seen = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) this.cards.get(target.dataset.route)?.see(isIntersecting);
     });
-    where.append(empty);
+    this.quiet = new Quiet();
+    where.append(this.quiet.node, empty);
   }
 
+  /** These there are, and their last hour is about to be told anew. */
   show({ step, routes }) {
-    const names = new Set(routes.map(({ name }) => name));
-    for (const [name, card] of this.cards) if (!names.has(name)) this.#remove(name, card);
-    for (const route of routes) (this.cards.get(route.name) ?? this.#add(route.name)).show(route, step);
-    this.empty.hidden = routes.length > 0;
+    const names = routes.map(({ name }) => name).join("\n");
+    if (names !== this.names) for (const [name, card] of this.cards) this.#remove(name, card);
+    Object.assign(this, { step, routes, names, moments: [], busy: new Map() });
   }
 
-  #add(name) {
+  /** Moments that follow those before, each `{at, routes}` with a point of every route that was not quiet then. */
+  add(moments) {
+    for (const { at, routes } of moments) {
+      const t = Date.parse(at) / 1000;
+      this.moments.push({ t, routes });
+      for (const name of Object.keys(routes)) this.busy.set(name, t);
+    }
+    this.begin = this.moments.at(-1)?.t - HOUR;
+    this.moments.splice(0, this.moments.findIndex(({ t }) => t > this.begin));
+    this.#arrange();
+  }
+
+  /** A card for each route that did something, in the order of the routes. */
+  #arrange() {
+    let place = this.where.firstChild;
+    for (const route of this.routes) {
+      const card = this.cards.get(route.name) ?? this.#added(route.name, place);
+      if (card === null) continue;
+      place = card.node.nextSibling;
+      if (this.#isBusy(route.name) || card.node.contains(document.activeElement)) {
+        card.show(route, this.moments, this.step);
+      } else this.#remove(route.name, card);
+    }
+    this.empty.hidden = this.moments.length > 0;
+    if (this.empty.hidden) this.quiet.show(this.routes.filter(({ name }) => !this.cards.has(name)));
+  }
+
+  #isBusy(name) {
+    return this.busy.get(name) > this.begin;
+  }
+
+  #added(name, place) {
+    return this.#isBusy(name) ? this.#add(name, place) : null;
+  }
+
+  #add(name, place) {
     const card = new Card(name);
     this.cards.set(name, card);
-    this.where.append(card.node);
+    this.where.insertBefore(card.node, place);
     this.seen.observe(card.node);
     return card;
   }
@@ -68,6 +108,31 @@ export class Routes {
     this.seen.unobserve(card.node);
     card.node.remove();
   }
+}
+
+/** The routes of which there is nothing to draw. */
+class Quiet {
+  constructor() {
+    this.summary = element("summary");
+    this.list = element("ul");
+    this.node = element("details", { class: "quiet-routes", hidden: "" }, this.summary, this.list);
+    this.names = null;
+  }
+
+  show(routes) {
+    const names = routes.map(({ name }) => name).join("\n");
+    if (names === this.names) return;
+    if (this.names === null) this.node.open = routes.length <= FEW; // later it is as whoever reads it left it
+    this.names = names;
+    this.node.hidden = routes.length === 0;
+    setText(this.summary, `${routes.length === 1 ? "1 route was" : `${count(routes.length)} routes were`} quiet`);
+    this.list.replaceChildren(...routes.map(line));
+  }
+}
+
+function line(route) {
+  const name = element("bdi", {}, visible(route.name));
+  return element("li", {}, name, " ", element("span", { class: "quiet" }, leads(route)));
 }
 
 class Card {
@@ -85,17 +150,18 @@ class Card {
     const head = element("div", { class: "head" }, heading, this.leads, this.codes, this.when);
     this.node = element("article", { class: "route-card" }, head, this.slider);
     this.node.dataset.route = name;
+    this.name = name;
+    this.points = [];
     this.chosen = null;
     this.slider.addEventListener("keydown", (event) => this.#step(event));
     this.slider.addEventListener("pointermove", (event) => this.#point(event));
     for (const leaving of ["pointerleave", "blur"]) this.slider.addEventListener(leaving, () => this.#choose(null));
   }
 
-  show(route, step) {
+  show(route, moments, step) {
     this.step = step;
-    this.points = route.points.map((point) => ({ ...point, t: Date.parse(point.at) / 1000 }));
-    const answers = route.asynchronous ? "now or later" : "never with 202";
-    setText(this.leads, `${visible(taken(route))} → ${visible(route.origin)}, ${answers}`);
+    this.moments = moments;
+    setText(this.leads, leads(route));
     this.isDrawn = false;
     this.#draw();
   }
@@ -108,6 +174,7 @@ class Card {
 
   #draw() {
     if (!this.isSeen || this.isDrawn) return;
+    this.points = this.moments.map(({ t, routes }) => ({ ...QUIET, ...routes[this.name], t }));
     for (const plot of this.plots) plot.draw(this.points, this.step);
     this.isDrawn = true;
     this.#read();
@@ -142,7 +209,7 @@ class Card {
 
   #choose(t) {
     this.chosen = t;
-    if (this.points && this.isDrawn) this.#read();
+    if (this.isDrawn) this.#read();
   }
 
   #step(event) {
@@ -160,6 +227,12 @@ class Card {
   }
 }
 
+/** What it takes, and where that goes. */
+function leads(route) {
+  const answers = route.asynchronous ? "now or later" : "never with 202";
+  return `${visible(taken(route))} → ${visible(route.origin)}, ${answers}`;
+}
+
 /** "GET, POST api.example.com/reports": which requests it takes. */
 function taken({ path, path_regex: pattern, host, methods }) {
   const where = `${host ?? ""}${path ?? pattern ?? ""}`;
@@ -168,8 +241,7 @@ function taken({ path, path_regex: pattern, host, methods }) {
 
 /** "2 origin-timeout, 1 busy" */
 function codes({ failures }) {
-  return Object.entries(failures ?? {})
-    .filter(([, number]) => number > 0)
+  return Object.entries(failures)
     .map(([code, number]) => `${figure(number)} ${code}`)
     .join(", ");
 }

@@ -145,23 +145,25 @@ async def test_it_fits_a_small_screen(watched: Proxy, open_page: OpenPage, origi
 
 async def test_the_last_hour_of_a_route_can_be_read_with_the_arrow_keys(page: Page) -> None:
     at = datetime(2026, 5, 1, 12, tzinfo=UTC)
-    points = [
+    point = {"operations": 0.5, "p50": 0.25, "p99": 3.0, "in_time": 0.985}
+    moments = [
         {
             "at": (at + timedelta(seconds=10 * number)).isoformat(),
-            "requests": float(number), "operations": 0.5, "p50": 0.25, "p95": None, "p99": 3.0, "in_time": 0.985,
-            "failures": {"busy": 2} if number == 1 else {},
+            "routes": {"reports": {**point, "requests": number, **({"failures": {"busy": 2}} if number == 1 else {})}},
         }
         for number in range(360)
-    ]  # fmt: skip
-    route = {"name": "reports", "path": "/reports", "origin": "legacy", "asynchronous": True, "points": points}
+    ]
+    route = {"name": "reports", "path": "/reports", "origin": "legacy", "asynchronous": True}
     await page.evaluate(
-        """async (told) => {
+        """async ({ moments, ...told }) => {
             const { Routes } = await import("/page/routes.js");
             const place = document.querySelector("main");
             place.replaceChildren();
-            new Routes(place, document.createElement("p")).show(told);
+            const routes = new Routes(place, document.createElement("p"));
+            routes.show(told);
+            routes.add(moments);
         }""",
-        {"step": 10, "routes": [route]},
+        {"step": 10, "routes": [route], "moments": moments},
     )
     hour = page.get_by_role("slider", name="The last hour of route reports")
     said = (

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.async_api import Locator, Page, expect
 
 from proxy.clock import Clock
@@ -211,6 +212,31 @@ async def test_it_goes_on_when_the_service_is_started_again(
         await accepted_by(client, b"/after")
         await expect(under_way(page)).to_contain_text("/after")
         await expect(page.get_by_label("State")).to_be_focused()
+
+
+async def test_the_last_hour_is_that_of_the_service_that_is_there(
+    open_page: OpenPage, origin: ScriptedOrigin, tmp_path: Path, unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("whole", "feed"):
+        monkeypatch.setattr(f"proxy.operators.{module}.STEP", 0.05)
+    monkeypatch.setattr("proxy.operators.feed.TICK", 0.05)
+    origin.script(read_all(), answer(200))
+    async with serving_at(unused_port, origin, tmp_path) as client:
+        page = await open_page(unused_port)
+        card, quiet = page.locator(".route-card"), page.locator(".quiet-routes")
+        await expect(quiet).to_contain_text("1 route was quiet")
+        await expect(quiet).to_contain_text("everything /")
+        await client.exchange("GET", b"/")
+        await expect(card.get_by_role("heading")).to_have_text("everything")
+        await expect(quiet).to_be_hidden()
+        await page.reload()
+        await expect(card).to_be_visible()
+
+    async with serving_at(unused_port, origin, tmp_path) as client:
+        await expect(quiet).to_contain_text("1 route was quiet")
+        await expect(card).to_have_count(0)
+        await client.exchange("GET", b"/")
+        await expect(card).to_be_visible()
 
 
 async def refuse(asked: asyncio.Event, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

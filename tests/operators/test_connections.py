@@ -172,7 +172,7 @@ async def test_who_takes_nothing_of_a_long_answer_is_dropped(
     async def long(_: Survey) -> bytes:
         return b"[%b]" % (b" " * 20_000_000)
 
-    monkeypatch.setattr(Survey, "routes", long)
+    monkeypatch.setattr(Survey, "hour", long)
     desk = Desk(await operated(start_proxy, origin, send_timeout="100ms"), origin)
     async with RawClient(port=desk.proxy.admin_port) as client:
         await client.send(request("GET", b"/routes", LOCAL))

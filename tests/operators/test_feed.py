@@ -9,8 +9,9 @@ import pytest
 
 from proxy.errors import StoreUnavailable
 from proxy.operators import feed
-from proxy.operators.feed import MOST
-from proxy.operators.survey import Survey
+from proxy.operators.feed import MOST, Feed
+from proxy.operators.filters import Asked
+from proxy.operators.shown import Json
 from tests.conftest import StartProxy, settings_for
 from tests.operators.conftest import LOCAL, Desk
 from tests.raw_client import RawClient, request
@@ -41,14 +42,22 @@ async def test_the_first_events_are_a_view_and_the_routes(desk: Desk) -> None:
         assert events.response.body.startswith(b"retry: 1000\n\nevent: view\n")
 
 
-async def test_what_changes_with_time_alone_is_not_sent(desk: Desk) -> None:
-    gate = asyncio.Event()
+async def test_what_changes_with_time_alone_is_not_sent(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, looks, look = asyncio.Event(), asyncio.Semaphore(0), Feed._view
+
+    async def noted(self: Feed, page: Asked) -> Json:
+        looks.release()
+        return await look(self, page)
+
+    monkeypatch.setattr(feed, "TICK", 0.01)
+    monkeypatch.setattr(Feed, "_view", noted)
     desk.origin.script(read_all(), wait_for(gate), answer(200))
     await desk.runs()
     await desk.origin.request_received()
     async with desk.operator.follows() as events:
         await events.next("view")
-        await asyncio.sleep(2.5 * feed.TICK)
+        for _ in range(4):  # the last of them after one that came to its end
+            await looks.acquire()
         gate.set()
         view = await events.next("view")
         assert view["settled"] or view["origins"][0]["servers"][0]["idle"]
@@ -88,14 +97,11 @@ async def test_head_of_a_stream_is_its_head(desk: Desk) -> None:
 async def test_who_does_not_read_is_dropped(
     start_proxy: StartProxy, origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def large(_: Survey) -> bytes:
-        return json.dumps("x" * 1_000_000).encode()
-
     limits = {"send_timeout": "100ms"}
     desk = Desk(await start_proxy(settings_for(origin.url), admin="127.0.0.1:0", limits=limits), origin)
     monkeypatch.setattr(feed, "TICK", 0.001)
     monkeypatch.setattr(feed, "STEP", 0.0)
-    monkeypatch.setattr(Survey, "routes", large)
+    monkeypatch.setattr(feed, "moments_text", lambda _: json.dumps("x" * 1_000_000))
     async with desk.operator.follows() as events:
         await dropped(desk)
         assert not (await events.response.finish(keep=False)).complete

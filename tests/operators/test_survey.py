@@ -50,9 +50,6 @@ async def test_routes_have_points_of_what_was_counted(start_proxy: StartProxy, o
         "name": "everything", "path": "/", "path_regex": None, "host": None, "methods": None, "origin": "legacy",
         "asynchronous": True,
     }  # fmt: skip
-    assert route["now"] == {
-        "requests": 0, "operations": 0, "p50": None, "p95": None, "p99": None, "in_time": None, "failures": {},
-    }  # fmt: skip
     origin.queue([read_all(), answer(200), close()], [read_all(), close()], [read_all(), stall()])
     async with RawClient(port=desk.proxy.port) as client:
         await client.exchange("GET", b"/", [(b"Prefer", b"respond-async")])
@@ -60,11 +57,12 @@ async def test_routes_have_points_of_what_was_counted(start_proxy: StartProxy, o
         await client.exchange("GET", b"/")
     await desk.runs()
     hour = Hour(begun=0.0)
-    hour.take(desk.proxy.service.metrics.figures(), until=10.0, at=1000.0)
-    [(_, found)] = hour.of("everything")
-    assert (found.requests, found.operations, found.in_time) == (0.3, 0.1, 0.5)
-    assert found.failures == {"origin-broke-off": 1}
-    assert found.p50 is not None
+    hour.take(desk.proxy.service.metrics.routes(), until=10.0, at=1000.0)
+    [moment] = hour.after(0)
+    found = json.loads(moment.points)["everything"]
+    assert (found["requests"], found["operations"], found["in_time"]) == (0.3, 0.1, 0.5)
+    assert found["failures"] == {"origin-broke-off": 1}
+    assert found["p50"] > 0
 
 
 async def test_the_last_hour_is_told_as_it_is_made(
@@ -74,9 +72,11 @@ async def test_the_last_hour_is_told_as_it_is_made(
     monkeypatch.setattr("proxy.operators.feed.STEP", 0.02)
     operator = Operator((await start_proxy(settings_for(origin.url), admin="127.0.0.1:0")).admin_port)
     async with operator.follows() as events:
-        while not (points := (await events.next("routes"))["routes"][0]["points"]):
+        [route] = (await events.next("routes"))["routes"]
+        while not (moments := (await events.next("moments"))["moments"]):
             pass
-    assert datetime.fromisoformat(points[0]["at"]).tzinfo is not None
+    assert (route["name"], datetime.fromisoformat(moments[0]["at"]).tzinfo is not None) == ("everything", True)
+    assert (await operator.sees("/routes"))["moments"][0] == moments[0]
 
 
 async def test_origins_tell_how_their_servers_do(

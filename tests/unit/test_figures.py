@@ -4,8 +4,8 @@ import json
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from proxy.figures import Family, Figures, lasting, single, summed
-from proxy.metrics import SECONDS, Metrics
+from proxy.figures import SECONDS, Family, Figures, lasting, single, summed
+from proxy.metrics import Metrics
 from proxy.observe import exposition
 from tests.unit.accounts import ended
 

@@ -22,7 +22,7 @@ from proxy.crew import MOST, SHORT_LIFE, Generation, Worker
 from proxy.figures import single
 from proxy.listeners import Doors, bind
 from proxy.notify import Notifier, Watchdog
-from proxy.operators.hour import sent_moment
+from proxy.operators.hour import NONE, Moment
 from proxy.operators.report import FIGURES, Answer, Report
 from proxy.reactor import Reactor
 from proxy.supervisor import CannotStart, Supervisor
@@ -95,17 +95,16 @@ def test_the_points_of_the_last_hour_are_made_of_what_the_workers_count(office: 
     first, second = office.workers
     for worker in office.workers:
         worker.ready = True
-    office.supervisor._look_at_figures()
+    office.supervisor._look_at_routes()
     [asked] = office.told_to(0)
-    counted = single("respond_async_requests", "counter", "Requests.", 2)
-    counted["samples"] = [("respond_async_requests_total", {"route": "reports"}, 2.0)]
+    report = {"routes": {"reports": list(NONE._replace(accepted=2))}}
     for worker in (first, second):
-        office.supervisor.heard(worker, {"kind": "counted", "id": asked["id"], "report": {"figures": [counted]}})
+        office.supervisor.heard(worker, {"kind": "counted", "id": asked["id"], "report": report})
     office.told_to(1)
     office.supervisor.heard(second, {"kind": "moments", "id": 3, "after": 0})
     [told] = office.told_to(1)
-    [moment] = map(sent_moment, told["moments"])
-    assert (told["id"], moment.number, list(moment.points)) == (3, 1, ["reports"])
+    [moment] = [Moment(*parts) for parts in told["moments"]]
+    assert (told["id"], moment.number, list(json.loads(moment.points))) == (3, 1, ["reports"])
     office.supervisor.heard(second, {"kind": "moments", "id": 4, "after": 1})
     assert office.told_to(1) == [{"kind": "moments", "id": 4, "moments": []}]
 
