@@ -37,7 +37,6 @@ log = structlog.get_logger()
 GRACE: Final = 5.0  # seconds beyond its timeout in which a keeper settles an operation before others do
 
 NOT_STORED: Final = "The result could not be stored."
-STOPPED: Final = "The proxy was stopped, and did not wait for it any longer (drain_timeout)."
 
 NOBODY: Final = "nobody"  # the keeper of what waits for one: never alive
 
@@ -111,7 +110,7 @@ class Custody:
         """Give up what was sent. If the store cannot be told, it is an orphan as soon as this process has ended."""
         if not self.operation.is_running:
             return
-        interrupted = self.operation.failed(Failure.of(Interrupted()), self._ledger.now(), STOPPED)
+        interrupted = self.operation.failed(Failure.of(Interrupted()), self._ledger.now(), reasons.STOPPED)
         try:
             await self._ledger.settle(interrupted, self._course(interrupted))
         except StoreUnavailable as exc:

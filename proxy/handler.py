@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from proxy import reasons
 from proxy.accept import prefers_page
 from proxy.access import request_ids
 from proxy.account import Account, Inbound
@@ -33,6 +34,7 @@ from proxy.tracing import Tracing
 log = structlog.get_logger()
 
 MOST_PASSAGES: Final = 8  # of one request through proxies of this one's name
+STOPPED: Final = "The proxy stopped before the origin answered."
 LONGEST_ID: Final = 128  # bytes of a client's X-Request-Id that are logged; the origin gets it whole
 
 
@@ -70,7 +72,7 @@ class Handler:
             _leave(account)
         except asyncio.CancelledError:
             if client.link.draining:
-                await self._tell(account, ShuttingDown("The proxy stopped before the origin answered."))
+                await self._tell(account, ShuttingDown(STOPPED, why=reasons.STOPPED))
             else:
                 _leave(account)
             raise

@@ -12,6 +12,7 @@ from proxy.plan import Race
 
 DISGUISED: Final = "Its path is that of a status URL in another spelling, which makes it none."
 LEAST_SERVER_ERROR: Final = 500  # for who answered: the rest is the client's doing
+STOPPED: Final = "The proxy was stopped, and did not wait for it any longer (drain_timeout)."
 OWN_ANSWER: Final = "The origin itself answered {status}."
 
 
