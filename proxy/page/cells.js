@@ -53,13 +53,14 @@ export const finding = (place, of, label) => (cell) => {
   };
 };
 
-/** The time of day of an RFC 3339 date. */
+/** The time of day of an RFC 3339 date, where the browser is; in UTC as a tip. */
 export const moment = (of) => (cell) => {
   const node = element("time");
   cell.append(node);
   return (item) => {
     const at = of(item);
     setAttribute(node, "datetime", at);
+    setAttribute(node, "data-tip", at);
     setText(node, at === null || at === undefined ? "" : clock(new Date(at), new Date()));
   };
 };

@@ -20,7 +20,7 @@ import { Recent } from "./requests.js";
 import { Routes } from "./routes.js";
 import { Service } from "./service.js";
 import { explain } from "./tips.js";
-import { visible } from "./words.js";
+import { ZONE, visible } from "./words.js";
 
 const SECOND = 1000; // milliseconds
 const NONE_SETTLED = "No operation has been settled yet. Results are kept for as long as their route’s keep says.";
@@ -48,6 +48,7 @@ class Page {
 
   begin() {
     explain();
+    setText(byId("zone"), ZONE);
     searching(this.place);
     byId("pause").addEventListener("click", () => this.#pause());
     byId("older").addEventListener("click", () => this.place.go({ cursor: this.next }));

@@ -40,7 +40,13 @@ export function underWay(where, place, cancel, empty) {
       { title: "Operation", name: "operation", make: finding(place, ({ id }) => id, "Operation") },
       { title: "Route", name: "route", make: text(({ route }) => visible(route)) },
       { title: "Request", name: "request", make: request(explained) },
-      { title: "Age", name: "number", make: text((operation, elapsed) => age(operation.age + elapsed)), live: true },
+      {
+        title: "Age",
+        name: "number",
+        tip: "since its 202",
+        make: text((operation, elapsed) => age(operation.age + elapsed)),
+        live: true,
+      },
       { title: "Received", name: "number received", make: received },
       { title: "Left", name: "number", make: text(left), live: true },
       { title: "Cancel", name: "action", make: cancelling(cancel) },
@@ -60,7 +66,12 @@ export function settled(where, place, empty) {
       { title: "Route", name: "route", make: text(({ route }) => visible(route)) },
       { title: "Request", name: "request", make: request(explained) },
       { title: "Settled", name: "number", make: moment((operation) => operation.settled) },
-      { title: "Duration", name: "number", make: text((operation) => duration(operation.duration)) },
+      {
+        title: "Duration",
+        name: "number",
+        tip: "from its 202 until it was settled",
+        make: text((operation) => duration(operation.duration)),
+      },
       { title: "Size", name: "number", make: text((operation) => size(operation.size)) },
     ],
   });

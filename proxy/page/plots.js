@@ -9,6 +9,7 @@ import { element, graphic, setAttribute, setText } from "./elements.js";
 const WIDTH = 240;
 const HEIGHT = 48;
 const TOP = 2; // so that the highest line is not cut
+const SHORTEST = 4; // of a line
 
 /** The seconds that plots of these points span: all, but no less than makes a line, and no more than an hour. */
 export function span(points) {
@@ -64,20 +65,24 @@ export class Plot {
   }
 }
 
-/** A line through the figures, broken where one is missing; a figure on its own is a short dash. */
+/** A line through the figures, broken where one is missing. */
 function path(points, of, x, y, step) {
-  let drawn = "";
-  let last = null;
-  for (const point of points) {
-    const number = of(point);
-    if (!isThere(number)) last = null;
-    else {
-      const follows = last !== null && point.t - last < 2.5 * step;
-      drawn += `${follows ? "L" : "M"}${x(point).toFixed(1)} ${y(number).toFixed(1)}${follows ? "" : "h.7"}`;
-      last = point.t;
-    }
+  const runs = [];
+  let last = -Infinity;
+  for (const point of points.filter((point) => isThere(of(point)))) {
+    if (point.t - last >= 2.5 * step) runs.push([]);
+    runs.at(-1).push([x(point), y(of(point))]);
+    last = point.t;
   }
-  return drawn;
+  return runs.map(line).join("");
+}
+
+/** A line through these places, drawn out to either side where it could hardly be seen. */
+function line(places) {
+  const [first, last] = [places[0][0], places.at(-1)[0]];
+  const more = Math.max(0, (SHORTEST - (last - first)) / 2);
+  const through = places.map((place) => place.map((number) => number.toFixed(1)).join(" ")).join("L");
+  return `M${(first - more).toFixed(1)} ${places[0][1].toFixed(1)}L${through}H${(last + more).toFixed(1)}`;
 }
 
 const isThere = (number) => number !== null && number !== undefined;

@@ -12,7 +12,7 @@ const SIDEWAYS = { ArrowRight: 1, ArrowLeft: -1 };
 const CONTROLS = "a:not([hidden]), button:not([hidden])";
 
 /**
- * A column is `{title, name, make(cell), live}`: `make` furnishes a new cell and returns how to show an item in it,
+ * A column is `{title, name, make(cell), live, tip}`: `make` furnishes a new cell and returns how to show an item in it,
  * `(item, elapsed)`; a live one is shown again every second, `elapsed` seconds after the item came.
  */
 export class Table {
@@ -23,8 +23,8 @@ export class Table {
     this.empty = empty;
     this.rows = new Map();
     this.body = element("tbody", { role: "rowgroup" });
-    const heads = columns.map(({ title, name }) =>
-      element("th", { scope: "col", role: "columnheader", class: name }, title),
+    const heads = columns.map(({ title, name, tip = null }) =>
+      element("th", { scope: "col", role: "columnheader", class: name, "data-tip": tip }, title),
     );
     const head = element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...heads));
     this.table = element("table", { role: "table", "aria-label": label, "aria-describedby": "keys" }, head, this.body);

@@ -10,6 +10,9 @@ const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u206
 
 const NONE = "-";
 
+/** The time zone of what `clock` says. */
+export const ZONE = TIME.resolvedOptions().timeZone;
+
 /** 10000 as "10,000". */
 export const count = (number) => (number === null || number === undefined ? NONE : COUNTS.format(number));
 
