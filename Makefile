@@ -14,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help run serve test lint docs docs-serve reference bench bench-smoke soak soak-scale lock clean
+.PHONY: help run serve test lint docs docs-serve reference asking bench bench-smoke soak soak-scale lock clean
 
 help:
 	@echo 'make run [PORT=8080]      a slow backend, the proxy before it, and curl lines to paste'
