@@ -97,7 +97,7 @@ class Admin:
 
     def _handler(self, request: Request) -> Handler:
         if request.path not in PROBES:
-            self._gate.check(request.fields)
+            self._gate.check(request.fields, request.authority)
         return self._resources.handler(request)
 
     async def _livez(self, _: Request) -> Reply:

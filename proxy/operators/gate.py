@@ -26,15 +26,15 @@ class Gate:
         self._token = None if token is None else token.encode()
         self._takes_any_host = token is not None or address is None or address.unix_path is not None
 
-    def check(self, fields: Fields) -> None:
-        """Raises Refusal, by the fields of a request."""
+    def check(self, fields: Fields, authority: bytes) -> None:
+        """Raises Refusal, by the fields of a request, and the authority that it is for (RFC 9110 section 7.2)."""
         if self._token is not None and not self._knows_token(fields.first(b"authorization") or b""):
             raise Refusal(
                 401,
                 "This needs the service's `admin_token`: as `Authorization: Bearer TOKEN`, or as a password by any user.",
                 {"WWW-Authenticate": CHALLENGE},
             )
-        if not self._takes_any_host and not _names_this_machine(fields.first(b"host")):
+        if not self._takes_any_host and not _names_this_machine(authority or fields.first(b"host")):
             raise Refusal(
                 403,
                 "Ask by a loopback address or name, such as http://127.0.0.1 or http://localhost;"
@@ -49,7 +49,7 @@ class Gate:
 
 
 def _names_this_machine(authority: bytes | None) -> bool:
-    """Whether a Host does so, surely; without one, nobody was led here by a name."""
+    """Whether an authority does so, surely; without one, nobody was led here by a name."""
     if authority is None:
         return True
     found = AUTHORITY.fullmatch(authority.decode("latin-1"))

@@ -14,6 +14,7 @@ class Request(NamedTuple):
     """What an operator asks. What comes of the target is decoded."""
 
     method: str
+    authority: bytes  # that it is for; empty if it names none
     folder: str  # all of the path but its last segment
     name: str  # the last segment, in which slashes may have been encoded
     query: list[tuple[str, str]]
@@ -54,6 +55,8 @@ def read_by(handler: Handler) -> Methods:
 
 def request_of(head: RequestHead) -> Request:
     """Raises BadRequest, MethodNotImplemented."""
-    path, _, query = checked(head).origin_form.decode("utf-8", "replace").partition("?")
+    target = checked(head)
+    path, _, query = target.origin_form.decode("utf-8", "replace").partition("?")
     folder, _, name = path.rpartition("/")
-    return Request(head.method, unquote(folder), unquote(name), parse_qsl(query, keep_blank_values=True), head.fields)
+    asked = parse_qsl(query, keep_blank_values=True)
+    return Request(head.method, target.authority, unquote(folder), unquote(name), asked, head.fields)

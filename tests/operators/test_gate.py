@@ -21,7 +21,7 @@ LOOPBACK = Address("127.0.0.1", 8081)
 
 def refusal(gate: Gate, **fields: str) -> int | None:
     try:
-        gate.check(Fields((name.replace("_", "-").encode(), value.encode()) for name, value in fields.items()))
+        gate.check(Fields((name.replace("_", "-").encode(), value.encode()) for name, value in fields.items()), b"")
     except Refusal as exc:
         return exc.status
     return None
@@ -72,6 +72,11 @@ def test_at_a_unix_socket_there_are_no_names_to_be_bound_anew() -> None:
 
 def test_without_a_host_there_is_no_name() -> None:
     assert refusal(Gate(None, LOOPBACK)) is None
+
+
+async def test_the_name_in_an_absolute_target_counts_and_not_the_host_beside_it(desk: Desk) -> None:
+    for name, status in {"evil.example": 403, "localhost": 200}.items():
+        assert (await desk.operator.asks(f"http://{name}/operations")).status == status
 
 
 @pytest.mark.parametrize(
