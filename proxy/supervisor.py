@@ -30,7 +30,7 @@ from proxy.logwriter import DirectWriter
 from proxy.notify import Notifier, Watchdog
 from proxy.observe import configure_logging
 from proxy.operators.hour import STEP, Hour
-from proxy.operators.report import ROUTES, Answer, Question
+from proxy.operators.report import COUNTED, Answer, Question
 from proxy.places import Broker
 from proxy.reactor import Reactor, SignalWatch
 
@@ -175,12 +175,12 @@ class Supervisor:  # an Employer
         except OSError as exc:
             raise CannotStart(f"Cannot start a process: {exc.strerror}.") from exc
         Watchdog(self._reactor, self._notifier, self._crew).look()
-        self._reactor.later(STEP, self._look_at_routes)
+        self._reactor.later(STEP, self._look_at_counts)
 
-    def _look_at_routes(self) -> None:
-        """Make the next points of the last hour."""
-        self._reactor.later(STEP, self._look_at_routes)
-        self._census.take(self._serving(), ROUTES, self._note_routes)
+    def _look_at_counts(self) -> None:
+        """Make the next points of the last hour, and know what is counted of whoever may die."""
+        self._reactor.later(STEP, self._look_at_counts)
+        self._census.take(self._serving(), COUNTED, self._note_routes)
 
     def _note_routes(self, answer: Answer) -> None:
         self._hour.take(answer.report.get("routes", {}), self._clock.monotonic(), self._clock.now())

@@ -46,6 +46,7 @@ class Question(NamedTuple):
 
 FIGURES: Final = Question(("figures",))
 ROUTES: Final = Question(("routes",))
+COUNTED: Final = Question(("figures", "routes"))  # so that little of it is lost with a process that dies
 
 
 class ServerState(TypedDict):

@@ -23,7 +23,7 @@ from proxy.figures import single
 from proxy.listeners import Doors, bind
 from proxy.notify import Notifier, Watchdog
 from proxy.operators.hour import NONE, Moment
-from proxy.operators.report import FIGURES, Answer, Report
+from proxy.operators.report import FIGURES, Answer, Question, Report
 from proxy.reactor import Reactor
 from proxy.supervisor import CannotStart, Supervisor
 
@@ -95,7 +95,7 @@ def test_the_points_of_the_last_hour_are_made_of_what_the_workers_count(office: 
     first, second = office.workers
     for worker in office.workers:
         worker.ready = True
-    office.supervisor._look_at_routes()
+    office.supervisor._look_at_counts()
     [asked] = office.told_to(0)
     report = {"routes": {"reports": list(NONE._replace(accepted=2))}}
     for worker in (first, second):
@@ -107,6 +107,21 @@ def test_the_points_of_the_last_hour_are_made_of_what_the_workers_count(office: 
     assert (told["id"], moment.number, list(json.loads(moment.points))) == (3, 1, ["reports"])
     office.supervisor.heard(second, {"kind": "moments", "id": 4, "after": 1})
     assert office.told_to(1) == [{"kind": "moments", "id": 4, "moments": []}]
+
+
+def test_what_a_worker_has_counted_is_known_when_it_dies_though_nobody_looked_at_its_figures(office: Office) -> None:
+    first, second = office.workers
+    first.ready = True
+    office.supervisor._look_at_counts()
+    [asked] = office.told_to(0)
+    report = Question(*asked["question"]).of({"figures": [single("requests", "counter", "Requests.", 2)], "routes": {}})
+    office.supervisor.heard(first, {"kind": "counted", "id": asked["id"], "report": report})
+    office.supervisor.gone(first, died=True)
+    told: list[Answer] = []
+    office.supervisor._census.take([second], FIGURES, told.append)
+    office.supervisor._census.counted(second, 1, Report())
+    [answer] = told
+    assert "requests" in {family["name"] for family in answer.report["figures"]}
 
 
 def test_what_no_worker_should_say_is_a_defect(office: Office) -> None:
