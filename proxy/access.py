@@ -20,9 +20,7 @@ ID_DIGITS: Final = 32  # 128 random bits
 IDS_AT_ONCE: Final = 256
 
 LONGEST: Final = 0.1  # seconds, of what is written quickly
-SECONDS: Final = [
-    f"{tenths / 10_000:.4f}" for tenths in range(1_001)
-]  # up to that: to write one costs more than to find it
+WRITTEN: Final = [f"{tenths / 10_000:.4f}" for tenths in range(1_001)]  # each until then: to find it costs less
 
 
 class AccessLog:
@@ -47,10 +45,10 @@ class AccessLog:
             put(
                 f'{{"timestamp": "{self._timestamp()}", "level": "info", "event": "request", "status": {account.status},'
                 f' "method": "{client.head.method}", "path": {quoted(account.path)},'
-                f' "seconds": {SECONDS[int(account.seconds * 10_000 + 0.5)]}, "bytes": {client.sent},'
+                f' "seconds": {WRITTEN[int(account.seconds * 10_000 + 0.5)]}, "bytes": {client.sent},'
                 f' "received": {account.received}, "route": "{account.route}", "peer": "{client.link.peer.address}",'
                 f' "plan": "{account.plan}", "end": "{account.end}", "id": {quoted(account.request_id.decode("latin-1"))},'
-                f' "waiting": {SECONDS[int(waiting * 10_000 + 0.5)]}, "origin": {SECONDS[int(origin * 10_000 + 0.5)]}}}'
+                f' "waiting": {WRITTEN[int(waiting * 10_000 + 0.5)]}, "origin": {WRITTEN[int(origin * 10_000 + 0.5)]}}}'
             )
 
 

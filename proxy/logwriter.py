@@ -32,7 +32,6 @@ class LogWriter:
         self._write = write
         self._lines: deque[str] = deque()
         self._lock = threading.Lock()  # of the count of those dropped
-        self._asleep = True  # whether nobody will look at the lines before there are news
         self._news = threading.Event()  # whether there are lines, or the end
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write_lines, name="log-writer", daemon=True)
@@ -45,8 +44,7 @@ class LogWriter:
             self._drop(1)
             return
         self._lines.append(line)
-        if self._asleep:
-            self._asleep = False
+        if not self._news.is_set():
             self._news.set()
 
     def close(self) -> None:
@@ -61,8 +59,7 @@ class LogWriter:
         while not closing:
             self._news.wait()
             closing = self._closing.wait(GATHERING)
-            self._news.clear()
-            self._asleep = True  # before the lines are taken, so that none that comes now is overlooked
+            self._news.clear()  # before the lines are taken, so that none that comes now is overlooked
             if lines := self._taken():
                 self._write_or_drop(lines)
 
