@@ -12,7 +12,7 @@ from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM
 import pytest
 
 from proxy import __version__
-from tests.process.child import Child, path_of, stored_settings
+from tests.process.child import LIMIT, Child, path_of, stored_settings
 from tests.raw_client import Field, request
 from tests.scripted_origin import ScriptedOrigin, answer, read_all, stall, wait_for
 
@@ -26,6 +26,21 @@ async def two(origin: ScriptedOrigin, tmp_path: Path) -> AsyncIterator[Child]:
     async with Child(stored_settings(origin.url, tmp_path) | {"workers": 2}, tmp_path) as child:
         yield child
         await child.stop()
+
+
+async def ended(pidfd: int) -> None:
+    """Until the process of this descriptor is gone, with all that it had open; closes the descriptor.
+
+    The end of its log says less: descriptors are closed one after the other, and that of the log before those of sockets.
+    """
+    loop, gone = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(pidfd, gone.set)
+    try:
+        async with asyncio.timeout(LIMIT):
+            await gone.wait()
+    finally:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
 
 
 async def assert_answers(child: Child, times: int) -> None:
@@ -104,8 +119,11 @@ async def test_when_the_supervisor_is_killed_its_workers_are_gone_and_the_port_i
     settings = stored_settings(origin.url, tmp_path) | {"workers": 2}
     async with Child(settings, tmp_path) as child:
         port = child.port
+        workers = [os.pidfd_open(pid) for pid in child.workers]
         child.signal(SIGKILL)
-        assert await child.exit_code() == -SIGKILL  # with the end of the log, which the workers write too
+        assert await child.exit_code() == -SIGKILL
+        for worker in workers:
+            await ended(worker)
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(("127.0.0.1", port))
