@@ -115,6 +115,7 @@ class Admin:
         return document(await self._desk.page(asked(request.query, self._desk.now())))
 
     async def _end_operations(self, request: Request) -> Reply:
+        _without_content(request)
         return document(await self._desk.end_all(_to_be_ended(request, self._desk.now())))
 
     async def _operation(self, request: Request) -> Reply:
@@ -122,6 +123,7 @@ class Admin:
         return document(await self._desk.show(request.name))
 
     async def _end_operation(self, request: Request) -> Reply:
+        _without_content(request)
         return document(await self._desk.end(request.name, states_wanted(request.query)))
 
     async def _requests(self, request: Request) -> Reply:
@@ -160,6 +162,13 @@ def _to_be_ended(request: Request, now: float) -> Asked:
     if "state" not in found.query:
         raise Refusal(400, "Say which `state` they are to have: `unsettled` are cancelled, `settled` are dropped.")
     return found
+
+
+def _without_content(request: Request) -> None:
+    """What is asked for in a form would not be read, and more be ended than was meant."""
+    length = request.fields.first(b"content-length") or b""
+    if length.strip(b"0") or request.fields.first(b"transfer-encoding"):
+        raise Refusal(400, "Content is not read here: what is to be ended is said in the query.")
 
 
 def _without_query(request: Request) -> None:

@@ -39,6 +39,29 @@ def _duration(_: click.Context, __: click.Parameter, text: str | None) -> str | 
     return text
 
 
+def _routes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names that routes may have: none of them is empty, and none means several."""
+    from proxy.config.scalars import Refused, token
+
+    try:
+        for name in _given(names):
+            token(name)
+    except Refused as refused:
+        raise click.BadParameter(str(refused)) from refused
+    return names
+
+
+def _ids(_: click.Context, __: click.Parameter, ids: tuple[str, ...]) -> tuple[str, ...]:
+    return _given(ids)
+
+
+def _given(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The texts, of which none is empty: it would mean all that there is, and is a variable that was not set."""
+    if "" in texts:
+        raise click.BadParameter("is empty: is it from a variable that is not set?")
+    return texts
+
+
 def _where(command: Command) -> Command:
     """The options that say which service."""
     for option in (
@@ -72,7 +95,14 @@ def _filters(*states: str) -> Callable[[Command], Command]:
             click.option(
                 "--state", "states", type=click.Choice(states), multiple=True, help="Of this state; as often as needed."
             ),
-            click.option("--route", "routes", metavar="NAME", multiple=True, help="Of this route; as often as needed."),
+            click.option(
+                "--route",
+                "routes",
+                callback=_routes,
+                metavar="NAME",
+                multiple=True,
+                help="Of this route; as often as needed.",
+            ),
         ):
             command = option(command)
         return command
@@ -129,7 +159,7 @@ def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN
 
 
 @operations.command(short_help="All that is known of one.", context_settings=IDS)
-@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("ids", callback=_ids, metavar="ID...", nargs=-1, required=True)
 @_json
 @_where
 def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # noqa: ANN401
@@ -156,7 +186,7 @@ def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # 
 
 
 @operations.command(short_help="Cancel some that wait or run.", context_settings=IDS)
-@click.argument("ids", metavar="[ID...]", nargs=-1)
+@click.argument("ids", callback=_ids, metavar="[ID...]", nargs=-1)
 @_filters(*UNSETTLED)
 @_yes
 @_where

@@ -39,7 +39,10 @@ class Asked(NamedTuple):
 
 
 def single(query: Iterable[tuple[str, str]], keys: Sequence[str]) -> dict[str, str]:
-    """The query by its keys; those without a value are left out. Raises Refusal for others, and for one given twice."""
+    """The query by its keys. Raises Refusal for others, for one given twice, and for one without a value.
+
+    That is most likely a variable that was not set, where somebody meant one route, and not all of them.
+    """
     found: dict[str, str] = {}
     for key, value in query:
         if key not in keys:
@@ -48,8 +51,10 @@ def single(query: Iterable[tuple[str, str]], keys: Sequence[str]) -> dict[str, s
             raise Refusal(
                 400, f"`{key}` is given twice. Several values stand in one, with commas, where it takes them."
             )
+        if not value:
+            raise Refusal(400, f"`{key}` is empty: give it a value, or leave it out.")
         found[key] = value
-    return {key: value for key, value in found.items() if value}
+    return found
 
 
 def asked(query: Iterable[tuple[str, str]], now: float, keys: Sequence[str] = KEYS) -> Asked:
@@ -80,7 +85,7 @@ def requests_wanted(query: Iterable[tuple[str, str]]) -> dict[str, str]:
 def _wanted(given: Mapping[str, str], now: float) -> Wanted:
     return Wanted(
         states=_states(given),
-        routes=frozenset(given["route"].split(",")) if "route" in given else frozenset(),
+        routes=_routes(given),
         earliest=now - _seconds("younger_than", given) if "younger_than" in given else -inf,
         latest=now - _seconds("older_than", given) if "older_than" in given else inf,
     )
@@ -93,6 +98,13 @@ def _states(given: Mapping[str, str]) -> frozenset[State]:
         return frozenset().union(*(WORDS[word] for word in given["state"].split(",")))
     except KeyError as exc:
         raise Refusal(400, f"`state` is one or several, with commas, of {_listed(WORDS)}.") from exc
+
+
+def _routes(given: Mapping[str, str]) -> frozenset[str]:
+    routes = frozenset(given["route"].split(",")) if "route" in given else frozenset()
+    if "" in routes:
+        raise Refusal(400, "`route` is one or several, with commas; one of these is empty.")
+    return routes
 
 
 def _seconds(key: str, given: Mapping[str, str]) -> float:

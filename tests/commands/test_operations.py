@@ -273,6 +273,14 @@ async def test_something_else_is_asked_of_one(origin: ScriptedOrigin, command: t
         pytest.param(["list", "--older-than", "5"], "'--older-than': must be a duration with its unit", id="no unit"),
         pytest.param(["list", "--younger-than", "5"], "did you mean `5s`?", id="what unit"),
         pytest.param(["show"], "Missing argument", id="nothing to show"),
+        pytest.param(["show", ""], "'ID...': is empty", id="an empty id to show"),
+        pytest.param(["cancel", "", "--route", "a"], "'[ID...]': is empty", id="an empty id to cancel"),
+        pytest.param(["cancel", "--route", "", "--yes"], "'--route': is empty", id="an empty route to cancel"),
+        pytest.param(["purge", "--route", "", "--yes"], "'--route': is empty", id="an empty route to purge"),
+        pytest.param(["purge", "--route", "a", "--route", ""], "'--route': is empty", id="one of two is empty"),
+        pytest.param(["purge", "--route", "a,b"], "'--route': must be a token", id="two routes in one"),
+        pytest.param(["purge", "--older-than", ""], "'--older-than': must be a duration", id="an empty age"),
+        pytest.param(["list", "--route", ""], "'--route': is empty", id="an empty route to list"),
     ],
 )
 async def test_wrong_usage_is_2(arguments: list[str], said: str) -> None:
