@@ -195,7 +195,7 @@ class Custody:
             log.error("result not stored", operation=short_id, reason=exc.detail, cause=exc.cause)
             error = ProxyError(NOT_STORED, why=f"{NOT_STORED} {reasons.of(exc)}")
         except ProxyError as exc:
-            if not self._exchange.closed:
+            if self._late or not self._exchange.closed:
                 log.info("exchange failed", operation=short_id, error=exc.code, cause=exc.cause)
             error = exc
         except Exception:
@@ -209,14 +209,15 @@ class Custody:
     async def _collect_in_time(self) -> tuple[ResponseHead, BodyRef]:
         """The same as `_collect`. Closing the exchange ends that, for less than `asyncio.timeout` costs."""
         timeout = self._terms.timeout
-        timer = asyncio.get_running_loop().call_later(timeout, self._out_of_time)
+        timer = asyncio.get_running_loop().call_later(timeout - self._exchange.lasted(), self._out_of_time)
         try:
             return await self._collect()
-        except OriginBrokeOff as exc:
+        except OriginBrokeOff:
             if not self._late:
                 raise
             why = self._terms.reasons.too_long(timeout)
-            raise OriginTimeout(f"The exchange took more than {timeout:g} seconds.", why=why) from exc
+            late = OriginTimeout(f"The response was not complete within {timeout:g} seconds.", why=why)
+            raise late from None  # that it was closed is our own doing
         finally:
             timer.cancel()
 

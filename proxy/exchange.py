@@ -33,7 +33,7 @@ class Deadlines(NamedTuple):
     """How long an exchange may wait for what; numbers are seconds."""
 
     turn: Turn  # how it waits for its own, when the origin has all the connections it may have
-    head: float  # from the request having been sent to the head of the response
+    head: float  # from the request's sending to the head of the response; infinite: who waits sees to it
     idle: float  # longest silence while content flows, either way
 
 

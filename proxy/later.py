@@ -5,6 +5,7 @@ An operation keeps the request as the origin gets it, so that it can be sent fro
 
 from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import NamedTuple
 
 from proxy.account import Inbound
@@ -70,7 +71,7 @@ class Later:
         """An exchange that may be an operation's, and waits for its turn behind those whose clients wait."""
         name, settings = self._route.name, self.settings
         turn = Turn(None, later=True, since=since, route=name, max_running=settings.max_running)
-        return Exchange(self._origin, request, content, Deadlines(turn, settings.timeout, self._route.idle_timeout))
+        return Exchange(self._origin, request, content, Deadlines(turn, inf, self._route.idle_timeout))
 
     def operation(self, exchange: Exchange, inbound: Inbound) -> Operation:
         """The operation of an exchange, running if that is sent."""

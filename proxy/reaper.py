@@ -19,8 +19,11 @@ from proxy.store import Usage
 log = structlog.get_logger()
 
 ROUND: Final = 2.0  # seconds between two looks
-OVERDUE: Final = "The exchange took longer than it may, and the process that ran it did not say so."
-WHY: Final = "The exchange took longer than it may (respond_async.timeout of route {}), and the process that ran it did not say so."
+OVERDUE: Final = "The response was not complete in time, and the process that ran it did not say so."
+WHY: Final = (
+    "The origin's response was not complete in time (respond_async.timeout of route {}), and the process that ran it did"
+    " not say so."
+)
 
 
 class Reaper:

@@ -67,15 +67,11 @@ class Reasons:
                 f"The origin took no more of the request for {route.idle_timeout:g} s (idle_timeout {of_route})."
             ),
         }
-        later = route.respond_async
-        head = f"No response head within {later.timeout:g} s (respond_async.timeout {of_route})." if later else ""
-        self._timeouts_later = self._timeouts | {"http_response_timeout": head}
 
     def failed(self, error: ProxyError, *, later: bool) -> str:
         """Why there is an error in place of a response, on the way of those that may be answered later or another."""
-        timeouts = self._timeouts_later if later else self._timeouts
         if isinstance(error, OriginTimeout) and not error.why:
-            return timeouts.get(error.error_type or "", "") or of(error)
+            return self._timeouts.get(error.error_type or "", "") or of(error)
         if isinstance(error, ResponseTooLarge) and later:
             return f"{error.detail.rstrip('.')} (respond_async.max_response_body of route {self._route.name})."
         return of(error)
@@ -91,7 +87,10 @@ class Reasons:
 
     def too_long(self, seconds: float) -> str:
         """Why an operation's exchange was ended."""
-        return f"The exchange took more than {seconds:g} s (respond_async.timeout of route {self._route.name})."
+        return (
+            f"The origin's response was not complete within {seconds:g} s"
+            f" (respond_async.timeout of route {self._route.name})."
+        )
 
     @property
     def unclaimed(self) -> str:

@@ -290,15 +290,44 @@ async def test_a_deleted_operation_did_not_fail(start: StartVia, origin: Scripte
     assert lines_of(quiet_log, "exchange failed") == []
 
 
-async def test_one_that_takes_too_long_was_ended_by_a_timeout(
-    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
+@pytest.mark.parametrize("queued", [False, True], ids=["sent at once", "queued before"])
+@pytest.mark.parametrize(
+    "script", [pytest.param([stall()], id="no head"), pytest.param([HALF, stall()], id="half a response")]
+)
+async def test_one_that_takes_too_long_was_ended_by_a_timeout_wherever_it_was(
+    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines, script: list[Step], *, queued: bool
 ) -> None:
-    origin.script(stall())
-    client = await (await start(respond_async={"timeout": "100ms", "wait": "0s"})).client()
-    await client.exchange("GET", b"/", [ASYNC])
+    gate = asyncio.Event()
+    origin.route(lambda sent: [wait_for(gate), answer(200)] if sent.target == b"/before" else script)
+    settings = {"max_connections": 1 if queued else 2}
+    proxy = await start(settings, timeout="1m", respond_async={"timeout": "100ms", "wait": "0s"})
+    async with asyncio.TaskGroup() as group:
+        before = group.create_task((await proxy.client()).exchange("GET", b"/before"))
+        await origin.request_received()
+        await (await proxy.client()).exchange("GET", b"/", [ASYNC])
+        accepted = await line_of(quiet_log, "operation accepted")
+        gate.set()
+        await before
+    assert accepted["state"] == ("queued" if queued else "running")
     settled = await line_of(quiet_log, "operation settled")
     assert (settled["state"], settled["error"]) == ("failed", "origin-timeout")
-    assert "(respond_async.timeout of route everything)" in settled["why"]
+    assert settled["error_type"] == "http_response_timeout"
+    assert settled["why"] == (
+        "The origin's response was not complete within 0.1 s (respond_async.timeout of route everything)."
+    )
+    failed = await line_of(quiet_log, "exchange failed")
+    assert (failed["error"], failed["cause"]) == ("origin-timeout", None)
+
+
+async def test_the_time_of_an_operation_counts_from_its_sending_and_not_from_its_202(
+    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    gate = asyncio.Event()
+    origin.script(wait_for(gate), HALF, stall())
+    client = await (await start(respond_async={"timeout": "600ms", "wait": "500ms"})).client()
+    await client.exchange("GET", b"/", [ASYNC])
+    gate.set()
+    assert (await line_of(quiet_log, "operation settled"))["seconds"] < 0.5
 
 
 async def test_one_that_the_origin_broke_off_is_told_with_its_cause(

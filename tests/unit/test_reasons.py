@@ -56,9 +56,9 @@ def test_an_error_is_told_with_the_key_that_decided_it(error: ProxyError, why: s
     assert REASONS.failed(error, later=False) == why
 
 
-def test_what_may_be_answered_later_has_the_time_of_operations() -> None:
-    why = "No response head within 300 s (respond_async.timeout of route reports)."
-    assert REASONS.failed(late("http_response_timeout"), later=True) == why
+def test_an_operation_has_a_time_of_its_own() -> None:
+    why = "The origin's response was not complete within 300 s (respond_async.timeout of route reports)."
+    assert REASONS.too_long(300) == why
 
 
 def test_a_result_that_is_too_large_names_the_limit() -> None:
