@@ -62,6 +62,24 @@ def _given(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
+def _token(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """A token that a service can have; what it is instead is never shown."""
+    from click.core import ParameterSource
+
+    from proxy.config.scalars import Refused, secret
+
+    if text is None:
+        return None
+    try:
+        secret(text)
+    except Refused as refused:
+        source = context.get_parameter_source(str(parameter.name))
+        by = "`--token`" if source is ParameterSource.COMMANDLINE else TOKEN_VARIABLE
+        reason = refused.reason if text == text.strip() else "begins or ends with a space or a line end"
+        raise click.UsageError(f"{by}: {reason}") from refused
+    return text
+
+
 def _where(command: Command) -> Command:
     """The options that say which service."""
     for option in (
@@ -75,6 +93,7 @@ def _where(command: Command) -> Command:
         ),
         click.option(
             "--token",
+            callback=_token,
             envvar=TOKEN_VARIABLE,
             metavar="TOKEN",
             show_envvar=True,

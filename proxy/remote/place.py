@@ -31,12 +31,16 @@ def place_of(config: Config, token: str | None) -> Place:
 
 def place_at(text: str, token: str | None) -> Place:
     """What an operator names: a URL, or an address as `admin` has it. Raises ValueError."""
-    if text.startswith(("http://", "https://")):
+    if text.lower().startswith(("http://", "https://")):
         return Place(_url(text), token=token)
     return replace(_place(address(text)), token=token)
 
 
 def _url(text: str) -> str:
+    if "@" in text:  # never shown
+        raise ValueError("takes no user and no password: it is the token that is asked for")
+    if not text.isprintable() or set(text) & set(" ?#"):
+        raise ValueError("must be a URL without spaces, query and fragment, as in `http://127.0.0.1:8081`")
     try:
         url = URL(text)
     except ValueError as error:

@@ -213,12 +213,33 @@ async def test_what_cannot_be_done_is_told(ask: Ask, arguments: list[str], said:
     ("token", "said"),
     [
         pytest.param({}, "give it by RESPOND_ASYNC_ADMIN_TOKEN", id="none"),
-        pytest.param({"RESPOND_ASYNC_ADMIN_TOKEN": "wrong"}, "the token is not the one of", id="wrong"),
+        pytest.param({"RESPOND_ASYNC_ADMIN_TOKEN": TOKEN[::-1]}, "the token is not the one of", id="wrong"),
     ],
 )
 async def test_the_token_is_asked_for(proxy: Proxy, token: dict[str, str], said: str) -> None:
     result = await run("list", "--admin", f"http://127.0.0.1:{proxy.admin_port}/", **token)
     assert (result.exit_code, said in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("by", ["--token", "RESPOND_ASYNC_ADMIN_TOKEN"])
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        pytest.param(f"{TOKEN}\n", "begins or ends with a space or a line end", id="line end"),
+        pytest.param(f"{TOKEN}\r\nX: {TOKEN}", "must be at least 16 characters, of ASCII and without", id="a field"),
+        pytest.param(f"{TOKEN}\x7f", "must be at least 16 characters, of ASCII and without", id="control character"),
+        pytest.param(f"{TOKEN}\xfc", "must be at least 16 characters, of ASCII and without", id="not ASCII"),
+        pytest.param("too-short", "must be at least 16 characters, of ASCII and without", id="short"),
+    ],
+)
+async def test_a_token_that_none_can_be_is_not_sent_nor_shown(
+    origin: ScriptedOrigin, by: str, token: str, said: str
+) -> None:
+    given = ([by, token], {}) if by == "--token" else ([], {by: token})
+    result = await run("list", "--admin", origin.url, *given[0], **given[1])
+    assert (result.exit_code, by in result.stderr, said in result.stderr) == (2, True, True)
+    assert token.strip() not in result.output
+    assert not origin.connections
 
 
 async def test_nobody_answers(unused_port: int) -> None:
@@ -269,6 +290,10 @@ async def test_something_else_is_asked_of_one(origin: ScriptedOrigin, command: t
         pytest.param(["list", "--admin", "foo"], "as in `127.0.0.1:8080`", id="a word"),
         pytest.param(["list", "--admin", "http://"], "must name a host after `//`", id="no host"),
         pytest.param(["list", "--admin", "http://h:99999"], "is no URL: Port out of range", id="no port"),
+        pytest.param(["list", "--admin", "http://h/?x=1"], "without spaces, query and fragment", id="a query"),
+        pytest.param(["list", "--admin", "http://h\n"], "without spaces, query and fragment", id="a line end"),
+        pytest.param(["list", "--admin", "http://me:pw@h"], "takes no user and no password", id="credentials"),
+        pytest.param(["list", "--token", ""], "`--token`: must be at least 16 characters", id="an empty token"),
         pytest.param(["list", "--state", "late"], "'late' is not one of 'queued'", id="state"),
         pytest.param(["list", "--older-than", "5"], "'--older-than': must be a duration with its unit", id="no unit"),
         pytest.param(["list", "--younger-than", "5"], "did you mean `5s`?", id="what unit"),
@@ -313,7 +338,7 @@ async def test_a_configuration_without_such_a_place(tmp_path: Path, admin: str, 
 
 @pytest.mark.parametrize(
     ("text", "url"),
-    [(":8081", "http://127.0.0.1:8081"), ("[::]:8081", "http://[::1]:8081"), ("https://h/x/", "https://h/x")],
+    [(":8081", "http://127.0.0.1:8081"), ("[::]:8081", "http://[::1]:8081"), ("HTTPS://h/x/", "HTTPS://h/x")],
 )
 def test_a_place_that_can_be_asked(text: str, url: str) -> None:
     place = place_at(text, "secret")
