@@ -163,6 +163,7 @@ def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN
         respond-async operations list --state unsettled --limit 10000 --json
     """
     from proxy.remote import table
+    from proxy.words import printable
 
     listed = _asked(options, lambda service: service.operations(_wanted(options), limit))
     if not listed["operations"]:
@@ -174,7 +175,7 @@ def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN
     click.echo(table(listed["operations"], shutil.get_terminal_size().columns if on_terminal else None))
     if on_terminal:
         counts = ", ".join(f"{number} {state}" for state, number in listed["counts"].items())
-        click.echo(f"{counts}{'; there are more of these: --limit' if listed['more'] else ''}", err=True)
+        click.echo(f"{printable(counts)}{'; there are more of these: --limit' if listed['more'] else ''}", err=True)
 
 
 @operations.command(short_help="All that is known of one.", context_settings=IDS)
@@ -256,8 +257,10 @@ async def _known(id: str, service: "Service") -> dict[str, Any]:
 
 
 def _cancel(options: dict[str, Any], short: str) -> None:
+    from proxy.words import printable
+
     ended = _asked(options, lambda service: service.cancel(short))
-    click.echo(f"{ended['id']} is {ended['state']}")
+    click.echo(printable(f"{ended['id']} is {ended['state']}"))
 
 
 def _end_all(options: dict[str, Any], wanted: dict[str, str], verb: str, *, yes: bool) -> None:

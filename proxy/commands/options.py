@@ -22,6 +22,8 @@ def bad_configuration(error: Exception, file: Path, instead: str = "name another
 
 
 def end(code: int, message: str) -> NoReturn:
-    """Say why it ends, and end."""
-    click.echo(message, err=True)
+    """Say why it ends, and end. What of it others have written, a terminal does not obey."""
+    from proxy.words import printable
+
+    click.echo("\n".join(map(printable, message.split("\n"))), err=True)
     sys.exit(code)

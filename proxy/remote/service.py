@@ -1,43 +1,26 @@
 """What a service can be asked by an operator. What goes wrong is said in plain words, with what to do."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from collections.abc import Set as AbstractSet
-from contextlib import asynccontextmanager
-from typing import Any, Final
-from urllib.parse import quote
+import os
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from ssl import SSLCertVerificationError
+from typing import Final
+from urllib.parse import quote, urlencode
 
 import aiohttp
+from yarl import URL
 
+from proxy.remote import answers
+from proxy.remote.answers import Json, Shape
 from proxy.remote.place import Place
-
-Json = dict[str, Any]
 
 PATIENCE: Final = aiohttp.ClientTimeout(total=120, sock_connect=10)
 LARGEST_PAGE: Final = 500
-# What is read of each kind of answer.
-PAGE: Final = frozenset({"operations", "counts", "next", "time"})
-OPERATION: Final = frozenset(
-    {
-        "id",
-        "state",
-        "route",
-        "method",
-        "target",
-        "age",
-        "duration",
-        "bytes",
-        "size",
-        "status",
-        "progress",
-        "error",
-        "why",
-    }
-)
-ENDED: Final = frozenset({"dismissed", "removed"})
-REQUESTS: Final = frozenset({"requests", "operations"})
-ROUTES: Final = frozenset({"routes"})
-PROBLEM: Final = frozenset({"title", "status", "detail"})
+LARGEST_ANSWER: Final = 1 << 26  # bytes
+MOST_EMPTY: Final = 20_000  # pages one after the other in which nothing is: a store of ten million operations
+NEXT: Final = re.compile("/operations[?][!-~]+")  # the token goes where it leads, so nowhere else
 
 
 class NoAnswer(Exception):
@@ -63,75 +46,92 @@ class Service:
         """The newest operations that are like that, up to so many, the counts of all, and when it was begun to list them."""
         found: list[Json] = []
         time = ""
-        target: str | None = "/operations"
-        query: Mapping[str, str] = {**wanted, "limit": str(min(most, LARGEST_PAGE))}
+        query = {**wanted, "limit": str(min(most, LARGEST_PAGE))}
         page: Json = {}
-        while target is not None and len(found) < most:
-            page = await self._ask("GET", target, PAGE, query)
-            found += self._each(page["operations"], OPERATION)
-            time = time or page["time"]
-            target, query = page["next"], {}
-        more = target is not None or len(found) > most
+        async with aclosing(self._pages(f"/operations?{urlencode(query)}")) as pages:
+            async for page in pages:
+                found += page["operations"]
+                time = time or page["time"]
+                if len(found) >= most:
+                    break
+        more = page["next"] is not None or len(found) > most
         return {"operations": found[:most], "counts": page["counts"], "more": more, "time": time}
 
+    async def _pages(self, target: str | None) -> AsyncGenerator[Json, None]:
+        """This page of the list and those that follow; whoever makes up pages is not followed for ever."""
+        seen, empty = set(), 0
+        while target is not None:
+            seen.add(target)
+            page = await self._ask("GET", target, answers.PAGE)
+            target, empty = page["next"], 0 if page["operations"] else empty + 1
+            if target is not None and (not NEXT.fullmatch(target) or target in seen or empty > MOST_EMPTY):
+                raise self._stranger()
+            yield page
+
     async def operation(self, short: str) -> Json:
-        return await self._ask("GET", f"/operations/{quote(short, safe='')}", OPERATION)
+        return await self._ask("GET", f"/operations/{quote(short, safe='')}", answers.OPERATION)
 
     async def requests(self, id: str) -> Json:
         """The recent requests of this id, and the operations that they made or asked for."""
-        found = await self._ask("GET", "/requests", REQUESTS, {"id": id})
-        return {
-            "requests": self._each(found["requests"], {"id"}),
-            "operations": self._each(found["operations"], OPERATION),
-        }
+        return await self._ask("GET", f"/requests?{urlencode({'id': id})}", answers.REQUESTS)
 
     async def cancel(self, short: str) -> Json:
         """Cancel it if it is under way; how it stands then."""
-        return await self._ask("DELETE", f"/operations/{quote(short, safe='')}", OPERATION, {"state": "unsettled"})
+        return await self._ask("DELETE", f"/operations/{quote(short, safe='')}?state=unsettled", answers.OPERATION)
 
     async def end_all(self, wanted: Mapping[str, str]) -> Json:
         """Do that with all that are like that: how many were `dismissed`, and how many `removed`."""
-        return await self._ask("DELETE", "/operations", ENDED, wanted)
+        return await self._ask("DELETE", f"/operations?{urlencode(wanted)}", answers.ENDED)
 
     async def routes(self) -> list[str]:
         """The names of its routes."""
-        document = await self._ask("GET", "/routes", ROUTES)
-        return [str(route["name"]) for route in self._each(document["routes"], {"name"})]
+        document = await self._ask("GET", "/routes", answers.ROUTES)
+        return [route["name"] for route in document["routes"]]
 
-    async def _ask(
-        self, method: str, target: str, members: AbstractSet[str], query: Mapping[str, str] | None = None
-    ) -> Json:
-        """The document that is answered, which has these members."""
+    async def _ask(self, method: str, target: str, shape: Shape) -> Json:
+        """The document that is answered, which is like that."""
         fields = {} if self._place.token is None else {"Authorization": f"Bearer {self._place.token}"}
+        url = URL(f"{self._place.url}{target}", encoded=True)  # an id such as `..` stays what it is
         try:
-            async with self._session.request(
-                method, f"{self._place.url}{target}", params=query or None, headers=fields, allow_redirects=False
-            ) as response:
-                document = self._read(response.status, await response.read())
-        except aiohttp.ClientConnectorError as error:
-            reason = error.os_error.strerror or error.os_error
+            async with self._session.request(method, url, headers=fields, allow_redirects=False) as response:
+                document = self._read(response.status, await self._content(response))
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise NoAnswer(f"the certificate of {self._place} is not trusted: {_reason(error)}") from error
+        except aiohttp.ClientSSLError as error:
+            raise NoAnswer(f"{self._place} speaks no TLS; is it `http://`?") from error
+        except (aiohttp.ClientConnectorError, UnicodeError) as error:
+            reason = _reason(error)
             what = f"nobody answers at {self._place} ({reason}); is the service running, and is that its `admin`?"
             raise NoAnswer(what) from error
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise NoAnswer(f"{self._place} does not answer as it should: {str(error) or 'it is silent'}") from error
-        return self._each([document], members)[0]
-
-    def _read(self, status: int, content: bytes) -> Json:
-        document = _document(content)
-        if status == 401:
-            raise self._locked()
-        if status != 200:
-            if not (document.keys() >= PROBLEM and document["status"] == status):
-                raise NoAnswer(f"{self._place} answers {status}; is that a service's `admin`?")
-            kind = Unknown if status == 404 else NoAnswer
-            raise kind(str(document["detail"]))
+            raise NoAnswer(f"{self._place} does not answer as it should: {_reason(error)}") from error
+        if not answers.is_like(document, shape):
+            raise self._stranger()
         return document
 
-    def _each(self, documents: object, members: AbstractSet[str]) -> list[Json]:
-        """A list of documents with these members, as it is: whatever listens there may have answered something else."""
-        if isinstance(documents, list) and all(isinstance(one, dict) and one.keys() >= members for one in documents):
-            return documents
-        raise NoAnswer(f"what {self._place} answers is not from respond-async; is that a service's `admin`?")
+    async def _content(self, response: aiohttp.ClientResponse) -> bytes:
+        pieces, size = [], 0
+        async for piece in response.content.iter_any():
+            pieces.append(piece)
+            size += len(piece)
+            if size > LARGEST_ANSWER:
+                raise self._stranger()
+        return b"".join(pieces)
+
+    def _read(self, status: int, content: bytes) -> object:
+        """Raises NoAnswer for an error: what the service says of it."""
+        document = _document(content)
+        if status == 200:
+            return document
+        if not answers.is_like(document, answers.PROBLEM) or document["status"] != status:
+            raise NoAnswer(f"{self._place} answers {status}; is that a service's `admin`?")
+        if status == 401:
+            raise self._locked()
+        kind = Unknown if status == 404 else NoAnswer
+        raise kind(document["detail"])
+
+    def _stranger(self) -> NoAnswer:
+        return NoAnswer(f"what {self._place} answers is not from respond-async; is that a service's `admin`?")
 
     def _locked(self) -> NoAnswer:
         if self._place.token is None:
@@ -149,9 +149,26 @@ async def asking(place: Place) -> AsyncIterator[Service]:
         yield Service(session, place)
 
 
-def _document(content: bytes) -> Json:
+def _document(content: bytes) -> object:
+    """What it is as JSON; None where it is none, or is nested too deeply."""
     try:
-        document = json.loads(content)
+        return json.loads(content)
     except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
+        return None
+
+
+def _reason(error: BaseException) -> str:
+    """In one line; libraries quote what they have been sent."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        error = error.os_error
+    match error:
+        case SSLCertVerificationError():
+            return error.verify_message
+        case UnicodeError():
+            return "that is no name of a host"
+        case OSError(errno=int(number)) if number > 0:
+            return os.strerror(number)
+        case OSError(strerror=str(text)):
+            return text
+        case _:
+            return " ".join(str(error).split()) or "it is silent"

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from proxy.remote.answers import Json
 from proxy.words import amount, elapsed, printable
-
-Json = dict[str, Any]
 
 HEADING: Final = ("ID", "STATE", "ROUTE", "METHOD", "TARGET", "AGE", "TOOK", "SIZE", "OUTCOME")
 AGES: Final = frozenset({"age", "waited", "duration", "left"})
@@ -32,7 +31,7 @@ def lines(members: Json) -> str:
     """One line for each member that says something."""
     known = {name: _said(name, value) for name, value in members.items() if value is not None}
     width = max(map(len, known), default=0)
-    return "\n".join(f"{name.replace('_', ' ').ljust(width)}  {value}" for name, value in known.items())
+    return "\n".join(f"{printable(name.replace('_', ' ')).ljust(width)}  {value}" for name, value in known.items())
 
 
 def _row(operation: Json) -> Sequence[str]:
@@ -55,8 +54,8 @@ def _outcome(operation: Json) -> str:
 
 
 def _said(name: str, value: Any) -> str:  # noqa: ANN401  # what JSON can hold
-    if name in AGES:
+    if name in AGES and isinstance(value, (int, float)):
         return elapsed(value)
-    if name in SIZES:
-        return amount(value)
+    if name in SIZES and isinstance(value, (int, float)):
+        return amount(int(value))
     return printable(str(value))

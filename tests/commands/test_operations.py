@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import math
 import os
+import ssl
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,10 +19,19 @@ from proxy.remote import Service, details, place_at, table
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.process.child import ROOT
 from tests.raw_client import RawClient
-from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, stall
+from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, send, stall
 
 TOKEN = "a-token-of-an-operator"
 LATER = ((b"Prefer", b"respond-async, wait=0"),)
+
+
+OPERATION: dict[str, Any] = {
+    "id": "Wz6GBxat", "state": "failed", "route": "reports", "method": "GET", "target": "/\x1b[2J", "age": 75.2,
+    "waited": None, "left": None, "duration": 3.5, "bytes": None, "size": None, "status": None, "progress": None,
+    "error": {"code": "origin-timeout", "detail": "", "error_type": None}, "why": "It was late (timeout of route reports).",
+}  # fmt: skip
+COUNTS = dict.fromkeys(("queued", "running", "completed", "failed", "dismissed", "settled"), 0)
+PAGE: dict[str, Any] = {"operations": [OPERATION], "counts": COUNTS, "next": None, "time": "2026-11-24T20:00:00.000Z"}
 
 
 async def run(*arguments: str, stdin: str = "", **environ: str) -> Result:
@@ -245,7 +256,7 @@ async def test_a_token_that_none_can_be_is_not_sent_nor_shown(
 async def test_nobody_answers(unused_port: int) -> None:
     result = await run("list", "--admin", f"127.0.0.1:{unused_port}")
     assert result.exit_code == 1
-    assert f"nobody answers at http://127.0.0.1:{unused_port}" in result.stderr
+    assert f"nobody answers at http://127.0.0.1:{unused_port} (Connection refused)" in result.stderr
     assert "is the service running" in result.stderr
 
 
@@ -270,6 +281,130 @@ async def test_something_else_answers(origin: ScriptedOrigin, body: bytes) -> No
     assert "answers 418; is that a service's `admin`?" in (await run("list", "--admin", origin.url)).stderr
     origin.script(close())
     assert "does not answer as it should" in (await run("list", "--admin", origin.url)).stderr
+
+
+def page_with(member: str, value: object) -> dict[str, Any]:
+    """The page of a list, or an operation in it, with something else in one place."""
+    return PAGE | {member: value} if member in PAGE else PAGE | {"operations": [OPERATION | {member: value}]}
+
+
+NESTED = json.loads("[" * 500 + "]" * 500)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page_with("counts", {}), id="no counts"),
+        pytest.param(page_with("time", 7), id="a number as time"),
+        pytest.param(page_with("next", 7), id="a number as next"),
+        pytest.param(page_with("age", None), id="no age"),
+        pytest.param(page_with("age", "old"), id="a word as age"),
+        pytest.param(page_with("duration", math.nan), id="no number"),
+        pytest.param(page_with("duration", math.inf), id="infinity"),
+        pytest.param(page_with("size", 10**400), id="a number beyond all"),
+        pytest.param(page_with("size", []), id="a list as size"),
+        pytest.param(page_with("waited", "long"), id="a word as waiting"),
+        pytest.param(page_with("error", "lost"), id="a word as error"),
+        pytest.param(page_with("error", {}), id="an empty error"),
+        pytest.param(page_with("why", None), id="no reason"),
+        pytest.param(page_with("new", NESTED), id="depth"),
+    ],
+)
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["table", "JSON"])
+async def test_a_list_with_something_else_in_it_is_not_shown(
+    origin: ScriptedOrigin, page: dict[str, Any], form: list[str]
+) -> None:
+    origin.script(read_all(), answer(200, body=json.dumps(page).encode()))
+    result = await run("list", "--admin", origin.url, *form)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.count("\n") == 1
+    assert f"what {origin.url} answers is not from respond-async; is that a service's `admin`?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("pages", "asked"),
+    [
+        pytest.param([{"next": "/operations?cursor=1"}], 2, id="itself"),
+        pytest.param([{"next": "/operations?cursor=1"}, {"next": "/operations?cursor=2"}] * 2, 3, id="a circle"),
+        pytest.param([{"next": f"/operations?cursor={n}", "operations": []} for n in range(9)], 4, id="nothing ever"),
+        pytest.param([{"next": "@127.0.0.1/operations?"}], 1, id="another host"),
+        pytest.param([{"next": ":1/operations?"}], 1, id="another port"),
+        pytest.param([{"next": "/operations?x\r\nX: y"}], 1, id="another field"),
+        pytest.param([{"next": "/elsewhere"}], 1, id="another resource"),
+        pytest.param([{"next": ""}], 1, id="nowhere"),
+    ],
+)
+async def test_a_list_leads_to_its_next_pages_alone_and_has_an_end(
+    origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch, pages: list[dict[str, Any]], asked: int
+) -> None:
+    monkeypatch.setattr("proxy.remote.service.MOST_EMPTY", 3)
+    origin.queue(*([read_all(), answer(200, body=json.dumps(PAGE | page).encode())] for page in pages))
+    result = await run("list", "--admin", origin.url, "--token", TOKEN)
+    assert (result.exit_code, "is not from respond-async" in result.stderr) == (1, True)
+    assert len(origin.requests) == asked
+    assert {request.target.partition(b"?")[0] for request in origin.requests} == {b"/operations"}
+
+
+async def test_an_answer_without_end_is_left(origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.remote.service.LARGEST_ANSWER", 1000)
+    origin.script(read_all(), answer(200, body=[b" " * 2000], framing="close"), stall())
+    result = await run("list", "--admin", origin.url)
+    assert (result.exit_code, "is not from respond-async" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "document"),
+    [
+        pytest.param(["cancel", "Wz6GBxat"], {"dismissed": 1, "removed": 1}, id="cancel"),
+        pytest.param(["purge", "--yes"], {"dismissed": "all", "removed": None}, id="purge"),
+        pytest.param(["show", "Wz6GBxat"], OPERATION | {"left": "soon"}, id="show"),
+    ],
+)
+async def test_what_became_of_operations_is_not_believed_of_everybody(
+    origin: ScriptedOrigin, arguments: list[str], document: object
+) -> None:
+    origin.script(read_all(), answer(200, body=json.dumps(document).encode()))
+    result = await run(*arguments, "--admin", origin.url)
+    assert (result.exit_code, "is not from respond-async" in result.stderr) == (1, True)
+
+
+async def test_a_terminal_obeys_nobody_who_answers(origin: ScriptedOrigin) -> None:
+    evil = "\x1b]0;pwned\x07\ud800"
+    problem = json.dumps({"title": "x", "status": 409, "detail": evil}).encode()
+    origin.queue(
+        [read_all(), answer(200, body=json.dumps(OPERATION | {"id": evil, evil: evil}).encode())],
+        [read_all(), answer(200, body=json.dumps(OPERATION | {"id": evil, "state": evil}).encode())],
+        [read_all(), answer(409, body=problem)],
+        [read_all(), send(b"HTTP/1.1 200 \x1b]0;pwned\r\n\x1b: x\r\n\r\n"), close()],
+    )
+    for command in ("show", "cancel", "show", "show"):
+        result = await run(command, "Wz6GBxat", "--admin", origin.url)
+        assert "\x1b" not in result.output, command
+        assert isinstance(result.exception, SystemExit | None)
+
+
+async def test_an_id_is_asked_for_as_it_is(origin: ScriptedOrigin) -> None:
+    problem = json.dumps({"title": "x", "status": 409, "detail": "No."}).encode()
+    origin.script(read_all(), answer(409, body=problem))
+    for name, target in {"..": b"..", "a/b?c=d": b"a%2Fb%3Fc%3Dd", "%2e": b"%252e"}.items():
+        await run("show", name, "--admin", origin.url)
+        assert origin.requests[-1].target == b"/operations/" + target
+
+
+async def test_what_is_wrong_with_tls_is_said(origin: ScriptedOrigin, certificate: tuple[Path, Path]) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    async with ScriptedOrigin(ssl=context) as other:
+        result = await run("list", "--admin", other.url)
+        assert f"the certificate of {other.url} is not trusted: self-signed certificate" in result.stderr
+    origin.on_accept(send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), close())
+    url = origin.url.replace("http:", "https:")
+    assert f"{url} speaks no TLS; is it `http://`?" in (await run("list", "--admin", url)).stderr
+
+
+async def test_there_is_no_such_host() -> None:
+    result = await run("list", "--admin", "http://no..such.invalid:80")
+    assert (result.exit_code, "http://no..such.invalid:80 (that is no name of a host)" in result.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -344,13 +479,6 @@ def test_a_place_that_can_be_asked(text: str, url: str) -> None:
     place = place_at(text, "secret")
     assert str(place) == url
     assert "secret" not in repr(place)
-
-
-OPERATION: dict[str, Any] = {
-    "id": "Wz6GBxat", "state": "failed", "route": "reports", "method": "GET", "target": "/\x1b[2J", "age": 75.2,
-    "duration": 3.5, "bytes": None, "size": None, "status": None, "progress": None,
-    "error": {"code": "origin-timeout", "detail": "", "error_type": None}, "why": "It was late (timeout of route reports).",
-}  # fmt: skip
 
 
 def test_a_table_is_as_wide_as_the_terminal_and_obeys_nobody() -> None:
