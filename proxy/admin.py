@@ -29,6 +29,9 @@ from proxy.operators.survey import Survey
 EXPOSITION: Final = b"text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
 PROBES: Final = ("/livez", "/readyz")  # ask without a token, by any name
 ENDING: Final = ("route", "state", "older_than", "younger_than", "settled_by")  # by which operations are ended
+TOGETHER: Final = frozenset(
+    {"id", "operation"}
+)  # requests that have one of these in common are told with their operations
 HELP: Final = (
     "There are /livez, /readyz, /metrics, /operations, /operations/ID, /requests, /routes, /origins, /store, /service"
     " and /events here, and the page at /."
@@ -129,7 +132,7 @@ class Admin:
     async def _requests(self, request: Request) -> Reply:
         wanted = requests_wanted(request.query)
         requests = await self._survey.requests(wanted)
-        operations = {"operations": await self._desk.concerned(requests)} if "id" in wanted else {}
+        operations = {} if TOGETHER.isdisjoint(wanted) else {"operations": await self._desk.concerned(requests)}
         return document({"requests": requests, **operations})
 
     async def _routes(self, request: Request) -> Reply:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 from proxy.config.scalars import Refused, duration
-from proxy.operation import State
+from proxy.operation import SHORT_ID, State
 from proxy.operators.refusal import Refusal
 from proxy.store import ANY, SETTLED, UNSETTLED, Wanted
 
@@ -75,10 +75,12 @@ def states_wanted(query: Iterable[tuple[str, str]]) -> frozenset[State]:
 
 
 def requests_wanted(query: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """What recent requests are to be like: `id`, `route`, `status`. Raises Refusal."""
-    given = single(query, ("id", "route", "status"))
+    """What recent requests are to be like: `id`, `operation`, `route`, `status`. Raises Refusal."""
+    given = single(query, ("id", "operation", "route", "status"))
     if not STATUS.fullmatch(given.get("status", "5xx")):
         raise Refusal(400, "`status` is one such as 504, or a class of them such as 5xx.")
+    if "operation" in given:
+        given["operation"] = given["operation"][:SHORT_ID]  # as much as is known of it
     return given
 
 

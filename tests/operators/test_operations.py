@@ -95,6 +95,21 @@ async def test_a_request_leads_to_its_operation_and_how_that_ended(desk: Desk) -
     assert "operations" not in await desk.operator.sees("/requests")
 
 
+async def test_an_operation_leads_to_all_requests_that_had_to_do_with_it(desk: Desk) -> None:
+    desk.origin.script(read_all(), close())
+    id_, other = [await desk.accepts(b"/slow", (b"X-Request-Id", one)) for one in (b"the-first", b"another")]
+    async with RawClient(port=desk.proxy.port) as client:
+        fields = [(b"Prefer", b"wait=10"), (b"X-Request-Id", b"the-poll")]
+        assert (await client.exchange("GET", f"/.async/{id_}".encode(), fields)).status == 502
+    for name in (id_[:8], id_):
+        found = await desk.operator.sees(f"/requests?operation={name}")
+        assert [(one["id"], one["status"]) for one in found["requests"]] == [("the-poll", 502), ("the-first", 202)]
+        assert [one["id"] for one in found["operations"]] == [id_[:8]]
+    [one] = (await desk.operator.sees(f"/requests?operation={other[:8]}&status=202"))["requests"]
+    assert one["id"] == "another"
+    assert await desk.operator.sees("/requests?operation=nobodys_") == {"requests": [], "operations": []}
+
+
 async def test_a_status_url_that_never_was_leads_to_no_others_operation(desk: Desk) -> None:
     desk.origin.script(read_all(), stall())
     id_ = await desk.runs()
