@@ -22,13 +22,14 @@ export const badge = (of) => (cell) => {
   };
 };
 
-/** Method and target, and below them why it is as it is, and the cause behind that; all strangers' words. */
+/** Method and target, and below them why it is as it is, the cause behind that, and more; all strangers' words. */
 export const request = (of) => (cell) => {
   const method = element("b");
   const target = element("bdi", { class: "target" });
   const why = element("span", { class: "why" });
   const cause = element("span", { class: "cause" });
-  cell.append(element("p", { class: "asked" }, method, " ", target), element("p", { class: "explained" }, why, " ", cause));
+  const more = element("p", { class: "more quiet" });
+  cell.append(element("p", { class: "asked" }, method, " ", target), element("p", { class: "explained" }, why, " ", cause), more);
   return (item) => {
     const shown = of(item);
     setText(method, shown.method);
@@ -36,6 +37,7 @@ export const request = (of) => (cell) => {
     setAttribute(target, "title", shown.target.length > 60 ? visible(shown.target) : null);
     setText(why, visible(shown.why ?? ""));
     setText(cause, visible(shown.cause ?? ""));
+    setText(more, shown.more ?? "");
   };
 };
 

@@ -19,10 +19,13 @@ const HANDED_OVER = {
   "-Q": "Nobody ended it: it was handed over with 202 while it waited for its turn at the origin.",
 };
 
+const PLAIN_END =
+  "Its answer was sent whole, and nobody broke that off. If it tells of an error, that is the origin’s own or its operation’s.";
+
 /** What a flag means; one of a newer service than this page is left as it is. */
 export function meaningOf(flag) {
   if (flag in HANDED_OVER) return HANDED_OVER[flag];
   const [who, when] = [WHO[flag[0]], WHEN[flag[1]]];
-  if (flag === "--") return "It went to its end, and nobody broke it off.";
+  if (flag === "--") return PLAIN_END;
   return who && when ? `${who}, ${when}.` : `Ended with ${flag}.`;
 }

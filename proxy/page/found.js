@@ -1,8 +1,8 @@
-/** What is known of an id: the operation whose id begins so, with the request that made it; or the requests that have it. */
+/** What is known of an id: the requests that have it, or whose operation has it, each with its why; then that operation. */
 
 import { told } from "./asked.js";
 import { byId, element, setText } from "./elements.js";
-import { requests } from "./requests.js";
+import { atLength, requests } from "./requests.js";
 import { age, clock, count, duration, size, visible } from "./words.js";
 
 const unknown = (kept) =>
@@ -23,8 +23,10 @@ export class Found {
     this.none = element("p", { class: "empty" });
     this.cancelling = element("button", { type: "button", class: "cancel" }, "Cancel this operation");
     this.cancelling.addEventListener("click", () => cancel(this.operation));
-    byId("found-list").append(this.none, this.facts.list, this.cancelling);
-    this.requests = requests(byId("found-list"), place, element("span"));
+    this.title = element("h3");
+    byId("found-list").append(this.none);
+    this.requests = requests(byId("found-list"), place, { wording: atLength, empty: element("span") });
+    byId("found-list").append(this.title, this.facts.list, this.cancelling);
     byId("found-close").addEventListener("click", () => place.go({ q: "" }));
   }
 
@@ -45,17 +47,18 @@ export class Found {
     if (this.isStale) this.show(false);
   }
 
-  /** What was found may have changed since; settled operations do not. `kept` is how many requests a process keeps. */
+  /** There may be more to find now. `kept` is how many requests a process keeps. */
   refresh(kept) {
     this.kept = kept;
     if (this.isAsking) this.isStale = true;
-    else if (this.isUnanswered || (this.operation && this.operation.settled === null)) this.show(false);
+    else if (this.place.get("q") !== "") this.show(false);
   }
 
   #show(id, { operation, requests, trouble }) {
-    this.isUnanswered = trouble === NO_ANSWER;
     this.operation = operation;
     setText(byId("found-title"), `Found for “${visible(id)}”`);
+    this.title.hidden = operation === null;
+    setText(this.title, operation ? `What has become of operation ${operation.id}` : "");
     this.facts.show(operation ? facts(operation) : {});
     this.cancelling.hidden = operation === null || operation.settled !== null;
     this.requests.show(requests);
@@ -94,9 +97,16 @@ class Facts {
 async function everythingOf(id) {
   const { operation, trouble } = await operationOf(id);
   if (trouble) return { operation: null, requests: [], trouble };
-  const { document } = await told(`requests?${new URLSearchParams({ id: operation?.request_id ?? id })}`);
+  const document = await requestsOf(operation ? [{ operation: operation.id }] : [{ id }, { operation: id }]);
   if (document === null) return { operation, requests: [], trouble: NO_ANSWER };
   return { operation: operation ?? only(document.operations), requests: document.requests, trouble: null };
+}
+
+/** Those that are like the first of these of which there are any: an operation may be gone, and its requests be known. */
+async function requestsOf(likes) {
+  const [like, ...others] = likes;
+  const { document } = await told(`requests?${new URLSearchParams(like)}`);
+  return document?.requests.length === 0 && others.length > 0 ? requestsOf(others) : document;
 }
 
 async function operationOf(id) {

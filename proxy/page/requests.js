@@ -13,8 +13,8 @@ const FEW = 12;
 const CLIENT_LEFT = 499;
 const NOT_SENT = "The client left before it was sent anything. 499 is only noted here.";
 
-/** A table of them. */
-export function requests(where, place, empty) {
+/** A table of them; `wording` says how much of one is said below its target. */
+export function requests(where, place, { wording, empty }) {
   return new Table(where, {
     label: "Requests",
     key: JSON.stringify, // clients choose their ids, so several may have the same
@@ -37,7 +37,7 @@ export class Recent {
   constructor(where, place) {
     this.place = place;
     this.none = element("p", { class: "empty" });
-    this.table = requests(where, place, this.none);
+    this.table = requests(where, place, { wording: briefly, empty: this.none });
     this.shown = [];
     this.all = byId("all-requests");
     this.all.addEventListener("click", () => this.#turn());
@@ -81,8 +81,14 @@ function statusOf({ status }) {
   return { kind: status < 400 ? "completed" : "failed", words: String(status) };
 }
 
-function wording({ method, path, why, error, cause }) {
+function briefly({ method, path, why, error, cause }) {
   return { method, target: path, why, cause: error && (cause ? `${error}: ${cause}` : error) };
+}
+
+/** All of it, and what the flag and the time that it took mean. */
+export function atLength(item) {
+  const { end } = item;
+  return { ...briefly(item), more: [end && `${end}: ${meaningOf(end)}`, parts(item)].filter(Boolean).join(" ") };
 }
 
 function flag(cell) {
@@ -98,11 +104,17 @@ function flag(cell) {
 function took(cell) {
   const node = element("span");
   cell.append(node);
-  return ({ seconds, waiting, origin }) => {
-    setText(node, duration(seconds));
-    const parts = [];
-    if (waiting !== undefined) parts.push(`${duration(waiting)} of it waiting for a turn`);
-    if (origin !== undefined) parts.push(`${duration(origin)} at the origin`);
-    setAttribute(node, "data-tip", parts.join(", ") || null);
+  return (item) => {
+    setText(node, duration(item.seconds));
+    setAttribute(node, "data-tip", parts(item));
   };
+}
+
+/** What a request spent its time on; null where that is not known. */
+function parts({ seconds, waiting, origin }) {
+  const known = [
+    waiting !== undefined && `waited ${duration(waiting)} for its turn`,
+    origin !== undefined && `was ${duration(origin)} at the origin`,
+  ].filter(Boolean);
+  return known.length > 0 ? `Of ${duration(seconds)}, it ${known.join(" and ")}.` : null;
 }

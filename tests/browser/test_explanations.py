@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Error, Locator, Page, Route, expect
@@ -91,7 +92,7 @@ async def test_an_id_leads_to_its_operation_and_its_request(page: Page, watched:
     search, found = page.get_by_role("searchbox"), page.locator("#found")
     await search.fill("order-17")
     await search.press("Enter")
-    await expect(found.get_by_role("heading")).to_be_focused()
+    await expect(found.get_by_role("heading", level=2)).to_be_focused()
     await expect(found.get_by_role("table")).to_contain_text("The client asked not to wait (wait=0)")
     await expect(found.get_by_role("definition").nth(1)).to_have_text(short)  # a request leads to its operation
     await found.get_by_role("link", name=f"Operation {short}").click()
@@ -112,6 +113,46 @@ async def test_an_id_leads_to_its_operation_and_its_request(page: Page, watched:
     await expect(found).to_contain_text("Nothing is known of it.")
     await found.get_by_role("button", name="Close").click()
     await expect(found).to_be_hidden()
+
+
+async def test_what_was_asked_about_comes_first_and_then_what_became_of_its_operation(
+    start_proxy: StartProxy, open_page: OpenPage, origin: ScriptedOrigin
+) -> None:
+    origin.script(read_all(), stall())
+    proxy = await start_proxy(settings_for(origin.url, respond_async={"timeout": "100ms"}), admin="127.0.0.1:0")
+    client = await proxy.client()
+    accepted = await client.exchange("POST", b"/reports", [AT_ONCE, (b"X-Request-Id", b"asked")], b"")
+    status_url = urlsplit(accepted.field(b"location") or b"")
+    poll = [(b"Prefer", b"wait=10"), (b"X-Request-Id", b"polled")]
+    assert (await client.exchange("GET", status_url.path, poll)).status == 504
+
+    page = await open_page(proxy.admin_port)
+    found = page.locator("#found")
+    said = {
+        "asked": ["202.*The client asked not to wait.*-H: Nobody ended it.*it waited"],
+        "polled": [r"504.*failed: .*respond_async.timeout of route everything.*--: Its answer was sent whole"],
+        status_url.geturl().decode(): ["504.*failed", "202.*The client asked not to wait"],
+    }
+    for id, rows in said.items():
+        await looked_for(page, id)
+        await expect(found.locator("tbody tr")).to_have_text([re.compile(row) for row in rows])
+        await expect(found).to_have_text(
+            re.compile("(202|504).*What has become of operation.*Why.*respond_async.timeout of route", re.DOTALL)
+        )
+
+
+async def test_the_requests_of_an_operation_are_found_though_it_is_gone(
+    page: Page, watched: Proxy, origin: ScriptedOrigin
+) -> None:
+    origin.script(read_all(), stall())
+    client = await watched.client()
+    accepted = await client.exchange("POST", b"/reports", [AT_ONCE], b"")
+    status_url = urlsplit(accepted.field(b"location") or b"")
+    assert (await client.exchange("DELETE", status_url.path)).status == 200
+    await watched.service._store.remove(status_url.path.rpartition(b"/")[2].decode())
+    await looked_for(page, status_url.geturl().decode())
+    await expect(page.locator("#found tbody tr")).to_contain_text("The client asked not to wait")
+    await expect(page.locator("#found")).not_to_contain_text("What has become")
 
 
 async def looked_for(page: Page, id: str) -> None:
