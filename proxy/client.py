@@ -130,7 +130,8 @@ class ClientRequest:
             None  # bytes received of another protocol, where the connection was switched to one
         )
         self.started = False  # whether bytes of it are out
-        self.keep_alive = keep_alive
+        self.keep_alive = keep_alive  # the connection goes on afterwards
+        self.is_last = not keep_alive  # the client has said that it asks nothing more
         self._inflow = inflow
         self._chunked = False
         self._until_close = False
@@ -190,6 +191,11 @@ class ClientRequest:
     def lasts_until_close(self) -> bool:
         """Whether the end of the connection is the end of the response that has begun."""
         return self._until_close and self.started
+
+    @property
+    def will_be_answered(self) -> bool:
+        """Whether all of it is here, and its response will have an end, as far as is known."""
+        return self.arrived and not (self.started and self._length is None)
 
     def discard(self) -> None:
         """Drop what nobody has taken of the content: the connection reads no more while too much of it lies here."""

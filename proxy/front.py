@@ -18,6 +18,8 @@ class Server:
     `refusal` writes the response to what never becomes a request, or made the handler fail.
     """
 
+    answers_half_closed = False  # what its client has left costs the origin work
+
     def __init__(
         self, handler: Handler, refusal: Refusal, peer: PeerOf, limits: Limits, clock: Clock, *, admitted: Cell
     ) -> None:
@@ -87,6 +89,8 @@ class Server:
 
 class SmallServer(Server):
     """One with room for few connections: where there is none left, the oldest without a request gives way."""
+
+    answers_half_closed = True
 
     def admit(self, connection: ClientConnection) -> bool:
         if len(self.connections) >= self.limits.max_connections:

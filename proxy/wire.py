@@ -44,6 +44,7 @@ class Front(Protocol):
     clock: Clock
     draining: bool
     patience: float  # while it drains: seconds for the next request of a connection
+    answers_half_closed: bool  # whether who closes its own side may still want what it has asked for
 
     def admit(self, connection: "ClientConnection") -> bool:
         """Count one more connection, unless there are as many as may be."""
@@ -76,6 +77,7 @@ class ClientConnection(asyncio.Protocol):
         self._idle_since = 0.0
         self._admitted = False
         self._reading_paused = False
+        self._half_closed = False  # the client says nothing more
         self._unfed = b""  # what has come and found no room
         self._current: ClientRequest | None = None  # whose answer is under way
         self._lost: asyncio.Future[None] = self._loop.create_future()
@@ -167,10 +169,23 @@ class ClientConnection(asyncio.Protocol):
             self._reading_paused = True
             self._transport.pause_reading()
 
-    def eof_received(self) -> None:
-        """The client has left. What ends with the connection must not look whole where it is cut."""
+    def eof_received(self) -> bool:
+        """The client has left, or only has nothing more to ask (RFC 9112 section 9.6). Returns whether it stays open.
+
+        What ends with the connection must not look whole where it is cut.
+        """
+        self._half_closed = True
+        if self._front.answers_half_closed and self._owes_answer:
+            return True
         if self._current is not None and self._current.lasts_until_close:
             self.abort(reset=True)
+        return False
+
+    @property
+    def _owes_answer(self) -> bool:
+        """Whether something was asked in full, and its answer will come to an end."""
+        request = self._current or next(iter(self._waiting), None)
+        return request is not None and (not isinstance(request, ClientRequest) or request.will_be_answered)
 
     def pause_writing(self) -> None:
         self.writing_paused = True
@@ -266,9 +281,13 @@ class ClientConnection(asyncio.Protocol):
             await self._refuse(request, error)
         if request.arrived:
             request.discard()
-        else:
+        if not (request.keep_alive or self._is_last(request)):
             await self._linger()
         return request.keep_alive
+
+    def _is_last(self, request: ClientRequest) -> bool:
+        """Whether nothing comes behind it. Without a half-close, as in TLS, a client could not be asked to stop."""
+        return request.arrived and (request.is_last or not self._transport.can_write_eof())
 
     async def _refuse(self, client: ClientRequest, error: ProxyError) -> None:
         reply = self._front.refusal(client, error)
@@ -281,7 +300,7 @@ class ClientConnection(asyncio.Protocol):
 
     async def _linger(self) -> None:
         """Let a client that still sends have its answer: to close at once would be a reset (RFC 9112 section 9.6)."""
-        if self._transport.is_closing() or self.draining:
+        if self._transport.is_closing() or self._lost.done() or self._half_closed or self.draining:
             return
         self._current = None
         self._drop_the_rest()
@@ -347,6 +366,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _close(self) -> None:
         """Close it, and let the client take the rest of its answer, as long as it takes any."""
+        self._current = None
         if not self._lost.done():
             self._transport.close()
             self._deadline.cancel()

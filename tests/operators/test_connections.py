@@ -1,5 +1,6 @@
 """Connections of operators: how long they may take, how many there may be, and what the unreadable is told."""
 
+import asyncio
 import json
 from contextlib import AsyncExitStack
 
@@ -124,6 +125,83 @@ async def test_each_connection_gets_one_answer(desk: Desk) -> None:
         await client.send(request("GET", b"/livez", LOCAL) * 2)
         assert (await client.response()).fields_named(b"connection") == [b"close"]
         assert await client.eof()
+
+
+async def test_rfc9112_9_6_a_request_that_comes_too_late_resets_no_answer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with RawClient(port=desk.proxy.admin_port) as client:
+
+        async def meanwhile(_: Survey) -> dict[str, str]:
+            client.wire.transport.write(request("GET", b"/livez", LOCAL))  # it lies there unread at the close
+            return {}
+
+        monkeypatch.setattr(Survey, "store", meanwhile)
+        await client.send(request("GET", b"/store", LOCAL))
+        response = await client.response()
+        assert (response.status, response.complete) == (200, True)
+        assert await client.eof()
+    await eventually(lambda: desk.connections == 0)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        pytest.param(request("GET", b"/store", LOCAL), 200, id="asked in full"),
+        pytest.param(request("GET", b"/livez", LOCAL) * 2, 200, id="twice"),
+        pytest.param(b"nonsense\r\n\r\n", 400, id="nonsense"),
+    ],
+)
+async def test_rfc9112_9_6_who_closes_only_the_own_side_is_answered(desk: Desk, sent: bytes, status: int) -> None:
+    async with RawClient(port=desk.proxy.admin_port) as client:
+        await client.send(sent)
+        client.half_close()
+        response = await client.response()
+        assert (response.status, response.complete) == (status, True)
+        assert await client.eof()
+    await eventually(lambda: desk.connections == 0)
+
+
+async def test_who_closes_only_the_own_side_is_answered_also_if_that_takes_time(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+
+    async def slow(_: Survey) -> dict[str, str]:
+        await gate.wait()
+        return {}
+
+    monkeypatch.setattr(Survey, "store", slow)
+    async with RawClient(port=desk.proxy.admin_port) as client:
+        await client.send(request("GET", b"/store", LOCAL))
+        client.half_close()
+        await eventually(lambda: any(one._half_closed for one in desk._reception._front.connections))
+        gate.set()
+        assert (await client.response()).status == 200
+        assert await client.eof()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(HALF, id="half a head"),
+        pytest.param(request("DELETE", b"/operations", [*LOCAL, (b"Content-Length", b"9")]) + b"half", id="content"),
+    ],
+)
+async def test_who_has_not_asked_in_full_has_left_with_the_own_side(desk: Desk, sent: bytes) -> None:
+    async with RawClient(port=desk.proxy.admin_port) as client:
+        await client.send(sent)
+        client.half_close()
+        await eventually(lambda: client.wire.end is not None and desk.connections == 0)
+
+
+async def test_who_follows_a_stream_has_left_with_the_own_side(desk: Desk) -> None:
+    async with RawClient(port=desk.proxy.admin_port) as client:
+        await client.send(request("GET", b"/events", LOCAL))
+        await client.begin()
+        client.half_close()
+        await eventually(lambda: desk.streams == 0)
 
 
 async def test_the_oldest_without_a_request_gives_way_where_there_are_too_many(
