@@ -113,12 +113,12 @@ class Account:
         if why := reasons.shown(operation):
             self.note(why)
 
-    def promised(self, operation: Operation, why: str) -> None:
+    def promised(self, operation: Operation) -> None:
         """The client is about to be answered with 202."""
         self.operation = operation.short_id
         self.concerns(operation)
         self.end = PROMISED[not operation.is_running]
-        self.note(why)
+        self.note(operation.why)
 
     def failed(self, error: ProxyError) -> None:
         """There is an error in place of the response, or of its rest."""

@@ -11,10 +11,10 @@ from proxy.operation import Operation
 log = structlog.get_logger()
 
 
-def accepted(operation: Operation, why: str) -> None:
+def accepted(operation: Operation) -> None:
     """It is on disk, and its 202 about to be sent."""
     if log.is_enabled_for(logging.INFO):  # of each operation: what nobody reads is not to be put together
-        log.info("operation accepted", **_names(operation), state=operation.state.value, why=why)
+        log.info("operation accepted", **_names(operation), state=operation.state.value, why=operation.why)
 
 
 def queued(operation: Operation, why: str) -> None:

@@ -19,6 +19,7 @@ from proxy.fields import addressed
 from proxy.message import LAST_CHUNK, Field, RequestHead, ResponseHead, chunk
 from proxy.origin import Origin
 from proxy.pool import Turn
+from proxy.reasons import Bound
 from proxy.response import WentStale
 from proxy.spool import Content
 
@@ -112,6 +113,11 @@ class Exchange:
     def is_waiting(self) -> bool:
         """Whether a started exchange still waits for its turn, so that its origin knows nothing of it."""
         return not (self._answer.done() or self._turn_came is None or self._turn_came.done())
+
+    @property
+    def held_by(self) -> tuple[Bound, ...] | None:
+        """What keeps one that waits from its turn (see `Origin.held_by`); None if it does not wait."""
+        return self._origin.held_by(self._deadlines.turn) if self.is_waiting else None
 
     @property
     def patience(self) -> float:

@@ -22,7 +22,6 @@ from proxy.exchange import Deadlines, Exchange
 from proxy.fields import Forwarding
 from proxy.later import Later, Way
 from proxy.message import Fields, RequestHead, ResponseHead
-from proxy.operation import Operation
 from proxy.origin import Origin
 from proxy.plan import Race, Sync, decide
 from proxy.pool import Turn
@@ -124,11 +123,14 @@ class Forwarder:
         """Whether the client has its 202, and the keeper the exchange; False if it cannot be and the client waits on."""
         if not self._origin.is_full:
             await exchange.turn_within(A_MOMENT)
-        operation, full = later.operation(exchange, inbound), self._origin.is_full
+        operation, held_by = later.operation(exchange, inbound, race), exchange.held_by
         terms = later.terms(exchange, operation, inbound.arrival)
         try:
             await self._context.keeper.adopt(exchange, operation, terms)
-            self._note_accepted(inbound, operation, race, full=full)
+            inbound.account.promised(operation)
+            chronicle.accepted(operation)
+            if held_by is not None:
+                chronicle.queued(operation, self.reasons.queued(held_by))
             estimate = await later.estimate(operation)
             href = self._context.urls.href(operation.id, inbound.arrival.client, inbound.client.link.local)
             await inbound.client.respond(monitor.accepted(operation, href, race.honoured_wait, estimate))
@@ -142,14 +144,6 @@ class Forwarder:
                 self._context.keeper.withdraw(operation)
             raise
         return True
-
-    def _note_accepted(self, inbound: Inbound, operation: Operation, race: Race, *, full: bool) -> None:
-        """`full`: others waited for the origin when it was decided whether the operation does."""
-        why = self.reasons.accepted(race, operation, full=full)
-        inbound.account.promised(operation, why)
-        chronicle.accepted(operation, why)
-        if not operation.is_running:
-            chronicle.queued(operation, self.reasons.queued(full=full))
 
     def _ignore_preference(self, inbound: Inbound, reason: str, cause: str | None = None) -> None:
         """The client waits for the origin, though it might have had a 202."""
@@ -182,7 +176,10 @@ class Forwarder:
 
     def _out_of_time(self, exchange: Exchange, race: Race) -> ProxyError:
         """What is told a client that no operation could be made for, and whose origin did not answer."""
-        if exchange.is_waiting:
-            why = self.reasons.never_had_its_turn(race.wait + self._route.timeout)
-            return Busy("All connections to the origin are in use.", why=why)
-        return OriginTimeout("The origin did not answer in time.", why=self.reasons.out_of_time(race))
+        held_by = exchange.held_by
+        why = self.reasons.out_of_time(race, held_by)
+        if held_by is None:
+            return OriginTimeout("The origin did not answer in time.", why=why)
+        if held_by:
+            return Busy("The origin had no room for it in time.", why=why)
+        return OriginTimeout("No connection to the origin in time.", error_type="connection_timeout", why=why)

@@ -21,6 +21,7 @@ from proxy.location import with_absolute_references
 from proxy.message import RequestHead, ResponseHead
 from proxy.operation import KeptRequest, Operation, RequestSummary, State, owner_digest
 from proxy.origin import Origin
+from proxy.plan import Race
 from proxy.pool import Turn
 from proxy.reasons import Reasons
 from proxy.spool import NO_CONTENT, Content, Stored
@@ -73,12 +74,14 @@ class Later:
         turn = Turn(None, later=True, since=since, route=name, max_running=settings.max_running)
         return Exchange(self._origin, request, content, Deadlines(turn, inf, self._route.idle_timeout))
 
-    def operation(self, exchange: Exchange, inbound: Inbound) -> Operation:
+    def operation(self, exchange: Exchange, inbound: Inbound, race: Race) -> Operation:
         """The operation of an exchange, running if that is sent."""
-        if exchange.is_waiting:
-            return self._operation(inbound)
+        held_by = exchange.held_by
+        why = self._reasons.accepted(race, held_by)
+        if held_by is not None:
+            return self._operation(inbound, why)
         by = overdue(self._context.clock.monotonic(), self.settings.timeout)
-        return self._operation(inbound, by, exchange.lasted())
+        return self._operation(inbound, why, by, exchange.lasted())
 
     def terms(self, exchange: Exchange, operation: Operation, arrival: Arrival) -> Terms:
         """What is agreed for the operation's exchange."""
@@ -138,7 +141,7 @@ class Later:
 
     # Values.
 
-    def _operation(self, inbound: Inbound, by: float | None = None, age: float = 0.0) -> Operation:
+    def _operation(self, inbound: Inbound, why: str, by: float | None = None, age: float = 0.0) -> Operation:
         """One that has been running for so long, and is overdue by then; without, one that is queued."""
         context, settings, head, client = self._context, self.settings, inbound.head, inbound.arrival.client
         id, now, credential = context.new_id(), context.clock.now(), head.fields.first(b"authorization")
@@ -160,6 +163,7 @@ class Later:
             overdue=by,
             began=None if by is None else now - age,
             state=State.QUEUED if by is None else State.RUNNING,
+            why=why,
         )
 
     def _digest(self, head: RequestHead, client: Client) -> str:

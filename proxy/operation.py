@@ -136,7 +136,7 @@ class Operation:
     head: ResponseHead | None = None  # as the client is to see it
     body: BodyRef | None = None
     failure: Failure | None = None
-    why: str = ""  # it failed or was dismissed, for operators; empty of one that an earlier version has stored
+    why: str = ""  # its client got a 202, or it failed or was dismissed, for operators; an earlier version stored none
 
     def __post_init__(self) -> None:
         if self.is_settled != (self.settled_at is not None):

@@ -12,8 +12,10 @@ from proxy.connection import MOMENT, Connection
 from proxy.errors import Busy, OriginError, OriginTimeout, OriginUnreachable
 from proxy.places import Figures
 from proxy.pool import Link, Place, Places, Turn
+from proxy.reasons import Bound, left_alone, no_turn
 from proxy.servers import Server, Servers
 
+IN_USE: Final = "All connections to the origin are in use."
 LEFT_ALONE: Final = "The origin could not be reached several times, and is left alone for a moment."
 AT_ONCE: Final = Turn(patience=0.1)  # as far as there are other processes to be asked
 
@@ -26,7 +28,6 @@ class Origin:
         loop = asyncio.get_running_loop()
         self.name = name
         self.settings = settings
-        self._name = name
         self.servers = Servers(name, settings, max_fields)
         self._pool = places.pool(key, settings.max_connections, settings.keepalive_timeout, loop.time)
         self._used: dict[Connection, tuple[Place, Server]] = {}
@@ -67,7 +68,11 @@ class Origin:
     def check(self) -> None:
         """Raise OriginUnreachable if no connection would be tried now."""
         if self.servers.next() is None:
-            raise OriginUnreachable(LEFT_ALONE)
+            raise self._left_alone()
+
+    def held_by(self, turn: Turn) -> tuple[Bound, ...]:
+        """Which bound keeps whoever waits for this turn from it, or which may; none if it waits for a connection alone."""
+        return self._pool.held_by(turn)
 
     @property
     def is_full(self) -> bool:
@@ -110,6 +115,9 @@ class Origin:
         finally:
             self._pool.give_back(place, reusable=False)
 
+    def _left_alone(self) -> OriginUnreachable:
+        return OriginUnreachable(LEFT_ALONE, why=left_alone(self.name))
+
     # A place.
 
     async def _to_be_tried(self, turn: Turn) -> None:
@@ -128,14 +136,8 @@ class Origin:
         except BaseException as exc:
             self._pool.stop_waiting(number, granted)
             if isinstance(exc, TimeoutError):
-                raise Busy("All connections to the origin are in use.", why=self._busy(turn)) from exc
+                raise Busy(IN_USE, why=no_turn(self.name, self.settings)) from exc
             raise
-
-    def _busy(self, turn: Turn) -> str:
-        limit = self.settings.max_connections
-        what = "The only connection" if limit == 1 else f"All {limit} connections"
-        is_or_are = "was" if limit == 1 else "were"
-        return f"{what} to origin {self._name} {is_or_are} in use for {turn.patience:g} s (queue_timeout)."
 
     def _use(self, place: Place, link: Link) -> Connection:
         link.server.exchanges += 1
@@ -166,7 +168,7 @@ class Origin:
             raise
 
     async def _open(self, place: Place) -> Link:
-        error: OriginError = OriginUnreachable(LEFT_ALONE)
+        error: OriginError = self._left_alone()
         for server in self.servers.in_turn():
             try:
                 return await self._open_to(server, place)

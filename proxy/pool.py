@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 
 from proxy.connection import Connection
 from proxy.places import Broker, Message, Reply
+from proxy.reasons import Bound
 from proxy.servers import Server
 
 Send = Callable[[Message], None]
@@ -95,6 +96,17 @@ class Pool:
         """How many connections it has open to the server, and how many of these are idle."""
         places = [place for place in self._places.values() if place.link is not None and place.link.server is server]
         return len(places), sum(place.state is IDLE for place in places)
+
+    def held_by(self, turn: Turn) -> tuple[Bound, ...]:
+        """Which bound keeps whoever waits for this turn from a place, or which may; none if it has one, or does not ask.
+
+        What others run of its route is not known here, nor, to who has no place, whether somebody waits elsewhere.
+        """
+        if not any(waiting is turn for waiting, _ in reversed(self._asks.values())):
+            return ()
+        if turn.max_running is None:
+            return ("max_connections",)
+        return ("max_running",) if self._places and not self.contended else ("max_connections", "max_running")
 
     # What exchanges do.
 

@@ -1,12 +1,13 @@
 """Why a request ended as it did, in sentences for whoever reads the log, with the figures that decided it.
 
-They name keys of the configuration, so that it is plain where to change something. Clients are told less (see `errors`).
+They name keys of the configuration as they stand there, with whose they are, so that it is plain where to change
+something. Clients are told less (see `errors`).
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from proxy.config import OriginSettings, Route
-from proxy.errors import OriginTimeout, ProxyError, ResponseTooLarge
+from proxy.errors import OriginTimeout, OriginUnreachable, ProxyError, RequestTooLarge, ResponseTooLarge
 from proxy.operation import Operation, State
 from proxy.plan import Race
 
@@ -14,6 +15,8 @@ DISGUISED: Final = "Its path is that of a status URL in another spelling, which 
 LEAST_SERVER_ERROR: Final = 500  # for who answered: the rest is the client's doing
 STOPPED: Final = "The proxy was stopped, and did not wait for it any longer (drain_timeout)."
 OWN_ANSWER: Final = "The origin itself answered {status}."
+
+Bound = Literal["max_connections", "max_running"]  # the key of what keeps a request from its turn at an origin
 
 
 def of(error: ProxyError) -> str:
@@ -25,16 +28,33 @@ def of(error: ProxyError) -> str:
 def shown(operation: Operation) -> str | None:
     """Why a status URL is answered as it is, where that is not the origin's own success."""
     match operation.state:
-        case State.QUEUED:
-            return f"Operation {operation.short_id} waits for its turn at the origin."
-        case State.RUNNING:
-            return f"Operation {operation.short_id} still runs: the origin's response is not complete."
+        case State.QUEUED | State.RUNNING:
+            return unsettled(operation, f"Operation {operation.short_id}")
         case State.FAILED if operation.failure is not None:
             return f"Operation {operation.short_id} failed: {operation.why or of(operation.failure.error())}"
         case State.COMPLETED if operation.head is not None and operation.head.status >= LEAST_SERVER_ERROR:
             return f"Operation {operation.short_id} completed. {OWN_ANSWER.format(status=operation.head.status)}"
         case _:
             return None
+
+
+def unsettled(operation: Operation, it: str) -> str:
+    """How an operation stands that is not settled; `it` is what it is called."""
+    if operation.is_running:
+        return f"{it} still runs: the origin's response is not complete."
+    return f"{it} waits for its turn at the origin."
+
+
+def no_turn(origin: str, settings: OriginSettings) -> str:
+    """Why a request whose client waits had none."""
+    within = f"within {settings.queue_timeout:g} s (queue_timeout of origin {origin})"
+    return f"The request had no turn at origin {origin} {within}: {_in_use(origin, settings)}."
+
+
+def left_alone(origin: str) -> str:
+    """Why no connection was tried."""
+    keys = f"unhealthy_after, unhealthy_for, health_check of origin {origin}"
+    return f"Each server of origin {origin} had failed several times, or its check, and is left alone for a while ({keys})."
 
 
 def left(seconds: float, phase: str) -> str:
@@ -52,64 +72,71 @@ _LEFT: Final = {
 }
 
 
+def _in_use(origin: str, settings: OriginSettings) -> str:
+    return f"all its connections were in use (max_connections of origin {origin}: {settings.max_connections})"
+
+
 class Reasons:
     """The sentences of one route."""
 
     def __init__(self, route: Route, origin: OriginSettings) -> None:
         self._route = route
-        self._origin = origin
         of_route, of_origin = f"of route {route.name}", f"of origin {route.origin}"
+        connecting = f"{origin.connect_timeout:g} s (connect_timeout {of_origin})"
+        silence = f"{route.idle_timeout:g} s (idle_timeout {of_route})"
         self._timeouts = {
-            "connection_timeout": f"No connection within {origin.connect_timeout:g} s (connect_timeout {of_origin}).",
+            "dns_timeout": f"The origin's name was not resolved within {connecting}.",
+            "connection_timeout": f"No connection within {connecting}.",
             "http_response_timeout": f"No response head within {route.timeout:g} s (timeout {of_route}).",
-            "connection_read_timeout": f"No more of the response for {route.idle_timeout:g} s (idle_timeout {of_route}).",
-            "connection_write_timeout": (
-                f"The origin took no more of the request for {route.idle_timeout:g} s (idle_timeout {of_route})."
-            ),
+            "connection_read_timeout": f"No more of the response for {silence}.",
+            "connection_write_timeout": f"The origin took no more of the request for {silence}.",
+        }
+        later = route.respond_async
+        most = None if later is None else later.max_running
+        self._bounds: dict[Bound, str] = {
+            "max_connections": _in_use(route.origin, origin),
+            "max_running": f"no more operations of its route may be there (respond_async.max_running {of_route}: {most})",
         }
 
     def failed(self, error: ProxyError, *, later: bool) -> str:
         """Why there is an error in place of a response, on the way of those that may be answered later or another."""
-        if isinstance(error, OriginTimeout) and not error.why:
-            return self._timeouts.get(error.error_type or "", "") or of(error)
-        if isinstance(error, ResponseTooLarge) and later:
-            return f"{error.detail.rstrip('.')} (respond_async.max_response_body of route {self._route.name})."
-        return of(error)
+        match error:
+            case ProxyError(why=why) if why:
+                return why
+            case OriginTimeout() | OriginUnreachable():
+                return self._timeouts.get(error.error_type or "") or of(error)
+            case RequestTooLarge():
+                return self._too_large(error, "respond_async.max_request_body" if later else "max_request_body")
+            case ResponseTooLarge():
+                return self._too_large(error, "respond_async.max_response_body")
+            case _:
+                return of(error)
 
-    def accepted(self, race: Race, operation: Operation, *, full: bool) -> str:
-        """Why the client has a 202. `full`: others wait for the origin, too."""
-        what = "The origin had not answered" if operation.is_running else self._not_sent(full=full)
-        promise = f"answered 202 with operation {operation.short_id}"
+    def accepted(self, race: Race, held_by: tuple[Bound, ...] | None) -> str:
+        """Why the client has a 202; of a request that was not sent yet, with what holds it (see `queued`)."""
         if race.wait:
-            return f"{what} after {race.wait:g} s ({self._wait(race)}); {promise}."
-        more = "" if operation.is_running else f". {what} yet"
-        return f"{self._no_wait(race)}{more}; {promise}."
+            return f"{self._not_answered(held_by, self._within(race))}; answered 202."
+        more = "" if held_by is None else f". {self._not_answered(held_by, 'yet')}"
+        return f"{self._no_wait(race)}{more}; answered 202."
+
+    def queued(self, held_by: tuple[Bound, ...]) -> str:
+        """Why an operation waits: for its turn, as long as one of these bounds is reached, or else to be connected."""
+        return f"{self._not_answered(held_by, 'yet')}."
 
     def too_long(self, seconds: float) -> str:
         """Why an operation's exchange was ended."""
-        return (
-            f"The origin's response was not complete within {seconds:g} s"
-            f" (respond_async.timeout of route {self._route.name})."
-        )
+        return f"The origin's response was not complete within {seconds:g} s ({self._key('respond_async.timeout')})."
 
     @property
     def unclaimed(self) -> str:
         """Why an operation was dismissed that nobody would have asked for."""
-        key = f"on_disconnect of route {self._route.name}: {self._route.on_disconnect}"
-        return f"Its client left before the 202 was sent ({key})."
+        return f"Its client left before the 202 was sent ({self._key('on_disconnect')}: {self._route.on_disconnect})."
 
-    def queued(self, *, full: bool) -> str:
-        """Why an operation waits."""
-        return f"{self._not_sent(full=full)} yet."
-
-    def out_of_time(self, race: Race) -> str:
-        """Why one that could not be an operation has no response."""
+    def out_of_time(self, race: Race, held_by: tuple[Bound, ...] | None) -> str:
+        """Why one that could not be an operation has no response. What holds it is as for `accepted`."""
         seconds = race.wait + self._route.timeout
-        return f"No response head within {seconds:g} s (wait and timeout of route {self._route.name})."
-
-    def never_had_its_turn(self, seconds: float) -> str:
-        """Why one that could not be an operation was never sent."""
-        return f"{self._no_turn} within {seconds:g} s."
+        within = f"within {seconds:g} s ({self._wait(race)}, and then {self._key('timeout')})"
+        return f"{self._not_answered(held_by, within)}."
 
     def ignored(self, reason: str) -> str:
         """Why a client that might have had a 202 waited for the origin."""
@@ -117,32 +144,34 @@ class Reasons:
 
     def idle_tunnel(self) -> str:
         """Why a tunnel was broken off."""
-        return f"Not a byte either way for {self._route.idle_timeout:g} s (idle_timeout of route {self._route.name})."
+        return f"Not a byte either way for {self._route.idle_timeout:g} s ({self._key('idle_timeout')})."
 
-    def _not_sent(self, *, full: bool) -> str:
-        """Where there is room, it has but to connect."""
-        later = self._route.respond_async
-        limited = full or (later is not None and later.max_running is not None)
-        return self._no_turn if limited else f"There was no connection to origin {self._route.origin}"
+    def _key(self, key: str) -> str:
+        return f"{key} of route {self._route.name}"
 
-    @property
-    def _no_turn(self) -> str:
-        origin, later = self._origin, self._route.respond_async
-        limits = f"max_connections {origin.max_connections}"
-        if later is not None and later.max_running is not None:
-            limits += f", max_running {later.max_running}"
-        return f"The request had no turn at origin {self._route.origin} ({limits})"
+    def _too_large(self, error: ProxyError, key: str) -> str:
+        return f"{error.detail.rstrip('.')} ({self._key(key)})."
+
+    def _not_answered(self, held_by: tuple[Bound, ...] | None, when: str) -> str:
+        if held_by is None:
+            return f"The origin had not answered {when}"
+        if not held_by:
+            return f"There was no connection to origin {self._route.origin} {when}"
+        bounds = ", or ".join(self._bounds[bound] for bound in held_by)
+        return f"The request had no turn at origin {self._route.origin} {when}: {bounds}"
+
+    def _within(self, race: Race) -> str:
+        return f"within {race.wait:g} s ({self._wait(race)})"
 
     def _wait(self, race: Race) -> str:
         """Whose patience that was."""
         later = self._route.respond_async
         if race.honoured_wait is not None:
-            return "the client's wait"
-        key = "wait" if later is None or race.wait == later.wait else "max_wait"
-        return f"{key} of route {self._route.name}"
+            return f"the client's Prefer: wait={race.honoured_wait}"
+        return self._key(f"respond_async.{'wait' if later is None or race.wait == later.wait else 'max_wait'}")
 
     def _no_wait(self, race: Race) -> str:
         """Who would not have any: then it says nothing of the origin that it has not answered."""
         if race.honoured_wait is not None:
-            return "The client asked not to wait (wait=0)"
+            return f"The client asked not to wait (Prefer: wait={race.honoured_wait})"
         return f"Clients are not kept waiting ({self._wait(race)})"

@@ -45,12 +45,8 @@ def target(one: Operation) -> str:
 def why(one: Operation) -> str:
     """Why it ended, or what its state means, for somebody who has never seen one."""
     match one.state:
-        case State.QUEUED:
-            return "Its client was told to ask again later. It waits for its turn: its origin, or its route, is busy."
-        case State.RUNNING if one.attempts > 1:
-            return "Its process died, and it was sent again. The origin is still at work on it."
-        case State.RUNNING:
-            return "The origin is still at work on it; its client was told to ask again later, and does so."
+        case State.QUEUED | State.RUNNING:
+            return " ".join(filter(None, (one.why, _sent_again(one), reasons.unsettled(one, "It"))))
         case State.COMPLETED:
             return f"The origin has answered{_with_status(one)}. The answer is kept for its client."
         case State.FAILED:
@@ -59,6 +55,13 @@ def why(one: Operation) -> str:
             return one.why or "It was cancelled before it was done."
         case never:
             assert_never(never)
+
+
+def _sent_again(one: Operation) -> str:
+    """What has become of it meanwhile, if the process that had sent it is dead."""
+    if one.is_running:
+        return "Its process died, and it was sent again." if one.attempts > 1 else ""
+    return "Its process died, and it is to be sent again." if one.attempts else ""
 
 
 def _amount(one: Operation, now: float, outlook: Outlook) -> Json:

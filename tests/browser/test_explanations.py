@@ -60,8 +60,8 @@ async def test_the_page_says_why_a_request_got_202_503_or_504(
     late, handed_over, crowded = (with_status(page, status) for status in (504, 202, 503))
     await expect(late).to_contain_text("No response head within 0.15 s (timeout of route everything).")
     await expect(late).to_contain_text("origin-timeout")
-    await expect(handed_over).to_contain_text("The client asked not to wait (wait=0); answered 202")
-    await expect(crowded).to_contain_text(re.compile(r"to origin legacy was in use for 0.1 s \(queue_timeout\)"))
+    await expect(handed_over).to_contain_text("The client asked not to wait (Prefer: wait=0); answered 202")
+    await expect(crowded).to_contain_text("no turn at origin legacy within 0.1 s (queue_timeout of origin legacy)")
 
     flag = late.get_by_role("button")
     await flag.focus()
@@ -93,7 +93,7 @@ async def test_an_id_leads_to_its_operation_and_its_request(page: Page, watched:
     await search.fill("order-17")
     await search.press("Enter")
     await expect(found.get_by_role("heading", level=2)).to_be_focused()
-    await expect(found.get_by_role("table")).to_contain_text("The client asked not to wait (wait=0)")
+    await expect(found.get_by_role("table")).to_contain_text("The client asked not to wait (Prefer: wait=0)")
     await expect(found.get_by_role("definition").nth(1)).to_have_text(short)  # a request leads to its operation
     await found.get_by_role("link", name=f"Operation {short}").click()
     await expect(found.get_by_role("definition").nth(1)).to_have_text(short)

@@ -312,6 +312,31 @@ async def test_a_route_that_has_enough_running_stops_nobody_else(workers: Worker
     await asyncio.wait_for(waiting, 10)
 
 
+async def test_which_bound_is_reached_is_told_as_far_as_it_is_known(workers: Workers) -> None:
+    slow = [Turn(None, later=True, since=since, route="slow", max_running=1) for since in range(3)]
+    free = Turn(None, later=True, since=3)
+    first, second, third = workers.start(), workers.start(), workers.start()
+    taken = [await first.connection(slow[0]), await first.connection(Turn(10)), await second.connection(Turn(10))]
+    for connection in taken:
+        connection.begin("GET")
+    assert first.held_by(slow[0]) == ()
+    async with asyncio.TaskGroup() as tasks:
+        waiting = [tasks.create_task(use(second, slow[1])), tasks.create_task(use(third, slow[2]))]
+        await until(lambda: workers.figures.waiting == 2)
+        assert second.held_by(slow[1]) == ("max_running",)
+        assert third.held_by(slow[2]) == ("max_connections", "max_running"), "who has no place is told nothing"
+        served = tasks.create_task(use(second, free))
+        await until(lambda: second.is_full)
+        assert second.held_by(free) == ("max_connections",)
+        assert second.held_by(slow[1]) == ("max_connections", "max_running")
+        first.give_back(taken[1])
+        await served
+        for one in waiting:
+            one.cancel()
+    first.give_back(taken[0])
+    second.give_back(taken[2])
+
+
 async def test_a_route_is_free_again_when_its_exchange_is_over_and_its_connection_is_kept(
     workers: Workers, origin: ScriptedOrigin
 ) -> None:

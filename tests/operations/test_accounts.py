@@ -86,7 +86,7 @@ async def test_a_202_tells_how_long_the_origin_had(start: StartVia, origin: Scri
     short = status_path(accepted).rpartition(b"/")[2][:8].decode()
     line = await line_of(quiet_log)
     assert (line["status"], line["plan"], line["end"], line["operation"]) == (202, "race", "-H", short)
-    why = f"The origin had not answered after 0.2 s (wait of route everything); answered 202 with operation {short}."
+    why = "The origin had not answered within 0.2 s (respond_async.wait of route everything); answered 202."
     assert line["why"] == why
     assert lines_of(quiet_log, "operation accepted")[0]["why"] == why
     gate.set()
@@ -114,6 +114,9 @@ async def test_one_that_polls_is_told_of_its_operation(
     assert [entry["status"] for entry in proxy.service.books.recent.entries()] == [502, 202]
 
 
+FULL: Final = "all its connections were in use (max_connections of origin legacy: 1)"
+
+
 async def test_one_in_the_queue_is_told_from_one_at_the_origin(
     start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
 ) -> None:
@@ -126,16 +129,17 @@ async def test_one_in_the_queue_is_told_from_one_at_the_origin(
     line = await line_of(quiet_log, number=2)
     assert line["end"] == "-Q"
     assert line["why"] == (
-        "The client asked not to wait (wait=0). The request had no turn at origin legacy (max_connections 1) yet; "
-        f"answered 202 with operation {line['operation']}."
+        f"The client asked not to wait (Prefer: wait=0). The request had no turn at origin legacy yet: {FULL};"
+        " answered 202."
     )
     assert [line["state"] for line in lines_of(quiet_log, "operation accepted")] == ["running", "queued"]
     queued = await line_of(quiet_log, "operation queued")
-    assert queued["why"] == "The request had no turn at origin legacy (max_connections 1) yet."
+    assert queued["why"] == f"The request had no turn at origin legacy yet: {FULL}."
     await second.exchange("GET", b"/")
     line = await line_of(quiet_log, number=3)
     assert (line["status"], line["end"], line["error"]) == (503, "LQ", "busy")
-    assert line["why"] == "The only connection to origin legacy was in use for 0.05 s (queue_timeout)."
+    within = "within 0.05 s (queue_timeout of origin legacy)"
+    assert line["why"] == f"The request had no turn at origin legacy {within}: {FULL}."
     gate.set()
     started = await line_of(quiet_log, "operation started")
     assert (started["operation"], started["attempts"]) == (queued["operation"], 1)

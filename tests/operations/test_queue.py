@@ -75,7 +75,9 @@ async def test_what_is_told_of_a_queued_operation_is_how_it_was_when_that_was_de
         await eventually(lambda: house.running == 0)
         created.set()
     [queued] = [line for line in quiet_log if line["event"] == "operation queued"]
-    assert queued["why"] == "The request had no turn at origin legacy (max_connections 2) yet."
+    assert queued["why"] == (
+        "The request had no turn at origin legacy yet: all its connections were in use (max_connections of origin legacy: 2)."
+    )
     gates.open(b"/third")
     assert (await house.outcome(third.result())).body == b"/third"
 
@@ -365,7 +367,9 @@ async def test_with_finish_such_a_request_is_sent_all_the_same(
     assert gates.targets == [b"/first", b"/second"]
 
 
-async def test_a_slow_route_does_not_take_all_of_an_origin(start: Start, origin: ScriptedOrigin, gates: Gates) -> None:
+async def test_a_slow_route_does_not_take_all_of_an_origin(
+    start: Start, origin: ScriptedOrigin, gates: Gates, quiet_log: list[structlog.types.EventDict]
+) -> None:
     routes = [
         {"name": "slow", "match": {"path": "/slow"}, "origin": "legacy", "respond_async": {"max_running": 1}},
         {"name": "rest", "origin": "legacy", "respond_async": {}},
@@ -375,6 +379,11 @@ async def test_a_slow_route_does_not_take_all_of_an_origin(start: Start, origin:
     other = await house.accepted("POST", b"/other")
     await gates.arrived(b"/other")
     assert document(await house.ask("GET", slow[1]))["status"] == "queued"
+    [queued] = [line for line in quiet_log if line["event"] == "operation queued"]
+    assert queued["why"] == (
+        "The request had no turn at origin legacy yet: no more operations of its route may be there"
+        " (respond_async.max_running of route slow: 1)."
+    )
     gates.open(b"/other")
     assert (await house.outcome(other)).status == 200
     assert b"/slow/2" not in gates.targets

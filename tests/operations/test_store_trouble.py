@@ -67,6 +67,26 @@ async def test_after_a_refusal_the_routes_own_timeout_holds(start: Start, origin
     await house.quiet()
 
 
+async def test_after_a_refusal_an_origin_that_lets_nobody_connect_is_told_from_a_full_one(
+    start: Start, unused_port: int
+) -> None:
+    left = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        left.set()
+
+    legacy = {"url": f"https://127.0.0.1:{unused_port}", "connect_timeout": "30s"}
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", unused_port):
+        house = await start(route={"timeout": "100ms"}, origins={"legacy": legacy})
+        house.store.fail(on="create")
+        response = await house.ask("POST", b"/", AT_ONCE)
+        assert (response.status, document(response)["code"]) == (504, "origin-timeout")
+        assert response.field(b"proxy-status") == b"respond-async; error=connection_timeout"
+        await asyncio.wait_for(left.wait(), 5)
+
+
 async def test_after_a_refusal_a_failure_of_the_origin_is_told(house: House, origin: ScriptedOrigin) -> None:
     origin.script(read_all(), close())
     house.store.fail(on="create")

@@ -100,7 +100,7 @@ async def service(origin: ScriptedOrigin, tmp_path: Path) -> AsyncIterator[Servi
 
 async def test_a_202(service: Service) -> None:
     response = await service.child.ask("GET", b"/handed-over", LATER, NAMED)
-    await service.explains(response, 202, "(wait of route handed-over)")
+    await service.explains(response, 202, "(respond_async.wait of route handed-over)")
 
 
 async def test_a_504_because_the_origin_did_not_answer_in_time(service: Service) -> None:
@@ -123,7 +123,7 @@ async def test_a_502_because_an_operation_failed(service: Service) -> None:
 async def test_a_503_because_the_origin_was_busy(service: Service, origin: ScriptedOrigin) -> None:
     await service.accepted(b"/crowded")
     await origin.request_received()
-    await service.explains(await service.child.ask("GET", b"/crowded", NAMED), 503, "(queue_timeout)")
+    await service.explains(await service.child.ask("GET", b"/crowded", NAMED), 503, "(queue_timeout of origin one)")
 
 
 async def test_a_503_because_too_many_waited(service: Service, origin: ScriptedOrigin) -> None:

@@ -42,7 +42,7 @@ def raced(error: ProxyError | None = None) -> Account:
 
 def promised() -> Account:
     account = raced()
-    account.promised(OPERATION, "It took long.")
+    account.promised(OPERATION)
     return account
 
 

@@ -1,16 +1,25 @@
 """The sentences that tell why a request ended as it did."""
 
-from dataclasses import replace
+from typing import Final
 
 import pytest
 
 from proxy import reasons
 from proxy.config import OriginSettings, RespondAsync, Route
-from proxy.errors import Busy, NoRoute, OriginBrokeOff, OriginTimeout, ProxyError, ResponseTooLarge
+from proxy.errors import (
+    Busy,
+    NoRoute,
+    OriginBrokeOff,
+    OriginTimeout,
+    OriginUnreachable,
+    ProxyError,
+    RequestTooLarge,
+    ResponseTooLarge,
+)
 from proxy.message import Fields, ResponseHead
 from proxy.operation import BodyRef, Failure, Operation, RequestSummary, State
 from proxy.plan import Race
-from proxy.reasons import Reasons
+from proxy.reasons import Bound, Reasons
 
 ROUTE = Route.model_validate(
     {"name": "reports", "origin": "legacy", "timeout": "30s", "idle_timeout": "10s", "respond_async": {"timeout": "5m"}}
@@ -42,6 +51,14 @@ def late(error_type: str) -> OriginTimeout:
             "The origin took no more of the request for 10 s (idle_timeout of route reports).",
             id="write",
         ),
+        pytest.param(
+            OriginUnreachable("It was late.", error_type="dns_timeout"),
+            "The origin's name was not resolved within 3 s (connect_timeout of origin legacy).",
+            id="name",
+        ),
+        pytest.param(
+            RequestTooLarge("It has 9 bytes."), "It has 9 bytes (max_request_body of route reports).", id="too large"
+        ),
         pytest.param(late("another"), "The origin took too long. It was late.", id="another timeout"),
         pytest.param(Busy("Full.", why="All 2 of 2."), "All 2 of 2.", id="one that knows itself"),
         pytest.param(NoRoute(), "No route leads from this request to an origin.", id="no detail"),
@@ -61,6 +78,11 @@ def test_an_operation_has_a_time_of_its_own() -> None:
     assert REASONS.too_long(300) == why
 
 
+def test_a_request_that_would_be_kept_has_a_limit_of_its_own() -> None:
+    why = "It has 9 bytes (respond_async.max_request_body of route reports)."
+    assert REASONS.failed(RequestTooLarge("It has 9 bytes."), later=True) == why
+
+
 def test_a_result_that_is_too_large_names_the_limit() -> None:
     error = ResponseTooLarge("The response has more than 9 bytes.")
     assert REASONS.failed(error, later=True) == (
@@ -72,54 +94,80 @@ def test_one_whose_client_left_before_its_202_was_ended_by_the_routes_settings()
     assert REASONS.unclaimed == "Its client left before the 202 was sent (on_disconnect of route reports: cancel)."
 
 
+WAIT: Final = "respond_async.wait of route reports"
+FULL: Final = "all its connections were in use (max_connections of origin legacy: 256)"
+
+
 @pytest.mark.parametrize(
     ("race", "wait"),
     [
-        pytest.param(Race(2.0, None), "after 2 s (wait of route reports)", id="the route's"),
-        pytest.param(Race(60.0, None), "after 60 s (max_wait of route reports)", id="as much as the route gives"),
-        pytest.param(Race(3.0, 3), "after 3 s (the client's wait)", id="the client's"),
+        pytest.param(Race(2.0, None), f"within 2 s ({WAIT})", id="the route's"),
+        pytest.param(Race(60.0, None), "within 60 s (respond_async.max_wait of route reports)", id="as much as may be"),
+        pytest.param(Race(3.0, 3), "within 3 s (the client's Prefer: wait=3)", id="the client's"),
     ],
 )
 def test_a_202_tells_whose_patience_was_over(race: Race, wait: str) -> None:
-    why = f"The origin had not answered {wait}; answered 202 with operation abcdefgh."
-    assert REASONS.accepted(race, OPERATION, full=False) == why
+    assert REASONS.accepted(race, None) == f"The origin had not answered {wait}; answered 202."
 
 
 @pytest.mark.parametrize(
     ("race", "why"),
     [
-        pytest.param(Race(0.0, 0), "The client asked not to wait (wait=0)", id="the client"),
-        pytest.param(Race(0.0, None), "Clients are not kept waiting (max_wait of route reports)", id="the route"),
+        pytest.param(Race(0.0, 0), "The client asked not to wait (Prefer: wait=0)", id="the client"),
+        pytest.param(
+            Race(0.0, None), "Clients are not kept waiting (respond_async.max_wait of route reports)", id="the route"
+        ),
     ],
 )
 def test_a_202_without_a_wait_does_not_blame_the_origin(race: Race, why: str) -> None:
-    assert REASONS.accepted(race, OPERATION, full=False) == f"{why}; answered 202 with operation abcdefgh."
-    queued = REASONS.accepted(race, replace(OPERATION, state=State.QUEUED), full=True)
-    no_turn = "The request had no turn at origin legacy (max_connections 256) yet"
-    assert queued == f"{why}. {no_turn}; answered 202 with operation abcdefgh."
-
-
-def test_one_that_could_be_no_operation_has_both_times() -> None:
-    assert REASONS.out_of_time(Race(2.0, None)) == "No response head within 32 s (wait and timeout of route reports)."
-    assert REASONS.never_had_its_turn(32.0) == (
-        "The request had no turn at origin legacy (max_connections 256) within 32 s."
+    assert REASONS.accepted(race, None) == f"{why}; answered 202."
+    assert REASONS.accepted(race, ("max_connections",)) == (
+        f"{why}. The request had no turn at origin legacy yet: {FULL}; answered 202."
     )
 
 
-def test_a_limit_of_the_route_is_named_where_there_is_one() -> None:
-    limited = ROUTE.model_copy(update={"respond_async": RespondAsync(max_running=3)})
-    assert Reasons(limited, ORIGIN).queued(full=True) == (
-        "The request had no turn at origin legacy (max_connections 256, max_running 3) yet."
+def test_a_202_of_one_that_waits_for_its_turn_names_the_bound_and_the_time() -> None:
+    assert REASONS.accepted(Race(2.0, None), ("max_connections",)) == (
+        f"The request had no turn at origin legacy within 2 s ({WAIT}): {FULL}; answered 202."
     )
 
 
-def test_the_limit_of_a_route_is_named_though_the_origin_has_room() -> None:
+def test_a_503_of_one_whose_client_waited_names_the_bound_and_the_time() -> None:
+    assert reasons.no_turn("legacy", ORIGIN) == (
+        f"The request had no turn at origin legacy within 5 s (queue_timeout of origin legacy): {FULL}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("held_by", "what"),
+    [
+        pytest.param(None, "The origin had not answered {}.", id="sent"),
+        pytest.param((), "There was no connection to origin legacy {}.", id="connecting"),
+        pytest.param(("max_connections",), f"The request had no turn at origin legacy {{}}: {FULL}.", id="in line"),
+    ],
+)
+def test_one_that_could_be_no_operation_has_both_times(held_by: tuple[Bound, ...] | None, what: str) -> None:
+    within = f"within 32 s ({WAIT}, and then timeout of route reports)"
+    assert REASONS.out_of_time(Race(2.0, None), held_by) == what.format(within)
+
+
+@pytest.mark.parametrize(
+    ("held_by", "bounds"),
+    [
+        pytest.param(("max_running",), "{}", id="the route"),
+        pytest.param(("max_connections", "max_running"), f"{FULL}, or {{}}", id="the origin, or the route"),
+    ],
+)
+def test_a_limit_of_the_route_is_named_where_it_may_be_that(held_by: tuple[Bound, ...], bounds: str) -> None:
     limited = ROUTE.model_copy(update={"respond_async": RespondAsync(max_running=3)})
-    assert "max_running 3" in Reasons(limited, ORIGIN).queued(full=False)
+    most = "no more operations of its route may be there (respond_async.max_running of route reports: 3)"
+    assert Reasons(limited, ORIGIN).queued(held_by) == (
+        f"The request had no turn at origin legacy yet: {bounds.format(most)}."
+    )
 
 
 def test_where_there_is_room_an_operation_waits_for_a_connection_alone() -> None:
-    assert REASONS.queued(full=False) == "There was no connection to origin legacy yet."
+    assert REASONS.queued(()) == "There was no connection to origin legacy yet."
 
 
 def test_a_route_that_never_answers_later_has_sentences_too() -> None:
