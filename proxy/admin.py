@@ -5,6 +5,7 @@ Each connection gets one answer: the next request is for whichever worker is the
 
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 import structlog
 
 from proxy.client import ClientRequest
+from proxy.complaints import Complaint, Complaints
 from proxy.errors import BadRequest, ProxyError, StoreUnavailable
 from proxy.message import Reply
 from proxy.observe import exposition
@@ -48,6 +50,7 @@ class Admin:
         self._desk = desk
         self._survey = survey
         self._feed = feed
+        self._complaints = Complaints(_complain)
         self._resources = Resources(
             {
                 "/livez": read_by(self._livez),
@@ -74,6 +77,16 @@ class Admin:
         except ConnectionError:
             client.abort()
 
+    async def refuse(self, client: ClientRequest, error: ProxyError) -> None:
+        """Respond with an error, and have the connection closed."""
+        client.keep_alive = False
+        with suppress(ConnectionError):
+            await client.respond(self.refusal(client, error))
+
+    def close(self) -> None:
+        """Tell the log what it has yet to be told."""
+        self._complaints.close()
+
     def end_streams(self) -> None:
         """Have whoever follows what changes ask again, elsewhere."""
         self._feed.end()
@@ -84,7 +97,7 @@ class Admin:
         The log has the kind of error, and where that was found out; but not what was sent, with the credentials in it.
         """
         cause = (type(error) is ProxyError and error.__cause__) or error
-        log.warning("request to admin failed", reason=type(cause).__name__, at=_place(cause))
+        self._complaints.tell(Complaint(type(cause).__name__, _place(cause)))
         return problem(Refusal.by(error))
 
     async def _response(self, client: ClientRequest) -> Response:
@@ -179,7 +192,11 @@ def _without_query(request: Request) -> None:
         raise Refusal(400, "There are no parameters here.")
 
 
+def _complain(complaint: Complaint, **more: int) -> None:
+    log.warning("request to admin failed", **complaint._asdict(), **more)
+
+
 def _place(error: BaseException) -> str | None:
     """The line of code that raised it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else None
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return f"{Path(frames[-1][0].f_code.co_filename).name}:{frames[-1][1]}" if frames else None

@@ -1,22 +1,26 @@
 """Where operators are received: their address, the connections to it, and how they are sent on to another process.
 
 Connections are of the kind that clients have, with the same limits, but few, and none is waited for as long: whoever
-holds them is to keep out neither operators nor, by the descriptors that they take, clients.
+holds them is to keep out neither operators nor, by the descriptors that they take, clients; and least of all probes,
+which decide whether the process lives: some places are for these alone.
 """
 
 from functools import partial
 from typing import Final
 
 from proxy.acceptor import most_descriptors
-from proxy.admin import Admin
+from proxy.admin import PROBES, Admin
+from proxy.client import ClientRequest
 from proxy.clock import Clock
 from proxy.config import Address, Limits
+from proxy.errors import Busy
 from proxy.forwarded import TrustedProxies
 from proxy.front import SmallServer
 from proxy.listeners import Bound, Listener
 from proxy.tally import Tally
 
 MOST: Final = 64  # connections in one process
+FOR_PROBES: Final = 8  # one of so many of these is for probes
 SHARE: Final = 12  # one for so many descriptors, where there are few: clients need them more
 PATIENCE: Final = 10.0  # seconds for one who takes nothing
 LAST_ANSWERS: Final = 1.0  # seconds for those that operators are getting when it leaves them
@@ -31,7 +35,9 @@ class Reception:
         few = for_operators(limits, most_descriptors())
         peer = partial(TrustedProxies(()).peer, tls=False)
         self._admin = admin
-        self._front = SmallServer(admin.handle, admin.refusal, peer, few, clock, admitted=Tally(1).cell(0))
+        self._others = few.max_connections - few.max_connections // FOR_PROBES  # that may be answered at once
+        self._answered = 0  # of these, at this moment
+        self._front = SmallServer(self._receive, admin.refusal, peer, few, clock, admitted=Tally(1).cell(0))
         self._listener = Listener(bound, self._front, most_kept_back=0)
 
     @property
@@ -56,6 +62,25 @@ class Reception:
     async def drain(self) -> None:
         """End when those who wait for an answer have it, or should have."""
         await self._front.drain(LAST_ANSWERS, LAST_QUESTIONS)
+        self._admin.close()
+
+    async def _receive(self, client: ClientRequest) -> None:
+        """Have it answered. A probe is at once: of those that are not, some places are left free."""
+        if _is_probe(client):
+            await self._admin.handle(client)
+        elif self._answered < self._others:
+            self._answered += 1
+            try:
+                await self._admin.handle(client)
+            finally:
+                self._answered -= 1
+        else:
+            await self._admin.refuse(client, Busy("Too many requests are being answered."))
+
+
+def _is_probe(client: ClientRequest) -> bool:
+    path, _, _ = client.head.target.partition(b"?")
+    return path.decode("latin-1") in PROBES
 
 
 def for_operators(limits: Limits, descriptors: int) -> Limits:

@@ -30,7 +30,7 @@ RINGS = {
     "accounts": ["ledger", "tracing", "account", "access", "recent", "metrics", "books", "chronicle"],
     "keepers": ["pace", "custody", "keeper", "reaper"],
     "requests": ["status", "context", "later", "forward", "recovery", "handler"],
-    "process": ["acceptor", "listeners", "gauges", "operators", "admin", "reception", "spans", "server"],
+    "process": ["acceptor", "listeners", "gauges", "operators", "complaints", "admin", "reception", "spans", "server"],
     "service": [
         "reactor", "channel", "worker", "crew", "census", "services", "handover", "notify", "supervisor", "demo",
     ],

@@ -9,7 +9,7 @@ import pytest
 from proxy.config import Limits
 from proxy.operators.survey import Survey
 from proxy.problem import REASONS
-from proxy.reception import MOST, SHARE, for_operators
+from proxy.reception import FOR_PROBES, MOST, SHARE, for_operators
 from tests.conformance.refusals import IMF_FIXDATE
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.operations.house import eventually
@@ -80,6 +80,41 @@ async def test_what_cannot_be_read_is_a_problem_that_reflects_nothing(
     [line] = [line for line in quiet_log if line["event"] == "request to admin failed"]
     assert line.keys() == {"event", "log_level", "reason", "at"}
     assert SECRET.decode() not in str(quiet_log)
+
+
+async def test_a_flood_of_what_cannot_be_read_is_a_line_now_and_then_that_counts_it(
+    desk: Desk, quiet_log: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nonsense(sent: bytes) -> None:
+        async with RawClient(port=desk.proxy.admin_port) as client:
+            await client.send(sent)
+            await client.response()
+
+    def told() -> list[tuple[object, object]]:
+        return [(line["reason"], line.get("more")) for line in quiet_log if line["event"] == "request to admin failed"]
+
+    for _ in range(5):
+        await nonsense(b"GET / HTTP/9.1\r\n\r\n")
+    await nonsense(b"GET /%b HTTP/1.1\r\n\r\n" % (b"x" * 40_000))
+    assert told() == [("BadRequest", None), ("TargetTooLong", None)], "the other is told at once"
+    monkeypatch.setattr("proxy.complaints.SILENCE", 0.01)
+    complaints = desk._reception._admin._complaints
+    for complaint, timer in list(complaints._timers.items()):
+        timer.cancel()
+        complaints._sum_up(complaint)
+    assert told()[2:] == [("BadRequest", 4)]
+    await eventually(lambda: not complaints._more)
+    await nonsense(b"GET / HTTP/9.1\r\n\r\n")
+    assert told()[3:] == [("BadRequest", None)], "after a minute without any"
+
+
+async def test_what_was_not_told_is_told_at_the_end(desk: Desk, quiet_log: list[dict[str, object]]) -> None:
+    for _ in range(3):
+        async with RawClient(port=desk.proxy.admin_port) as client:
+            await client.send(b"GET / HTTP/9.1\r\n\r\n")
+            await client.response()
+    await desk.proxy.service.close()
+    assert [line.get("more") for line in quiet_log if line["event"] == "request to admin failed"] == [None, 2]
 
 
 async def test_no_response_names_the_software(desk: Desk) -> None:
@@ -235,6 +270,42 @@ async def test_where_all_have_a_request_there_is_no_room(
             assert response.field(b"retry-after") == b"1"
     await eventually(lambda: desk.connections == 0)
     assert (await desk.operator.asks("/operations")).status == 200
+
+
+@pytest.mark.parametrize("probe", [b"/livez", b"/readyz?verbose"])
+async def test_probes_are_answered_where_all_others_have_a_request(
+    start_proxy: StartProxy, origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch, probe: bytes
+) -> None:
+    async def long(_: Survey) -> bytes:
+        return b"[%b]" % (b" " * 20_000_000)
+
+    monkeypatch.setattr("proxy.reception.MOST", FOR_PROBES)
+    monkeypatch.setattr(Survey, "hour", long)
+    desk = Desk(await operated(start_proxy, origin), origin)
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            await (await stack.enter_async_context(desk.operator.follows())).next("view")
+        for _ in range(FOR_PROBES - 4):
+            slow = await stack.enter_async_context(RawClient(port=desk.proxy.admin_port))
+            await slow.send(request("GET", b"/routes", LOCAL))
+            await slow.begin()
+        for _ in range(3):
+            assert "Too many requests" in assert_problem(await desk.operator.asks("/store"), 503)
+            assert (await desk.operator.asks(probe.decode())).status == 200
+    await eventually(lambda: desk.connections == 0)
+    assert (await desk.operator.asks("/store")).status == 200
+
+
+async def test_who_has_the_answer_and_stays_gives_way(
+    start_proxy: StartProxy, origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.reception.MOST", 2)
+    desk = Desk(await operated(start_proxy, origin), origin)
+    async with AsyncExitStack() as stack:
+        for _ in range(5):
+            client = await stack.enter_async_context(RawClient(port=desk.proxy.admin_port))
+            await client.send(request("GET", b"/livez", LOCAL))
+            assert (await client.response()).status == 200
 
 
 def test_operators_may_have_few_connections_and_fewer_where_descriptors_are_few() -> None:
