@@ -62,6 +62,8 @@ class LogWriter:
             self._news.clear()  # before the lines are taken, so that none that comes now is overlooked
             if lines := self._taken():
                 self._write_or_drop(lines)
+        if self._lines or self.dropped > self._told:  # what came during the last write, or was lost and not told
+            self._write_or_drop(self._taken())
 
     def _taken(self) -> list[str]:
         return [self._lines.popleft() for _ in range(len(self._lines))]

@@ -100,6 +100,36 @@ def test_what_fails_is_tried_again_with_the_next_line_and_the_gap_is_told() -> N
     assert (json.loads(gap), line) == ({"event": "log lines dropped", "lines": 3}, b"kept")
 
 
+def test_a_gap_is_told_at_the_end_though_no_line_follows() -> None:
+    sink = Sink()
+    writer = LogWriter(sink)
+    sink.full = True
+    writer.put("lost")
+    while not writer.dropped:  # the test's time limit ends it
+        pass
+    sink.full = False
+    writer.close()
+    assert json.loads(sink.taken) == {"event": "log lines dropped", "lines": 1}
+
+
+def test_what_comes_or_is_lost_during_the_last_write_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logwriter, "GATHERING", 5)  # nothing is written before it closes
+    monkeypatch.setattr(logwriter, "LAST_WORDS", 5)
+    sink = Sink()
+    sink.free.clear()
+    writer = LogWriter(sink)
+    writer.put("line")
+    closing = threading.Thread(target=writer.close)
+    closing.start()
+    sink.held.wait(5)
+    for _ in range(logwriter.LONGEST_QUEUE + 10):
+        writer.put("line")
+    sink.free.set()
+    closing.join()
+    assert sink.taken.count(b"line\n") == logwriter.LONGEST_QUEUE + 1
+    assert b'{"event": "log lines dropped", "lines": 10}\n' in sink.taken
+
+
 def test_lines_go_to_standard_error_however_little_it_takes_at_once(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
