@@ -108,8 +108,10 @@ class Account:
             self.trace.concerns(operation)
 
     def shows(self, operation: Operation) -> None:
-        """It is answered by how that operation stands."""
+        """It is answered by how that operation stands: with its error, if it failed, which is not the request's own end."""
         self.concerns(operation)
+        if operation.failure is not None:
+            self.wrong = Wrong.by(operation.failure.error())
         if why := reasons.shown(operation):
             self.note(why)
 

@@ -107,11 +107,14 @@ async def test_one_that_polls_is_told_of_its_operation(
     assert (line["plan"], line["route"], line["end"]) == ("status", "(status)", "--")
     assert line["why"] == f"Operation {line['operation']} still runs: the origin's response is not complete."
     gate.set()
-    await client.exchange("GET", path, [(b"Prefer", b"wait=5")])
+    outcome = await client.exchange("GET", path, [(b"Prefer", b"wait=5")])
     line = await line_of(quiet_log, number=3)
     assert (line["status"], line["end"]) == (502, "--")
+    assert (line["error"], line["error_type"]) == ("origin-broke-off", "http_response_incomplete")
+    assert line["detail"] == json.loads(outcome.body)["detail"]
     assert line["why"].startswith(f"Operation {line['operation']} failed: The origin closed the connection")
-    assert [entry["status"] for entry in proxy.service.books.recent.entries()] == [502, 202]
+    found = [(entry["status"], entry.get("error")) for entry in proxy.service.books.recent.entries()]
+    assert found == [(502, "origin-broke-off"), (202, None)]
 
 
 FULL: Final = "all its connections were in use (max_connections of origin legacy: 1)"

@@ -25,6 +25,7 @@ NAMED: Field = (b"X-Request-Id", ID)
 LATER: Field = (b"Prefer", b"respond-async")
 LONG_POLL: Field = (b"Prefer", b"wait=10")
 SOMEBODY: Field = (b"Authorization", b"Bearer of-somebody")
+ACCEPTED = 202
 LARGE = bytes(100_000)  # its result is a file
 
 
@@ -39,15 +40,20 @@ class Service:
         """The path of the status URL of a new operation."""
         return path_of(await self.child.ask("GET", target, LATER, *fields))
 
-    async def explains(self, response: Response, status: int, key: str) -> None:
-        """Assert that the response of the request whose id is known was this one, and that each place names the key."""
+    async def explains(self, response: Response, status: int, key: str) -> Line:
+        """Assert that the response of the request whose id is known was this one, and that each place names the key.
+
+        Returns the line of the log.
+        """
         assert response.status == status
         [logged] = await self._logged()
         [shown] = (await Operator(self.child.admin_port).sees(f"/requests?id={ID.decode()}"))["requests"]
         for entry in (logged, shown):
             assert (entry["status"], key in entry["why"]) == (status, True), entry
+            assert entry.get("error") == (None if status == ACCEPTED else json.loads(response.body)["code"]), entry
         assert shown["why"] in await self._told()
         assert key.encode() not in response.body
+        return logged
 
     async def _logged(self) -> list[Line]:
         while not (found := self._lines()):
@@ -131,7 +137,8 @@ async def test_a_503_because_too_many_waited(service: Service, origin: ScriptedO
     await origin.request_received()
     await service.accepted(b"/lined-up")
     response = await service.child.ask("GET", b"/lined-up", LATER, SOMEBODY, NAMED)
-    await service.explains(response, 503, "(respond_async.max_queued of route lined-up)")
+    line = await service.explains(response, 503, "(respond_async.max_queued of route lined-up)")
+    assert line["end"] == "LQ"
 
 
 async def test_a_429_because_a_client_had_too_many_operations(service: Service) -> None:
