@@ -22,10 +22,9 @@ def queued(operation: Operation, why: str) -> None:
     log.info("operation queued", **_names(operation), why=why)
 
 
-def started(operation: Operation, now: float) -> None:
-    """It is no longer queued, and about to be sent."""
-    waited = round(now - operation.created, 3)
-    log.info("operation started", **_names(operation), queued=waited, attempts=operation.attempts)
+def started(operation: Operation, queued: float) -> None:
+    """It is no longer queued, and about to be sent, after so many seconds."""
+    log.info("operation started", **_names(operation), queued=_rounded(queued), attempts=operation.attempts)
 
 
 def taken_over(operation: Operation) -> None:

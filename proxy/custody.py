@@ -171,7 +171,8 @@ class Custody:
         if not stands:
             raise OriginBrokeOff("The operation was dismissed while it waited, or is another process's now.")
         self.operation = started
-        chronicle.started(started, self._ledger.now())
+        queued, _ = self._exchange.times(self._ledger.monotonic())
+        chronicle.started(started, queued)
         return True
 
     # Carrying on.

@@ -151,6 +151,22 @@ async def test_one_in_the_queue_is_told_from_one_at_the_origin(
     assert settled["lag"] >= 0
 
 
+async def test_how_long_one_was_queued_counts_from_its_request_wherever_it_is_told(
+    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    gate = asyncio.Event()
+    origin.route(lambda _: [wait_for(gate), answer(200)])
+    client = await (await start({"max_connections": 1})).client()
+    await client.exchange("GET", b"/", [AT_ONCE])
+    await origin.request_received()
+    await client.exchange("GET", b"/", [(b"Prefer", b"respond-async, wait=1")])
+    gate.set()
+    started = await line_of(quiet_log, "operation started")
+    settled = await line_of(quiet_log, "operation settled", 2)
+    assert settled["queued"] == pytest.approx(started["queued"], abs=0.1)
+    assert started["queued"] > 1 > settled["seconds"]
+
+
 class Case(NamedTuple):
     """Something that an origin does, and what is told of it."""
 
