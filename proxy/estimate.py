@@ -39,7 +39,7 @@ def of_running(operation: Operation, now: float, outlook: Outlook) -> Estimate:
         ask = _ask_by_rate(left, age)
     progress = _progress(arriving, left)
     words = progress or f"running for {min(int(age), LONGEST_AGE)} s"
-    if left is None and outlook.knows_any:
+    if left is None and outlook.is_exceeded(age):
         progress = words = f"{words}, longer than usual"
     done, size = (None, None) if arriving is None else (arriving.received, arriving.size)
     return Estimate(_retry_after(operation, ask), words, progress, left, done, size)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from math import ceil, log
 from typing import Final
 
-from proxy.picture import EDGES, Picture, bin_of
+from proxy.picture import BINS, EDGES, Picture, bin_of
 
 LAG: Final = 0.1  # of its duration, by which the end of an operation may be noticed late
 SOONEST: Final = 1  # second between two asks, and so by which any end may be noticed late
@@ -29,7 +29,7 @@ class Outlook:
         self._edges, self._below = _cumulated(picture.weights, self._seen)
         self._asks: dict[int, int] = {}  # what was found out, by whole seconds of age
         self.mean = picture.mean  # seconds; 0 where nothing is known
-        self.knows_any = bool(self._seen)
+        self._has_end = picture.total > 0 and picture.weights.get(BINS - 1, 0.0) <= RARE * picture.total
 
     def left(self, age: float) -> float | None:
         """Seconds in which half of those have ended that took longer than that; None if hardly any is known that did."""
@@ -37,6 +37,10 @@ class Outlook:
         if total - below <= RARE * total:
             return None
         return max(self._quantile((below + total) / 2) - age, 0.0)
+
+    def is_exceeded(self, age: float) -> bool:
+        """Whether hardly any is known that took longer than that, in whole seconds, as ages are told."""
+        return self._has_end and self.left(int(age)) is None  # what is in the last bin may have taken any time
 
     def ask_after(self, age: float) -> int:
         """In how many whole seconds to ask again, at least one."""

@@ -123,3 +123,11 @@ def test_a_span_is_short(seconds: float) -> None:
 @given(SIZES)
 def test_an_amount_is_short(size: int) -> None:
     assert len(amount(size)) <= 16
+
+
+@given(PASTS, AGES)
+def test_longer_than_usual_is_longer_than_nearly_all(past: list[float], age: float) -> None:
+    estimate = of_running(replace(running(), began=0.0), age, Outlook(picture(past)))
+    if estimate.words.endswith("longer than usual"):
+        longer = sum(seconds > int(age) for seconds in past)
+        assert longer <= 0.05 * len(past)

@@ -14,6 +14,8 @@ BEGAN = 1000.0
 OPERATION = replace(running(), began=BEGAN, created=BEGAN + 2, retry_after=1.0)
 QUEUED = replace(OPERATION, state=State.QUEUED, began=None, created=BEGAN)
 NOTHING = Outlook(Picture({}))
+AN_INSTANT = Outlook(Picture.of([0.1] * 20))
+DAYS = Outlook(Picture.of([1e6] * 20))
 A_MINUTE = Outlook(Picture.of([60.0] * 20))
 
 
@@ -30,6 +32,9 @@ def told(age: float, outlook: Outlook = NOTHING, progress: Progress | None = Non
         pytest.param(20, A_MINUTE, None, "about 40 s left", 42, id="a past, a while later"),
         pytest.param(59.9, A_MINUTE, None, "about 1 s left", 3, id="nearly done"),
         pytest.param(90, A_MINUTE, None, "running for 90 s, longer than usual", 9, id="longer than ever"),
+        pytest.param(0.5, AN_INSTANT, None, "running for 0 s", 1, id="longer than ever, but by no second"),
+        pytest.param(1, AN_INSTANT, None, "running for 1 s, longer than usual", 1, id="by one"),
+        pytest.param(5e5, DAYS, None, "running for 500000 s", 600, id="as long as any that it knows"),
         pytest.param(20, NOTHING, Progress(0, 80 * MIB, BEGAN + 19), "running for 20 s", 2, id="nothing has come yet"),
         pytest.param(
             20, A_MINUTE, Progress(12 * MIB, None, BEGAN), "12 MiB received, about 40 s left", 42, id="no length"
