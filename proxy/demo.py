@@ -184,14 +184,14 @@ def _answer_until_closed(backend: LegacyBackend, pipe: int) -> NoReturn:
 
 
 class LegacyHandler(BaseHTTPRequestHandler):
-    """One request: `GET /` (fast), `GET /reports/ledger.csv` and `POST /orders` (slow)."""
+    """One request: `GET /` and `GET /reports` (fast), `GET /reports/ledger.csv` and `POST /orders` (slow)."""
 
     server: LegacyBackend
     timeout = 10  # seconds for a piece of the request to come, or of the response to go
 
     def do_GET(self) -> None:
         match self.path:
-            case "/":
+            case "/" | "/reports":
                 self._answer(HTTPStatus.OK, "text/plain", b"The slow page is /reports/ledger.csv\n")
             case "/reports/ledger.csv":
                 self._report()
