@@ -34,7 +34,7 @@ export const request = (of) => (cell) => {
     const shown = of(item);
     setText(method, shown.method);
     setText(target, visible(shown.target));
-    setAttribute(target, "title", shown.target.length > 60 ? visible(shown.target) : null);
+    setAttribute(target, "data-tip", shown.target.length > 60 ? visible(shown.target) : null);
     setText(why, visible(shown.why ?? ""));
     setText(cause, visible(shown.cause ?? ""));
     setText(more, shown.more ?? "");

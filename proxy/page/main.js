@@ -20,13 +20,14 @@ import { Recent } from "./requests.js";
 import { Routes } from "./routes.js";
 import { Service } from "./service.js";
 import { explain } from "./tips.js";
-import { ZONE, visible } from "./words.js";
+import { visible, zone } from "./words.js";
 
 const SECOND = 1000; // milliseconds
 const NONE_SETTLED = "No operation has been settled yet. Results are kept for as long as their route’s keep says.";
 const NONE_AT_ALL = "No operation is like that now.";
 const NONE_SO_FAR = "None of the newest is like that. Look among the older ones.";
 const NONE_UNDER_WAY = "No operation is running. Send one, on a route that has ";
+const KNOWN_PATH = ", to a path that its origin knows:";
 
 class Page {
   constructor() {
@@ -48,7 +49,7 @@ class Page {
 
   begin() {
     explain();
-    setText(byId("zone"), ZONE);
+    setText(byId("zone"), `times in ${zone(new Date())}`);
     searching(this.place);
     byId("pause").addEventListener("click", () => this.#pause());
     byId("older").addEventListener("click", () => this.place.go({ cursor: this.next }));
@@ -170,7 +171,7 @@ class Page {
 const nothing = (text) => element("p", { class: "empty" }, text);
 
 function teaching(code) {
-  const words = element("p", {}, NONE_UNDER_WAY, element("code", {}, "respond_async"), ":");
+  const words = element("p", {}, NONE_UNDER_WAY, element("code", {}, "respond_async"), KNOWN_PATH);
   return element("div", { class: "empty" }, words, element("pre", {}, code));
 }
 

@@ -41,9 +41,8 @@ export function underWay(where, place, cancel, empty) {
       { title: "Route", name: "route", make: text(({ route }) => visible(route)) },
       { title: "Request", name: "request", make: request(explained) },
       {
-        title: "Age",
+        title: "Since its 202",
         name: "number",
-        tip: "since its 202",
         make: text((operation, elapsed) => age(operation.age + elapsed)),
         live: true,
       },
@@ -66,12 +65,7 @@ export function settled(where, place, empty) {
       { title: "Route", name: "route", make: text(({ route }) => visible(route)) },
       { title: "Request", name: "request", make: request(explained) },
       { title: "Settled", name: "number", make: moment((operation) => operation.settled) },
-      {
-        title: "Duration",
-        name: "number",
-        tip: "from its 202 until it was settled",
-        make: text((operation) => duration(operation.duration)),
-      },
+      { title: "From 202 to end", name: "number", make: text((operation) => duration(operation.duration)) },
       { title: "Size", name: "number", make: text((operation) => size(operation.size)) },
     ],
   });

@@ -2,17 +2,19 @@
  * A table that is kept up to date in place: a row that stays is the same element, and so are its cells.
  *
  * Focus and selections therefore survive updates. Rows keep their order among themselves, so none is ever moved, which
- * would take the focus from it. The controls of a table are one stop of the Tab key, between which the arrow keys move.
+ * would take the focus from it. The controls of a table, and what has a tip, are one stop of the Tab key, between which the
+ * arrow keys move.
  */
 
 import { element } from "./elements.js";
 
 const STEPS = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity };
 const SIDEWAYS = { ArrowRight: 1, ArrowLeft: -1 };
-const CONTROLS = "a:not([hidden]), button:not([hidden])";
+const CONTROLS = ":is(a, button, [data-tip]):not([hidden])";
+const NEW = ":is(a, button, [data-tip]):not([tabindex])";
 
 /**
- * A column is `{title, name, make(cell), live, tip}`: `make` furnishes a new cell and returns how to show an item in it,
+ * A column is `{title, name, make(cell), live}`: `make` furnishes a new cell and returns how to show an item in it,
  * `(item, elapsed)`; a live one is shown again every second, `elapsed` seconds after the item came.
  */
 export class Table {
@@ -23,9 +25,7 @@ export class Table {
     this.empty = empty;
     this.rows = new Map();
     this.body = element("tbody", { role: "rowgroup" });
-    const heads = columns.map(({ title, name, tip = null }) =>
-      element("th", { scope: "col", role: "columnheader", class: name, "data-tip": tip }, title),
-    );
+    const heads = columns.map(({ title, name }) => element("th", { scope: "col", role: "columnheader", class: name }, title));
     const head = element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...heads));
     this.table = element("table", { role: "table", "aria-label": label, "aria-describedby": "keys" }, head, this.body);
     this.body.addEventListener("keydown", (event) => this.#move(event));
@@ -43,6 +43,7 @@ export class Table {
     for (const item of items) {
       const row = this.rows.get(this.key(item)) ?? this.#add(item);
       row.show(item);
+      for (const control of row.line.querySelectorAll(NEW)) control.tabIndex = -1;
       if (row.line === place) place = place.nextSibling;
       else this.body.insertBefore(row.line, place);
     }
@@ -59,7 +60,6 @@ export class Table {
   #add(item) {
     const row = new Row(this.columns);
     this.rows.set(this.key(item), row);
-    for (const control of row.line.querySelectorAll("a, button")) control.tabIndex = -1;
     return row;
   }
 
@@ -68,33 +68,32 @@ export class Table {
     row.line.remove();
   }
 
-  /** Where in the table the focus is: its row and which of the row's controls; null if it is elsewhere. */
+  /** Where in the table the focus is, by row and cell; null if it is elsewhere. */
   #focus() {
-    const line = this.body.contains(document.activeElement) ? document.activeElement.closest("tr") : null;
-    return line && { line, row: line.sectionRowIndex, control: controls(line).indexOf(document.activeElement) };
+    const cell = this.body.contains(document.activeElement) ? document.activeElement.closest("td") : null;
+    return cell && { line: cell.parentNode, row: cell.parentNode.sectionRowIndex, cell: cell.cellIndex };
   }
 
   /** Gives the focus of a row that is gone to the one in its place, and keeps the table reachable. */
   #settleFocus(focus) {
-    if (focus !== null && !focus.line.isConnected) this.#go(focus.row, focus.control);
+    if (focus !== null && !focus.line.isConnected) this.#go(focus.row, focus.cell);
     if (!this.current?.isConnected || this.current.hidden) this.#enter(this.body.querySelector(CONTROLS));
   }
 
   #move(event) {
-    const line = event.target.closest("tr");
-    const control = controls(line).indexOf(event.target);
-    if (event.key in STEPS) this.#go(line.sectionRowIndex + STEPS[event.key], control);
-    else if (event.key in SIDEWAYS) controls(line)[control + SIDEWAYS[event.key]]?.focus();
+    const { line, row, cell } = this.#focus();
+    if (event.key in STEPS) this.#go(row + STEPS[event.key], cell);
+    else if (event.key in SIDEWAYS) beside(line, event.target, SIDEWAYS[event.key])?.focus();
     else if (event.key === "Delete") line.querySelector("button.cancel:not([hidden])")?.click();
     else return;
     event.preventDefault();
   }
 
-  #go(row, control) {
+  #go(row, cell) {
     const lines = this.body.rows;
     const line = lines[Math.max(0, Math.min(row, lines.length - 1))];
     if (line === undefined) this.table.closest("section").focus();
-    else (controls(line)[control] ?? controls(line)[0])?.focus();
+    else (line.cells[cell].querySelector(CONTROLS) ?? line.querySelector(CONTROLS))?.focus();
   }
 
   /** The Tab key comes back to this control. */
@@ -125,4 +124,8 @@ class Row {
   }
 }
 
-const controls = (line) => [...line.querySelectorAll(CONTROLS)];
+/** The control that is so many away in the line. */
+function beside(line, control, step) {
+  const controls = [...line.querySelectorAll(CONTROLS)];
+  return controls[controls.indexOf(control) + step];
+}

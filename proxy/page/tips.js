@@ -7,6 +7,7 @@
 import { byId, setText } from "./elements.js";
 
 const GAP = 6; // pixels
+const SMALL = matchMedia("(max-width: 52rem)"); // where there is no room beside anything (see small.css)
 let owner = null;
 
 /** Makes the page's tips work. */
@@ -35,13 +36,16 @@ function show(tip, next) {
   settle();
 }
 
-/** Puts it beside its owner, which may have been scrolled. */
+/** Puts it beside its owner, which may have been scrolled; or, on a small screen, to the edge that is farther away. */
 function settle() {
   if (owner === null) return;
   const tip = byId("tip");
   const around = owner.getBoundingClientRect();
-  const below = around.bottom + GAP + tip.offsetHeight < innerHeight;
-  tip.style.top = `${below ? around.bottom + GAP : around.top - GAP - tip.offsetHeight}px`;
+  const [top, bottom] = [GAP, innerHeight - GAP - tip.offsetHeight];
+  const below = around.bottom + GAP;
+  const beside = below < bottom ? below : around.top - GAP - tip.offsetHeight;
+  const apart = around.top < innerHeight / 2 ? bottom : top;
+  tip.style.top = `${SMALL.matches ? apart : beside}px`;
   tip.style.left = `${Math.max(GAP, Math.min(around.left, innerWidth - tip.offsetWidth - GAP))}px`;
 }
 

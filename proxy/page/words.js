@@ -8,10 +8,15 @@ const DAY_AND_TIME = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", tim
 // Characters that could not be seen, or would turn round what stands beside them.
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]/gu;
 
+const ALL_UTC = /\b(UTC|GMT)$/;
 const NONE = "-";
 
-/** The time zone of what `clock` says. */
-export const ZONE = TIME.resolvedOptions().timeZone;
+/** The time zone of what `clock` says, as it is on this date: "UTC", or "Europe/Berlin (UTC+2)". */
+export function zone(date) {
+  const { timeZone: name } = TIME.resolvedOptions();
+  const offset = new Intl.DateTimeFormat("en", { timeZoneName: "shortOffset" }).formatToParts(date).at(-1).value;
+  return ALL_UTC.test(name) ? "UTC" : `${name} (${offset.replace("GMT", "UTC")})`;
+}
 
 /** 10000 as "10,000". */
 export const count = (number) => (number === null || number === undefined ? NONE : COUNTS.format(number));

@@ -3,9 +3,10 @@
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.conftest import Proxy
@@ -76,10 +77,12 @@ async def test_an_operation_can_be_cancelled_without_a_mouse(
     await press("Enter")
     for _ in range(6):  # four filters, the button beside them, then the table as one stop
         await press("Tab")
+    await expect(rows.nth(0).get_by_text("running")).to_be_focused()
+    await press("ArrowRight")
     await expect(rows.nth(0).get_by_role("link")).to_be_focused()
     await press("ArrowDown")
-    await press("ArrowRight")
-    await expect(rows.nth(1).get_by_role("button")).to_be_focused()
+    await expect(rows.nth(1).get_by_role("link")).to_be_focused()
+    await rows.nth(1).get_by_role("button").focus()
     await press("End")
     await expect(rows.nth(2).get_by_role("button")).to_be_focused()
     outline = await page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
@@ -141,6 +144,81 @@ async def test_it_fits_a_small_screen(watched: Proxy, open_page: OpenPage, origi
     assert await page.evaluate("() => document.scrollingElement.scrollWidth") <= 360
     await expect(page.get_by_role("table", name="Operations under way").get_by_role("row")).to_have_count(3)
     await rows.first.get_by_role("button").click(trial=True)
+
+
+async def box(locator: Locator) -> tuple[float, float]:
+    """Where it begins and ends, from above."""
+    found = await locator.bounding_box()
+    assert found is not None
+    return found["y"], found["y"] + found["height"]
+
+
+async def test_on_a_small_screen_nothing_is_cut_and_nothing_covers_what_is_read(
+    watched: Proxy, open_page: OpenPage, origin: ScriptedOrigin
+) -> None:
+    page = await open_page(watched.admin_port, viewport={"width": 375, "height": 700})
+    for link in await page.get_by_role("navigation").get_by_role("link").all():
+        await expect(link).to_be_in_viewport(ratio=1)
+    line = page.locator("#operations-table pre")
+    await expect(line).to_contain_text(f"{watched.port}/")
+    assert await line.evaluate("(line) => line.scrollWidth <= line.clientWidth")
+    (_, title_ends), (filters_begin, _) = [await box(page.locator(one)) for one in ("#operations-title", "#filters")]
+    assert filters_begin - title_ends < 20, "no room is kept for a hint that is not shown"
+
+    await have_something_to_show(watched, origin)
+    row, tip = page.locator("#requests-table tbody tr").nth(1), page.get_by_role("tooltip")
+    for at_the_top in (True, False):
+        await row.evaluate("(row, top) => row.scrollIntoView(top)", at_the_top)
+        await row.get_by_role("button").focus()
+        await expect(tip).to_contain_text("handed over")
+        (tip_begins, tip_ends), (row_begins, row_ends) = await box(tip), await box(row)
+        assert tip_begins > row_ends or tip_ends < row_begins
+        await row.get_by_role("button").blur()
+
+
+async def test_what_a_tip_says_can_be_had_with_the_keyboard_alone(
+    watched: Proxy, open_page: OpenPage, origin: ScriptedOrigin
+) -> None:
+    await have_something_to_show(watched, origin)
+    page = await open_page(watched.admin_port)
+    rows, tip = page.locator("#requests-table tbody tr"), page.get_by_role("tooltip")
+    await expect(rows).to_have_count(3)
+    press = page.keyboard.press
+    await page.get_by_label("Status").focus()
+    await press("Tab")
+    await expect(rows.nth(0).get_by_role("button")).to_be_focused()
+    await expect(rows.nth(0).get_by_role("button")).to_have_accessible_description(re.compile("handed over with 202"))
+    await expect(tip).to_contain_text("handed over with 202")
+    await press("ArrowDown")
+    await press("ArrowRight")
+    time = rows.nth(1).get_by_role("time")
+    await expect(time).to_be_focused()
+    await expect(tip).to_have_text(await time.get_attribute("datetime") or "")
+    await press("End")
+    await expect(rows.nth(2).get_by_role("time")).to_be_focused()
+    await press("ArrowRight")
+    await expect(tip).to_contain_text("at the origin")
+    await tip.hover()
+    await expect(tip).to_be_visible()
+    await press("Escape")
+    await expect(tip).to_be_hidden()
+    assert await page.locator("[data-tip]:not(button, [tabindex])").count() == 0
+
+
+ZONES = {"UTC": "times in UTC", "Asia/Tokyo": "times in Asia/Tokyo (UTC+9)"}
+
+
+@pytest.mark.parametrize("zone", ZONES)
+async def test_the_zone_of_all_times_is_told_once(
+    watched: Proxy, open_page: OpenPage, origin: ScriptedOrigin, zone: str
+) -> None:
+    await have_something_to_show(watched, origin)
+    page = await open_page(watched.admin_port, timezone_id=zone)
+    await expect(page.get_by_role("banner")).to_contain_text(ZONES[zone])
+    await expect(page.get_by_role("main")).not_to_contain_text(re.compile("zone|UTC"))
+    time = page.locator("#requests-table time").first
+    there = datetime.fromisoformat(await time.get_attribute("datetime") or "").astimezone(ZoneInfo(zone))
+    await expect(time).to_have_text(f"{there:%H:%M:%S}")
 
 
 async def test_the_last_hour_of_a_route_can_be_read_with_the_arrow_keys(page: Page) -> None:
