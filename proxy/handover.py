@@ -5,7 +5,8 @@ others as usual. From then on both accept from the same queues, so that the old 
 
 There is no moment in which nobody listens: a socket listens as long as any process has it, and from the old one's answer
 on it is the new one's too, even while it is under way. However slowly that goes on, who connects waits in the queue. A new
-one that gets no answer can open nothing at which the old one listens: then it does not start, and the old one goes on.
+one waits for the answer for a while, and says so. One that gets none can open nothing at which the old one listens: then
+it does not start but says what to do, and the old one goes on.
 
 The connection between the two stays until one of them ends: so each knows whether a path is still the other's, and the
 old one answers operators until the new one is ready, and again if that goes away.
@@ -32,9 +33,9 @@ import structlog
 
 from proxy.channel import LONGEST, PIECE, Lines, Message, Nonsense, WaryChannel, encoded
 from proxy.config import Address
-from proxy.listeners import Bound, Doors
+from proxy.listeners import Bound, CannotListen, Doors
 from proxy.reactor import Reactor
-from proxy.services import LONGEST_ANSWER, Services, is_ours, namespaces
+from proxy.services import LONGEST_ANSWER, SOON, Services, is_ours, named, namespaces, process, remedy
 
 log = structlog.get_logger()
 
@@ -81,6 +82,7 @@ class Handover:
         self._name = secrets.token_urlsafe(ID_BYTES)
         self._sock: socket.socket | None = None
         self._peers: set[Peer] = set()
+        self._silent: list[int | None] = []  # the processes of those who have not answered
         self._doors = Doors((), None)
 
     @property
@@ -94,11 +96,18 @@ class Handover:
         return any(peer.serves and peer.shares_admin for peer in self._peers)
 
     def take_over(self, wanted: list[Wanted], open_doors: Callable[[list[Bound]], Doors]) -> Doors:
-        """The doors of a new service: made by `open_doors` of what others hand over. From now on this one is found."""
+        """The doors of a new service: made by `open_doors` of what others hand over. From now on this one is found.
+
+        Raises Hindered, and what `open_doors` raises.
+        """
         if self._services is None:
             return open_doors([])
         with self._services.alone():  # so that of two that start together one finds the other
-            doors = open_doors([bound for sock in self._services.living() for bound in self._inherit(sock, wanted)])
+            held = [bound for sock in self._services.living() for bound in self._inherit(sock, wanted)]
+            try:
+                doors = open_doors(held)
+            except CannotListen as exc:
+                raise CannotListen(" ".join([str(exc), *map(_unanswered, self._silent)])) from exc
             self._join(self._services)
         self.offer(doors)
         return doors
@@ -140,7 +149,9 @@ class Handover:
         try:
             bounds = _asked(sock, wanted)
         except (OSError, Nonsense) as exc:  # it does not answer as it should, or ended meanwhile
-            log.warning("nothing taken over", reason=str(exc))
+            log.warning("nothing taken over", pid=process(sock), reason=str(exc))
+            if isinstance(exc, TimeoutError):
+                self._silent.append(process(sock))
             sock.close()
             return []
         for bound in bounds:
@@ -225,15 +236,28 @@ def _asked(sock: socket.socket, wanted: list[Wanted]) -> list[Bound]:
 def _answer(sock: socket.socket, sockets: list[socket.socket], undo: ExitStack) -> Message:
     """The answer, which is not the first that it says perhaps; the sockets that come with it are added to these."""
     lines, until = Lines(LONGEST), monotonic() + LONGEST_ANSWER
-    while data := _received(sock, sockets, undo):
-        sock.settimeout(max(until - monotonic(), 0))  # for all that it may say before
+    _wait(sock)
+    while data := _received(sock, sockets, undo, until):
         for message in lines.feed(data):
             if message.get("kind") == "handed over":
                 return message
     raise ConnectionResetError("it has ended")
 
 
-def _received(sock: socket.socket, sockets: list[socket.socket], undo: ExitStack) -> bytes:
+def _wait(sock: socket.socket) -> None:
+    """Wait for what it says, and do not wait long without a word of one's own."""
+    with suppress(TimeoutError):
+        sock.settimeout(SOON)
+        sock.recv(1, socket.MSG_PEEK)
+        return
+    log.warning("waiting for another service to answer", pid=process(sock), seconds=LONGEST_ANSWER)
+
+
+def _received(sock: socket.socket, sockets: list[socket.socket], undo: ExitStack, until: float) -> bytes:
+    """What it says next. Raises TimeoutError when that time has come, whatever it has said before."""
+    if (left := until - monotonic()) <= 0:
+        raise TimeoutError("timed out")
+    sock.settimeout(left)
     data, descriptors, _, _ = socket.recv_fds(sock, PIECE, MOST)
     sockets += [undo.enter_context(socket.socket(fileno=descriptor)) for descriptor in descriptors]
     return data
@@ -264,6 +288,13 @@ def _services(folder: Path | None) -> Services | None:
     except OSError as exc:
         _none(exc)
         return None
+
+
+def _unanswered(pid: int | None) -> str:
+    return (
+        f"{named(pid)}, a service on the same store, has not answered for {LONGEST_ANSWER:g} seconds, and may have it:"
+        f" {remedy(pid)}."
+    )
 
 
 def _none(exc: OSError) -> None:

@@ -10,11 +10,24 @@ import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Final
 
+import structlog
+
+log = structlog.get_logger()
+
 BACKLOG: Final = 16
-LONGEST_ANSWER: Final = 2.0  # seconds
+SOON: Final = 2.0  # seconds in which one that is well is connected to, answers, or has started
+LONGEST_ANSWER: Final = 30.0  # seconds; one that is busy or on a slow machine is worth waiting for
+LONGEST_START: Final = 60.0  # seconds: another one may be waiting for such an answer
+LOOK_AGAIN: Final = 0.05  # seconds between looks whether it has started; there is no event for that
+LOCKS: Final = Path("/proc/locks")
 CREDENTIALS: Final = struct.Struct("3i")  # of a process: its id, user and group
+
+
+class Hindered(Exception):
+    """Another service does not come to the end of its start; the message says which, and what to do."""
 
 
 class Services:
@@ -28,8 +41,8 @@ class Services:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """While others may not look who is there, nor join them."""
-        fcntl.flock(self._folder, fcntl.LOCK_EX)
+        """While others may not look who is there, nor join them. Raises Hindered if one does that for too long."""
+        self._lock()
         try:
             yield
         finally:
@@ -40,7 +53,7 @@ class Services:
         for name in os.listdir(self._folder):  # noqa: PTH208  # it has no path
             with ExitStack() as undo:
                 sock = undo.enter_context(socket.socket(socket.AF_UNIX))
-                sock.settimeout(LONGEST_ANSWER)
+                sock.settimeout(SOON)
                 try:
                     sock.connect(self._path(name))
                 except ConnectionRefusedError:
@@ -71,6 +84,28 @@ class Services:
     def close(self) -> None:
         os.close(self._folder)
 
+    def _lock(self) -> None:
+        began, told = monotonic(), False
+        while not _is_locked(self._folder):
+            waited = monotonic() - began
+            if waited >= LONGEST_START:
+                raise Hindered(_what_to_do(self._holder()))
+            if waited >= SOON and not told:
+                log.warning("waiting for another service to start", pid=self._holder(), seconds=LONGEST_START)
+                told = True
+            sleep(LOOK_AGAIN)
+
+    def _holder(self) -> int | None:
+        """The process that has the folder locked, if it can be seen from here (proc_locks(5))."""
+        found = os.fstat(self._folder)
+        place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+        with suppress(OSError):
+            for line in LOCKS.read_text().splitlines():
+                match line.split():
+                    case [_, "FLOCK", _, _, process, where, *_] if where == place:
+                        return int(process)
+        return None
+
     def _path(self, name: str) -> str:
         return f"/proc/self/fd/{self._folder}/{name}"
 
@@ -82,5 +117,43 @@ def namespaces() -> list[int]:
 
 def is_ours(sock: socket.socket) -> bool:
     """Whether the process at the other end belongs to this one's user."""
-    _, user, _ = CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
-    return bool(user == os.geteuid())
+    _, user, _ = _credentials(sock)
+    return user == os.geteuid()
+
+
+def process(sock: socket.socket) -> int | None:
+    """The id of the process at the other end, if it can be seen from here."""
+    id, _, _ = _credentials(sock)
+    return id or None
+
+
+def named(process: int | None) -> str:
+    """How a sentence begins about the process of another service."""
+    return "Another process" if process is None else f"Process {process}"
+
+
+def remedy(process: int | None) -> str:
+    """What can be done about a process that does nothing."""
+    number = "PID" if process is None else process
+    return f"let it go on if it is stopped (`kill -CONT {number}`), or end it (`kill -KILL {number}`)"
+
+
+def _credentials(sock: socket.socket) -> tuple[int, int, int]:
+    id, user, group = CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
+    return id, user, group
+
+
+def _is_locked(folder: int) -> bool:
+    """Whether it is now, for this process."""
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _what_to_do(holder: int | None) -> str:
+    return (
+        f"{named(holder)} has been starting on the same store for more than {LONGEST_START:g} seconds, which nobody else"
+        f" can do meanwhile: {remedy(holder)}."
+    )

@@ -33,6 +33,7 @@ from proxy.operators.hour import STEP, Hour
 from proxy.operators.report import COUNTED, Answer, Question
 from proxy.places import Broker
 from proxy.reactor import Reactor, SignalWatch
+from proxy.services import Hindered
 
 log = structlog.get_logger()
 
@@ -45,7 +46,7 @@ Ready = Callable[[Doors], None]  # called when it serves for the first time, wit
 
 
 class CannotStart(Exception):
-    """Why the first workers could not serve."""
+    """Why it could not serve, where that is not the configuration."""
 
 
 class CannotChange(Exception):
@@ -81,8 +82,7 @@ class Supervisor:  # an Employer
             stack.callback(self._reactor.close)
             self._handover = Handover(self._reactor, config.store.url.folder, self._tell_who_answers_operators)
             stack.callback(self._handover.close)
-            doors = self._handover.take_over(list(addresses(config)), partial(open_doors_in_time, config))
-            self._current = Generation(config, doors)
+            self._current = Generation(config, self._take_over(config))
             stack.callback(self._close_doors)
             self._signals = SignalWatch(self._reactor, calls)
             stack.callback(self._signals.close)
@@ -92,6 +92,13 @@ class Supervisor:  # an Employer
             while self._crew.generations:
                 self._reactor.turn()
         log.info("stopped")
+
+    def _take_over(self, config: Config) -> Doors:
+        """What it listens on, as far as need be from others on the store. Raises CannotListen, CannotStart."""
+        try:
+            return self._handover.take_over(list(addresses(config)), partial(open_doors_in_time, config))
+        except Hindered as exc:
+            raise CannotStart(str(exc)) from exc
 
     def _configuration(self) -> Config:
         """The configuration as it is now, with what it needs imported before the fork. Raises ConfigError."""

@@ -167,13 +167,41 @@ async def test_after_a_kill_of_the_old_one_the_new_one_has_it_all(settings: Sett
         assert len(list((tmp_path / "store" / "services").iterdir())) == 1, "what a killed one left is removed"
 
 
-async def test_one_that_does_not_answer_is_not_waited_for(old: Child, settings: Settings, tmp_path: Path) -> None:
+async def test_one_that_takes_long_to_answer_is_waited_for(old: Child, settings: Settings, tmp_path: Path) -> None:
+    new = successor(old, settings, tmp_path)
     os.kill(old.pid, SIGSTOP)
-    async with Child(settings | {"listen": "127.0.0.1:0"}, tmp_path) as new:
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            starting = tasks.create_task(new.__aenter__())
+            await new.logs_more(0)
+            assert [(line["event"], line["pid"]) for line in new.lines] == [
+                ("waiting for another service to answer", old.pid)
+            ]
+            os.kill(old.pid, SIGCONT)
+            await starting
+        assert len((await new.logged("taken over"))["listen"]) == 3
         assert (await new.ask("GET", b"/")).status == 200
-        assert new.count("nothing taken over") == 1
-        os.kill(old.pid, SIGCONT)
         await new.stop()
+    finally:
+        await new.__aexit__(None, None, None)
+
+
+async def test_one_that_takes_long_to_start_holds_up_others_with_a_word(settings: Settings, tmp_path: Path) -> None:
+    new, other = Child(settings, tmp_path), Services(tmp_path / "store")
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            with other.alone():
+                starting = tasks.create_task(new.__aenter__())
+                await new.logs_more(0)
+                assert [(line["event"], line["pid"]) for line in new.lines] == [
+                    ("waiting for another service to start", os.getpid())
+                ]
+            await starting
+        assert (await new.ask("GET", b"/")).status == 200
+        await new.stop()
+    finally:
+        await new.__aexit__(None, None, None)
+        other.close()
 
 
 async def test_nonsense_from_a_process_of_the_same_user_ends_nothing_but_the_talk(old: Child, tmp_path: Path) -> None:

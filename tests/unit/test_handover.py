@@ -183,6 +183,21 @@ def test_one_that_ends_before_it_answers_hands_nothing_over(
     assert "nothing taken over" in [line["event"] for line in quiet_log]
 
 
+def test_one_that_never_answers_is_given_up_after_a_while_with_a_word_on_what_to_do(
+    old: Side, new: Side, quiet_log: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy.handover, "SOON", 0.01)
+    monkeypatch.setattr(proxy.handover, "LONGEST_ANSWER", 0.02)
+    old.start(("listen", Address("127.0.0.1", 0)))
+    with pytest.raises(CannotListen, match=f"in use. Process {os.getpid()}.*not answered.*kill -CONT"):
+        new.start(("listen", old.doors.listen[0].address))
+    assert [(line["event"], line["pid"]) for line in quiet_log] == [
+        ("waiting for another service to answer", os.getpid()),
+        ("nothing taken over", os.getpid()),
+    ]
+    assert new.start(("listen", Address("127.0.0.1", 0))) == [], "elsewhere it can listen all the same"
+
+
 @contextmanager
 def stranger(folder: Path, *words: bytes, sockets: Sequence[socket.socket] = ()) -> Iterator[None]:
     """One among the services that says this, with these sockets, to whoever asks, and waits until that has gone."""

@@ -3,11 +3,13 @@
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from proxy.services import Services
+from proxy import services
+from proxy.services import Hindered, Services
 
 
 @pytest.fixture
@@ -39,6 +41,44 @@ def test_the_living_are_found_and_the_dead_removed(meeting: Services, folder: Pa
         assert [path.name for path in (folder / "services").iterdir()] == ["one"]
     meeting.remove("one")
     meeting.remove("one")
+
+
+def test_one_that_takes_long_to_start_is_waited_for_and_named(
+    meeting: Services, folder: Path, quiet_log: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "SOON", 0)
+    other = Services(folder)
+    with ExitStack() as start:
+        start.enter_context(other.alone())
+        monkeypatch.setattr(services, "sleep", lambda _: start.close() if len(quiet_log) else None)
+        with meeting.alone():
+            pass
+    other.close()
+    told = {"event": "waiting for another service to start", "pid": os.getpid(), "seconds": services.LONGEST_START}
+    assert quiet_log == [told | {"log_level": "warning"}]
+
+
+def test_one_that_does_not_come_to_the_end_of_its_start_is_an_error_that_says_what_to_do(
+    meeting: Services, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "LONGEST_START", 0)
+    other = Services(folder)
+    with other.alone(), pytest.raises(Hindered, match=f"Process {os.getpid()} has.*`kill -CONT {os.getpid()}`"):
+        meeting.alone().__enter__()
+    other.close()
+    with meeting.alone():
+        pass
+
+
+def test_one_whose_process_cannot_be_seen_is_waited_for_too(
+    meeting: Services, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "LONGEST_START", 0)
+    monkeypatch.setattr(services, "LOCKS", Path("/dev/null"))
+    other = Services(folder)
+    with other.alone(), pytest.raises(Hindered, match=r"Another process has.*`kill -CONT PID`"):
+        meeting.alone().__enter__()
+    other.close()
 
 
 def test_who_is_of_another_user_is_not_talked_to(meeting: Services, monkeypatch: pytest.MonkeyPatch) -> None:
