@@ -2,28 +2,34 @@
 
 import json
 import os
+import re
 import shutil
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from proxy.commands.options import DEFAULT_CONFIG, FILE, bad_configuration, end
+from proxy.commands.options import DEFAULT_CONFIG, FILE, bad_configuration, complain, end
 
 if TYPE_CHECKING:
     from proxy.remote import Place, Service
 
+    Ask = Callable[[Service, str], Coroutine[Any, Any, str]]
+
 T = TypeVar("T")
 Command = Callable[..., None]
 
+NAME: Final = "respond-async operations"
 ADMIN_VARIABLE: Final = "RESPOND_ASYNC_ADMIN"
 TOKEN_VARIABLE: Final = "RESPOND_ASYNC_ADMIN_TOKEN"  # noqa: S105  # a name
 NOT_DONE: Final = 1
 MANY: Final = 500  # more are not counted before one is asked whether one means it
 UNSETTLED: Final = ("queued", "running")
 SETTLED: Final = ("completed", "failed", "dismissed")
+STATUS_URL: Final = re.compile(r".*/([A-Za-z0-9_-]{8})[A-Za-z0-9_-]*(?:[?#].*)?", re.DOTALL)
+SHOWN: Final = 8  # characters of an id
 # Ids may begin with a dash.
 IDS: Final = {"ignore_unknown_options": True}
 
@@ -51,8 +57,18 @@ def _routes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tu
     return names
 
 
-def _ids(_: click.Context, __: click.Parameter, ids: tuple[str, ...]) -> tuple[str, ...]:
-    return _given(ids)
+def _ids(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Beginnings of ids; of a status URL only as much as finds its operation, since the whole gives its result away."""
+    return tuple(map(_id, _given(names)))
+
+
+def _id(name: str) -> str:
+    if not name.startswith(("http://", "https://", "/")):
+        return name
+    found = STATUS_URL.fullmatch(name)
+    if found is None:
+        raise click.BadParameter("is a URL, and no status URL: these end with an id of at least 8 characters")
+    return found[1]
 
 
 def _given(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -183,7 +199,7 @@ def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN
 @_json
 @_where
 def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # noqa: ANN401
-    """Show operations, each by the beginning of its id: the 8 characters that the log and the list have, or more.
+    """Show operations, each by its status URL or the beginning of its id: the 8 characters that the log has, or more.
 
     If no operation has it, it may be the X-Request-Id of a recent request: one that was answered with 202, went wrong, or
     was told of a failure. That is shown, and its operation.
@@ -194,15 +210,7 @@ def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # 
     Why a request was answered with 202, 503 or 504:
         respond-async operations show 4f1d7c1e9b0a4c6f8d2e3b5a7c9d1e0f
     """
-    from proxy.remote import details, lines
-
-    for place, id in enumerate(ids):
-        found = _asked(options, partial(_known, id))
-        if wants_json:
-            click.echo(json.dumps(found if "requests" in found else found["operations"][0], indent=2))
-        else:
-            texts = [*map(lines, found.get("requests", ())), *map(details, found["operations"])]
-            click.echo(("\n" if place else "") + "\n\n".join(texts))
+    _each(options, ids, partial(_shown, wants_json=wants_json), between="" if wants_json else "\n")
 
 
 @operations.command(short_help="Cancel some that wait or run.", context_settings=IDS)
@@ -211,7 +219,9 @@ def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # 
 @_yes
 @_where
 def cancel(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa: ANN401
-    """Cancel operations that wait or run, as their clients' DELETE would: by the beginnings of their ids, or all that are like that.
+    """Cancel operations that wait or run, as their clients' DELETE would.
+
+    They are named by their status URLs or the beginnings of their ids, or all are meant that are like that.
 
     \b
     This one:
@@ -225,25 +235,55 @@ def cancel(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa:
     if not ids:
         _end_all(options, {"state": "unsettled", **wanted}, "Cancel", yes=yes)
         return
-    for short in ids:
-        _cancel(options, short)
+    _each(options, ids, _cancelled)
 
 
-@operations.command(short_help="Drop results that are kept.")
+@operations.command(short_help="Drop results that are kept.", context_settings=IDS)
+@click.argument("ids", callback=_ids, metavar="[ID...]", nargs=-1)
 @_filters(*SETTLED)
 @_yes
 @_where
-def purge(*, yes: bool, **options: Any) -> None:  # noqa: ANN401
+def purge(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa: ANN401
     """Drop what is kept of operations that are settled, before its time. Their status URLs then answer 404.
+
+    They are named by their status URLs or the beginnings of their ids, or all are meant that are like that.
 
     \b
     All that are older than a day:
         respond-async operations purge --older-than 24h
     """
-    _end_all(options, {"state": "settled", **_wanted(options)}, "Drop", yes=yes)
+    wanted = _wanted(options)
+    if ids and wanted:
+        raise click.UsageError("name operations by their ids, or by what they are like")
+    if not ids:
+        _end_all(options, {"state": "settled", **wanted}, "Drop", yes=yes)
+        return
+    _each(options, ids, _dropped)
 
 
-async def _known(id: str, service: "Service") -> dict[str, Any]:
+async def _shown(service: "Service", id: str, *, wants_json: bool) -> str:
+    from proxy.remote import details, lines
+
+    found = await _known(service, id)
+    if wants_json:
+        return json.dumps(found if "requests" in found else found["operations"][0], indent=2)
+    return "\n\n".join([*map(lines, found.get("requests", ())), *map(details, found["operations"])])
+
+
+async def _cancelled(service: "Service", id: str) -> str:
+    from proxy.words import printable
+
+    ended = await service.cancel(id)
+    return printable(f"{ended['id']} is {ended['state']}")
+
+
+async def _dropped(service: "Service", id: str) -> str:
+    from proxy.words import printable
+
+    return printable(f"{(await service.drop(id))['id']} is dropped")
+
+
+async def _known(service: "Service", id: str) -> dict[str, Any]:
     """The `operations` of this id; or, if it is that of `requests`, these with theirs."""
     from proxy.remote import Unknown
 
@@ -256,11 +296,36 @@ async def _known(id: str, service: "Service") -> dict[str, Any]:
         return found
 
 
-def _cancel(options: dict[str, Any], short: str) -> None:
-    from proxy.words import printable
+def _each(options: dict[str, Any], ids: Sequence[str], ask: "Ask", between: str = "") -> None:
+    """Say of each what is answered. Ends with an exit code if anything could not be."""
+    if not _asked(options, partial(_one_by_one, ids, ask, between)):
+        sys.exit(NOT_DONE)
 
-    ended = _asked(options, lambda service: service.cancel(short))
-    click.echo(printable(f"{ended['id']} is {ended['state']}"))
+
+async def _one_by_one(ids: Sequence[str], ask: "Ask", between: str, service: "Service") -> bool:
+    """Whether all could be; what cannot keeps nobody from asking for the others, but the service that is silent does."""
+    from proxy.remote import Declined, NoAnswer
+
+    texts, declined = 0, 0
+    for id in ids:
+        try:
+            text = await ask(service, id)
+        except Declined as reason:
+            declined += 1
+            complain(f"{NAME}: {_short(id)}: {reason}")
+        except NoAnswer:
+            if left := ids[texts + declined + 1 :]:
+                complain(f"{NAME}: not asked for any more: {', '.join(map(_short, left))}")
+            raise
+        else:
+            click.echo(f"{between if texts else ''}{text}")
+            texts += 1
+    return not declined
+
+
+def _short(id: str) -> str:
+    """As much of an id as may be shown: the whole of it is a capability."""
+    return id if len(id) <= SHOWN else f"{id[:SHOWN]}…"
 
 
 def _end_all(options: dict[str, Any], wanted: dict[str, str], verb: str, *, yes: bool) -> None:
@@ -298,7 +363,7 @@ def _check_routes(options: dict[str, Any]) -> None:
     known = _asked(options, lambda service: service.routes()) if options["routes"] else []
     for name in options["routes"]:
         if name not in known:
-            end(NOT_DONE, f"respond-async operations: there is no such route; {none_of(name, known)}")
+            end(NOT_DONE, f"{NAME}: there is no such route; {none_of(name, known)}")
 
 
 def _asked(options: dict[str, Any], question: "Callable[[Service], Coroutine[Any, Any, T]]") -> T:
@@ -314,9 +379,9 @@ def _asked(options: dict[str, Any], question: "Callable[[Service], Coroutine[Any
     try:
         return asyncio.run(ask(_place(options)))
     except TokenMissing as reason:
-        end(NOT_DONE, f"respond-async operations: {reason}: give it by {TOKEN_VARIABLE}, `--token` or `--config`")
+        end(NOT_DONE, f"{NAME}: {reason}: give it by {TOKEN_VARIABLE}, `--token` or `--config`")
     except NoAnswer as reason:
-        end(NOT_DONE, f"respond-async operations: {reason}")
+        end(NOT_DONE, f"{NAME}: {reason}")
 
 
 def _place(options: dict[str, Any]) -> "Place":

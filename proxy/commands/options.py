@@ -22,8 +22,13 @@ def bad_configuration(error: Exception, file: Path, instead: str = "name another
 
 
 def end(code: int, message: str) -> NoReturn:
-    """Say why it ends, and end. What of it others have written, a terminal does not obey."""
+    """Say why it ends, and end."""
+    complain(message)
+    sys.exit(code)
+
+
+def complain(message: str) -> None:
+    """Say what is wrong. A terminal does not obey what of it others have written."""
     from proxy.words import printable
 
     click.echo("\n".join(map(printable, message.split("\n"))), err=True)
-    sys.exit(code)

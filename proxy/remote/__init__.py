@@ -5,10 +5,11 @@ In reading order: `place` (where that is, and the token), `answers` (what it ans
 """
 
 from proxy.remote.place import Place, place_at, place_of
-from proxy.remote.service import NoAnswer, Service, TokenMissing, Unknown, asking
+from proxy.remote.service import Declined, NoAnswer, Service, TokenMissing, Unknown, asking
 from proxy.remote.table import details, lines, table
 
 __all__ = [
+    "Declined",
     "NoAnswer",
     "Place",
     "Service",

@@ -31,7 +31,11 @@ class TokenMissing(NoAnswer):
     """It wants a token, and was shown none."""
 
 
-class Unknown(NoAnswer):
+class Declined(NoAnswer):
+    """It answers, and says why it cannot be."""
+
+
+class Unknown(Declined):
     """It knows of no such thing."""
 
 
@@ -69,7 +73,7 @@ class Service:
             yield page
 
     async def operation(self, short: str) -> Json:
-        return await self._ask("GET", f"/operations/{quote(short, safe='')}", answers.OPERATION)
+        return await self._ask("GET", _one(short), answers.OPERATION)
 
     async def requests(self, id: str) -> Json:
         """The recent requests of this id, and the operations that they made or asked for."""
@@ -77,7 +81,11 @@ class Service:
 
     async def cancel(self, short: str) -> Json:
         """Cancel it if it is under way; how it stands then."""
-        return await self._ask("DELETE", f"/operations/{quote(short, safe='')}?state=unsettled", answers.OPERATION)
+        return await self._ask("DELETE", f"{_one(short)}?state=unsettled", answers.OPERATION)
+
+    async def drop(self, short: str) -> Json:
+        """Drop what is kept of it if it is settled; how it stood last."""
+        return await self._ask("DELETE", f"{_one(short)}?state=settled", answers.OPERATION)
 
     async def end_all(self, wanted: Mapping[str, str]) -> Json:
         """Do that with all that are like that: how many were `dismissed`, and how many `removed`."""
@@ -127,7 +135,7 @@ class Service:
             raise NoAnswer(f"{self._place} answers {status}; is that a service's `admin`?")
         if status == 401:
             raise self._locked()
-        kind = Unknown if status == 404 else NoAnswer
+        kind = Unknown if status == 404 else Declined
         raise kind(document["detail"])
 
     def _stranger(self) -> NoAnswer:
@@ -147,6 +155,10 @@ async def asking(place: Place) -> AsyncIterator[Service]:
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=PATIENCE
     ) as session:
         yield Service(session, place)
+
+
+def _one(short: str) -> str:
+    return f"/operations/{quote(short, safe='')}"
 
 
 def _document(content: bytes) -> object:

@@ -113,8 +113,9 @@ async def test_a_list_goes_over_several_pages(proxy: Proxy, ask: Ask, monkeypatc
     assert [one["id"] for one in await listed(ask, "--state", "running", "--limit", "2")] == [other, slow]
 
 
-async def test_one_is_shown_with_all_that_is_known(proxy: Proxy, ask: Ask) -> None:
+async def test_one_is_shown_with_all_that_is_known(proxy: Proxy, ask: Ask, origin: ScriptedOrigin) -> None:
     slow, fast = await begun(proxy, b"/slow", b"/fast")
+    await origin.request_received(2)
     result = await ask("show", "--", slow, fast)
     first, second = result.stdout.split("\n\n")
     assert f"id          {slow}" in first.splitlines() or f"id        {slow}" in first.splitlines()
@@ -123,9 +124,10 @@ async def test_one_is_shown_with_all_that_is_known(proxy: Proxy, ask: Ask) -> No
     assert json.loads((await ask("show", "--json", "--", fast)).stdout)["status"] == 200
 
 
-async def test_a_request_is_shown_with_its_operation(proxy: Proxy, ask: Ask) -> None:
+async def test_a_request_is_shown_with_its_operation(proxy: Proxy, ask: Ask, origin: ScriptedOrigin) -> None:
     async with RawClient(port=proxy.port) as client:
         accepted = await client.exchange("GET", b"/slow", [*LATER, (b"X-Request-Id", b"order-17")])
+        await origin.request_received()
         assert (await client.exchange("GET", b"/.async/nothing", [(b"X-Request-Id", b"order-18")])).status == 404
     short = json.loads(accepted.body)["id"][:8]
     request, operation = (await ask("show", "order-17")).stdout.split("\n\n")
@@ -151,6 +153,52 @@ async def test_a_result_is_not_dropped_by_a_cancel_that_comes_late(proxy: Proxy,
     assert (result.exit_code, result.stdout) == (1, "")
     assert f"{fast} is over already: it had completed, and its result is kept." in result.stderr
     assert [one["state"] for one in await listed(ask)] == ["completed"]
+
+
+async def test_one_that_cannot_be_cancelled_keeps_nobody_from_cancelling_the_others(proxy: Proxy, ask: Ask) -> None:
+    slow, fast, other = await begun(proxy, b"/slow", b"/fast", b"/slow")
+    result = await ask("cancel", "--", slow, "nonesuch", fast, other)
+    assert (result.exit_code, result.stdout) == (1, f"{slow} is dismissed\n{other} is dismissed\n")
+    unknown, over = result.stderr.splitlines()
+    assert "operations: nonesuch: No operation has an id that begins so" in unknown
+    assert f"operations: {fast}: Operation {fast} is over already" in over
+    shown = await ask("show", "--", slow, "nonesuch", other)
+    assert (shown.exit_code, len(shown.stdout.split("\n\n")), len(shown.stderr.splitlines())) == (1, 2, 1)
+
+
+async def test_those_that_were_not_asked_for_are_named_where_the_service_falls_silent(origin: ScriptedOrigin) -> None:
+    ids = [f"{number:08}" for number in range(4)]
+    document = json.dumps(OPERATION | {"id": ids[0], "state": "dismissed"}).encode()
+    origin.route(lambda _: [read_all(), answer(200, body=document)] if len(origin.requests) == 1 else [close()])
+    result = await run("cancel", *ids, "--admin", origin.url)
+    assert (result.exit_code, result.stdout) == (1, f"{ids[0]} is dismissed\n")
+    left, reason = result.stderr.splitlines()
+    assert left.endswith(f"not asked for any more: {ids[2]}, {ids[3]}")
+    assert "does not answer as it should" in reason
+    assert {request.target for request in origin.requests[1:]} == {b"/operations/00000001?state=unsettled"}
+
+
+@pytest.mark.parametrize("form", ["{url}", "{path}", "{url}?a=/b", "http://elsewhere/jobs/{id}", "{id}"])
+async def test_a_status_url_is_an_id_and_is_never_shown_whole(
+    proxy: Proxy, ask: Ask, origin: ScriptedOrigin, form: str
+) -> None:
+    async with RawClient(port=proxy.port) as client:
+        accepted = await client.exchange("GET", b"/slow", LATER)
+    await origin.request_received()
+    id = json.loads(accepted.body)["id"]
+    path = f"/.async/{id}"
+    named = form.format(url=f"http://127.0.0.1:{proxy.port}{path}", path=path, id=id)
+    shown = await ask("show", "--", named)
+    assert "It still runs: the origin's response is not complete." in shown.stdout
+    early = await ask("purge", "--", named)
+    assert (early.exit_code, f"Operation {id[:8]} is running." in early.stderr) == (1, True)
+    assert (await ask("cancel", "--", named)).stdout == f"{id[:8]} is dismissed\n"
+    late = await ask("cancel", "--", named)
+    assert (late.exit_code, "it had been cancelled" in late.stderr) == (1, True)
+    assert (await ask("purge", "--", named)).stdout == f"{id[:8]} is dropped\n"
+    gone = await ask("show", "--", named)
+    assert (gone.exit_code, "No operation has an id that begins so" in gone.stderr) == (1, True)
+    assert id not in "".join(result.output for result in (shown, early, late, gone))
 
 
 async def test_all_of_a_route_are_cancelled_if_one_means_it(proxy: Proxy, ask: Ask) -> None:
@@ -434,6 +482,9 @@ async def test_something_else_is_asked_of_one(origin: ScriptedOrigin, command: t
         pytest.param(["list", "--younger-than", "5"], "did you mean `5s`?", id="what unit"),
         pytest.param(["show"], "Missing argument", id="nothing to show"),
         pytest.param(["show", ""], "'ID...': is empty", id="an empty id to show"),
+        pytest.param(["show", "http://h/.async/short"], "is a URL, and no status URL", id="no status URL"),
+        pytest.param(["cancel", "/reports"], "is a URL, and no status URL", id="a path that is none"),
+        pytest.param(["purge", "abcdefgh", "--route", "a"], "name operations by their ids", id="too much to purge"),
         pytest.param(["cancel", "", "--route", "a"], "'[ID...]': is empty", id="an empty id to cancel"),
         pytest.param(["cancel", "--route", "", "--yes"], "'--route': is empty", id="an empty route to cancel"),
         pytest.param(["purge", "--route", "", "--yes"], "'--route': is empty", id="an empty route to purge"),
