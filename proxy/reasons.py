@@ -11,7 +11,7 @@ from proxy.errors import OriginTimeout, OriginUnreachable, ProxyError, RequestTo
 from proxy.operation import Operation, State
 from proxy.plan import Race
 
-DISGUISED: Final = "Its path is that of a status URL in another spelling, which makes it none."
+DISGUISED: Final = "Its path is that of a status URL in another spelling, or leads through one, which makes it none."
 LEAST_SERVER_ERROR: Final = 500  # for who answered: the rest is the client's doing
 STOPPED: Final = "The proxy was stopped, and did not wait for it any longer (drain_timeout)."
 OWN_ANSWER: Final = "The origin itself answered {status}."

@@ -5,6 +5,7 @@ bytes beyond ASCII let through. Only what would be read in two ways is refused.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -24,10 +25,6 @@ _AUTHORITY: Final = re.compile(rb"(?:%b|%b+)(?::[0-9]{0,5})?" % (_IP_LITERAL, _R
 _PATH_AND_QUERY: Final = re.compile(rb"/[^\x00-\x20\x7f#]*+")
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL)
 _NEVER: Final = re.compile(rb"[\x00-\x20\x7f#]")
-
-may_be_normalised: Final = re.compile(
-    rb"%|//|/\.|\\"
-).search  # finds what gives `normal` more to do than to end the path
 
 
 class Target(NamedTuple):
@@ -139,15 +136,12 @@ def readable_path(target: bytes) -> str:
     return target.partition(b"?")[0].decode("utf-8", "replace")  # not by `path_of`: each request is shown
 
 
-def normal(path: bytes) -> bytes:
-    """The path as those may read it who decode and normalise, even more than once, without a slash at its end."""
-    segments: list[bytes] = []
+def segments(path: bytes) -> Iterator[bytes]:
+    """The path's segments as those may read it who decode, even more than once: without parameters, `.` and empty ones."""
     for segment in _decoded(path).replace(b"\\", b"/").split(b"/"):
-        if segment == b"..":
-            del segments[-1:]
-        elif segment not in (b"", b"."):
-            segments.append(segment)
-    return b"/" + b"/".join(segments)
+        name = segment.partition(b";")[0]
+        if name not in (b"", b"."):
+            yield name
 
 
 def _decoded(path: bytes) -> bytes:

@@ -74,12 +74,28 @@ def test_a_log_shows_too_little_to_ask_with() -> None:
         pytest.param(f"/x/../.async/{ID}/", id="dot-segments"),
         pytest.param(f"/../.async/./{ID}", id="above the root"),
         pytest.param(f"/\\.async\\{ID}", id="backslashes"),
+        pytest.param(f"/%2easync/{ID}/../..", id="left again"),
+        pytest.param(f"/.async;x/{ID}", id="a parameter"),
+        pytest.param(f"/;/.async%3bx=1;y/;v=2/{ID};z", id="parameters"),
+        pytest.param(f"/x/..;x/.async/{ID}", id="dot-segments with parameters"),
         pytest.param(f"/%2e%61%73ync/%41b{ID[2:]}", id="the id too"),
     ],
 )
 def test_another_spelling_shows_as_little(target: str) -> None:
     shown = URLS.disguised(target.encode())
     assert shown == f"/.async/{ID}"[: URLS.shown].encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "shown"),
+    [
+        pytest.param("/.async/", f"/.ASYNC/{ID}", b"/.ASYNC/Ab-_Ab-_", id="of the usual path"),
+        pytest.param("/Jobs/now/", f"/jobS/NOW/{ID}?x", b"/jobS/NOW/Ab-_Ab-_", id="of another one"),
+        pytest.param("/jobs/", f"/%4aOBS;x//{ID}", b"/JOBS/Ab-_Ab-_", id="and other things as well"),
+    ],
+)
+def test_in_another_case_it_is_shown_as_little_of(path: str, target: str, shown: bytes) -> None:
+    assert StatusUrls(path, None).disguised(target.encode()) == shown
 
 
 @pytest.mark.parametrize(
