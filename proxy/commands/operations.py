@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from proxy.commands.options import DEFAULT_CONFIG, FILE, bad_configuration, complain, end
+from proxy.commands.options import BAD_CONFIGURATION, DEFAULT_CONFIG, FILE, complain, end
 
 if TYPE_CHECKING:
     from proxy.remote import Place, Service
@@ -24,6 +24,10 @@ Command = Callable[..., None]
 NAME: Final = "respond-async operations"
 ADMIN_VARIABLE: Final = "RESPOND_ASYNC_ADMIN"
 TOKEN_VARIABLE: Final = "RESPOND_ASYNC_ADMIN_TOKEN"  # noqa: S105  # a name
+UNNAMED: Final = (
+    f"{DEFAULT_CONFIG} is the default, and nothing else was named: say which service is meant by `--config FILE`,"
+    f" `--admin URL` or {ADMIN_VARIABLE}, with the token by {TOKEN_VARIABLE}."
+)
 NOT_DONE: Final = 1
 MANY: Final = 500  # more are not counted before one is asked whether one means it
 UNSETTLED: Final = ("queued", "running")
@@ -394,11 +398,10 @@ def _place(options: dict[str, Any]) -> "Place":
         except ValueError as error:
             raise click.UsageError(f"`--admin` or {ADMIN_VARIABLE}: {error}") from error
     file = options["file"] or DEFAULT_CONFIG
+    hint = f"\n{UNNAMED}" if options["file"] is None else ""
     try:
         return place_of(load(file, os.environ), options["token"])
     except ConfigError as error:
-        bad_configuration(
-            error, file, f"say which service is meant by `--config FILE`, `--admin URL` or {ADMIN_VARIABLE}"
-        )
+        end(BAD_CONFIGURATION, f"{error}{hint}")
     except ValueError as error:
-        raise click.UsageError(f"{file}: {error}") from error
+        raise click.UsageError(f"{file}: {error}{hint}") from error

@@ -15,9 +15,10 @@ CANNOT_START: Final = 3
 INTERRUPTED: Final = 130  # as a shell has it of a program that SIGINT ended
 
 
-def bad_configuration(error: Exception, file: Path, instead: str = "name another by `--config FILE`") -> NoReturn:
+def bad_configuration(error: Exception, file: Path) -> NoReturn:
     """Say what is wrong with it, and end; and what to do instead, where nobody has named the one that is not there."""
-    hint = f"\nThis is the default: {instead}." if file == DEFAULT_CONFIG and not file.exists() else ""
+    is_missing = file == DEFAULT_CONFIG and not file.exists()
+    hint = "\nThis is the default: name another by `--config FILE`." if is_missing else ""
     end(BAD_CONFIGURATION, f"{error}{hint}")
 
 

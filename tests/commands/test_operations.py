@@ -499,12 +499,33 @@ async def test_wrong_usage_is_2(arguments: list[str], said: str) -> None:
     assert (result.exit_code, said in result.stderr) == (2, True)
 
 
-async def test_where_no_service_is_named_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        pytest.param(None, 1, "config/proxy.yaml:1: cannot be read: No such file or directory", id="none"),
+        pytest.param(
+            "admin: 127.0.0.1:8081\nname: ${NOWHERE_SET}\n", 1,
+            "config/proxy.yaml:2: name: environment variable NOWHERE_SET is not set", id="one that needs a variable",
+        ),
+        pytest.param(
+            "admin: off\norigins: {a: {url: http://a}}\nroutes: [{name: a, origin: a}]\n", 2,
+            "config/proxy.yaml: its `admin` is off: nobody can be asked", id="one that has no such place",
+        ),
+    ],
+)  # fmt: skip
+async def test_where_no_service_is_named_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, code: int, said: str
+) -> None:
     monkeypatch.chdir(tmp_path)
-    result = await run("list")
-    assert result.exit_code == 1
-    assert "config/proxy.yaml:1: cannot be read: No such file or directory" in result.stderr
-    assert "say which service is meant by `--config FILE`, `--admin URL` or RESPOND_ASYNC_ADMIN" in result.stderr
+    file = tmp_path / "config" / "proxy.yaml"
+    if text is not None:
+        file.parent.mkdir()
+        file.write_text(text)
+    unnamed, named = await run("show", "Wz6GBxat"), await run("show", "Wz6GBxat", "--config", str(file))
+    assert unnamed.exit_code == code
+    assert said in unnamed.stderr
+    assert "is the default, and nothing else was named: say which service is meant by `--config FILE`" in unnamed.stderr
+    assert "default" not in named.stderr
 
 
 @pytest.mark.parametrize(
