@@ -25,6 +25,7 @@ from proxy.message import (
     has_body,
 )
 from proxy.spool import NO_CONTENT, Content
+from proxy.words import so_many
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 CLOSE: Final[Field] = (b"Connection", b"close")
@@ -109,12 +110,12 @@ class ClientContent:
     def _require_rate(self, received: int) -> None:
         least = self._limits.min_upload_rate
         if received < least * self._waited:
-            raise RequestTimeout(f"The content came at less than {least} bytes per second.")
+            raise RequestTimeout(f"The content came at less than {so_many(least, 'byte')} per second.")
 
     def _counted(self, piece: bytes) -> bytes:
         self._received += len(piece)
         if self.limit is not None and self._received > self.limit:
-            raise RequestTooLarge(f"The request has more than {self.limit} bytes of content.")
+            raise RequestTooLarge(f"The request has more than {so_many(self.limit, 'byte')} of content.")
         return piece
 
 
@@ -153,7 +154,9 @@ class ClientRequest:
         announced = fields.first(b"content-length")
         length = None if chunked or announced is None else number(announced)
         if length is not None and length > limit:
-            raise RequestTooLarge(f"The request has {length} bytes of content; at most {limit} are taken here.")
+            raise RequestTooLarge(
+                f"The request has {so_many(length, 'byte')} of content; at most {limit} are taken here."
+            )
         content = ClientContent(self._inflow, length, self.link.limits, self._invite)
         content.limit = limit
         return content

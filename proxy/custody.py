@@ -31,6 +31,7 @@ from proxy.operation import BodyRef, Failure, KeptRequest, Operation, Progress
 from proxy.pace import Pace
 from proxy.reasons import Reasons
 from proxy.store import LONGEST_INLINE, Quotas, inlined
+from proxy.words import so_many
 
 log = structlog.get_logger()
 
@@ -217,7 +218,7 @@ class Custody:
             if not self._late:
                 raise
             why = self._terms.reasons.too_long(timeout)
-            late = OriginTimeout(f"The response was not complete within {timeout:g} seconds.", why=why)
+            late = OriginTimeout(f"The response was not complete within {so_many(timeout, 'second')}.", why=why)
             raise late from None  # that it was closed is our own doing
         finally:
             timer.cancel()
@@ -232,7 +233,9 @@ class Custody:
         await exchange.answered()
         head = terms.for_client(exchange.answer())
         if exchange.length is not None and exchange.length > terms.max_body:
-            raise ResponseTooLarge(f"The response announces {exchange.length} bytes, more than {terms.max_body}.")
+            raise ResponseTooLarge(
+                f"The response announces {so_many(exchange.length, 'byte')}, more than {terms.max_body}."
+            )
         body = self._small_body() or await self._stored_body()
         terms.pace.observe(exchange.lasted())
         return head, body
@@ -299,5 +302,5 @@ async def _at_most(limit: int, pieces: AsyncIterator[bytes]) -> AsyncIterator[by
     async for piece in pieces:
         size += len(piece)
         if size > limit:
-            raise ResponseTooLarge(f"The response has more than {limit} bytes.")
+            raise ResponseTooLarge(f"The response has more than {so_many(limit, 'byte')}.")
         yield piece

@@ -100,7 +100,7 @@ class RangeNotSatisfiable(BadRequest):
     status, code, error_type, closes = 416, "range-not-satisfiable", None, False
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"The result has {size} bytes.")
+        super().__init__(f"The size of the result is {size}.")
         self.fields = ((b"Content-Range", f"bytes */{size}".encode()),)  # RFC 9110 section 14.4
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from proxy.errors import RequestTimeout
+from proxy.words import so_many
 
 HIGH_WATER: Final = 256 * 1024  # bytes that have come and were not taken, above which nothing more is read
 
@@ -85,7 +86,7 @@ class Inflow:
 
 def _expire(waiter: "asyncio.Future[None]", limit: float) -> None:
     if not waiter.done():
-        waiter.set_exception(RequestTimeout(f"No content came for {limit:g} seconds."))
+        waiter.set_exception(RequestTimeout(f"No content came for {so_many(limit, 'second')}."))
 
 
 NOTHING: Final = Inflow(lambda: None)  # of a request without content

@@ -65,7 +65,7 @@ class Later:
         except StoreUnavailable:
             return  # then there will be no operation either
         if under_way >= limit:
-            why = f"The client had {under_way} operations under way already (limits.max_operations_per_client)."
+            why = f"The client had as many operations under way as it may: {under_way} (limits.max_operations_per_client)."
             raise TooManyOperations(f"It has {under_way}.", why=why, retry_after=self._pace.next_end(under_way))
 
     def exchange(self, request: RequestHead, content: Content, since: float) -> Exchange:

@@ -34,6 +34,7 @@ from proxy.operators.report import COUNTED, Answer, Question
 from proxy.places import Broker
 from proxy.reactor import Reactor, SignalWatch
 from proxy.services import Hindered
+from proxy.words import so_many
 
 log = structlog.get_logger()
 
@@ -116,7 +117,7 @@ class Supervisor:  # an Employer
             self._handover.ready()
         else:
             self._succeed(generation)
-        self._notifier.ready(f"Serving with {generation.config.workers} workers.")
+        self._notifier.ready(f"Serving with {so_many(generation.config.workers, 'worker')}.")
         self._reload_if_wanted()
 
     def began(self, worker: Worker) -> None:

@@ -22,6 +22,7 @@ from proxy.forwarded import Peer
 from proxy.inflow import HIGH_WATER, NOTHING, Inflow
 from proxy.message import Fields, Reply, RequestHead, persists
 from proxy.parser import RequestParser
+from proxy.words import so_many
 
 MOST_WAITING: Final = 16  # requests of one connection that wait for their turn, above which nothing more is read
 AT_ONCE: Final = 16 * 1024  # bytes that are parsed before it is seen whether there is room for more
@@ -360,7 +361,7 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._parser.in_head:
             patience = self.limits.header_timeout
-            self._enqueue(RequestTimeout(f"The request's head took more than {patience:g} seconds."))
+            self._enqueue(RequestTimeout(f"The request's head took more than {so_many(patience, 'second')}."))
         else:
             self._close()
 

@@ -19,6 +19,12 @@ def amount(size: int) -> str:
     return f"{number:.1f} {unit}" if 0 < number < 10 and unit != "B" else f"{number:.0f} {unit}"
 
 
+def so_many(number: float, noun: str) -> str:
+    """`1 byte`, `2 bytes`, `0.5 seconds`."""
+    shown = str(number) if isinstance(number, int) else f"{number:g}"
+    return f"{shown} {noun}" if number == 1 else f"{shown} {noun}s"
+
+
 def elapsed(seconds: float) -> str:
     """`0:07`, `12:34`, `1:02:03`."""
     minutes, second = divmod(int(seconds), 60)

@@ -333,6 +333,8 @@ def _short(id: str) -> str:
 
 
 def _end_all(options: dict[str, Any], wanted: dict[str, str], verb: str, *, yes: bool) -> None:
+    from proxy.words import so_many
+
     if not yes:
         found = _asked(options, lambda service: service.operations(wanted, MANY))
         number = len(found["operations"])
@@ -340,8 +342,8 @@ def _end_all(options: dict[str, Any], wanted: dict[str, str], verb: str, *, yes:
             _check_routes(options)
             click.echo("There are none.")
             return
-        many = f"more than {MANY}" if found["more"] else str(number)
-        click.confirm(f"{verb} {many} operation{'' if number == 1 else 's'}?", abort=True, err=True)
+        many = f"more than {MANY} operations" if found["more"] else so_many(number, "operation")
+        click.confirm(f"{verb} {many}?", abort=True, err=True)
         wanted = wanted | {"settled_by": found["time"]}  # no result that has come meanwhile
     done = _asked(options, lambda service: service.end_all(wanted))
     if done == {"dismissed": 0, "removed": 0}:

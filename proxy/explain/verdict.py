@@ -16,6 +16,7 @@ from proxy.routes import Routes
 from proxy.target import Target, checked
 from proxy.upgrade import offered, with_upgrade
 from proxy.urls import StatusUrls
+from proxy.words import so_many
 
 NEW_ID: Final = b"(a new one)"
 KEYS: Final = ("host", "methods", "path", "path_regex")  # of `match`
@@ -141,7 +142,7 @@ def _too_large(imagined: Imagined, taken: Taken, kind: Kind) -> ProxyError | Non
     limit = later.max_request_body if kind == "race" and later is not None else taken.route.max_request_body
     if imagined.length is None or imagined.length <= limit:
         return None
-    return RequestTooLarge(f"It has {imagined.length} bytes, and no more than {limit} are taken.")
+    return RequestTooLarge(f"It has {so_many(imagined.length, 'byte')}, and no more than {limit} are taken.")
 
 
 def _sent(config: Config, imagined: Imagined, target: Target, taken: Taken) -> RequestHead:

@@ -20,7 +20,7 @@ from proxy.fetch.following import TRANSIENT
 from proxy.fetch.order import Order, Pair
 from proxy.fetch.output import Output
 from proxy.fetch.progress import Display
-from proxy.words import amount
+from proxy.words import amount, so_many
 
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-[0-9]{1,19}/([0-9]{1,19})")
 
@@ -84,7 +84,7 @@ class Download:
         if self._size is None or self._done == self._size:
             return None
         if self._done > self._size:
-            raise Ended(INCOMPLETE, f"there is more than the {self._size} bytes that were promised")
+            raise Ended(INCOMPLETE, f"there is more than the promised {so_many(self._size, 'byte')}")
         return BrokeOff()
 
     async def _rest(

@@ -48,11 +48,11 @@ class Quotas(NamedTuple):
         if most is not None and operation.state is State.QUEUED and queued_on(operation.route) >= most:
             raise Busy(
                 f"As many operations wait for their turn on this route as may: {most}.",
-                why=f"{most} operations waited for their turn already (respond_async.max_queued of route {operation.route}).",
+                why=f"As many operations waited for their turn as may: {most} (respond_async.max_queued of route {operation.route}).",
             )
         most = self.max_of_client
         if most is not None and operation.client and unsettled_of(operation.client) >= most:
-            why = f"The client had {most} operations under way already (limits.max_operations_per_client)."
+            why = f"The client had as many operations under way as it may: {most} (limits.max_operations_per_client)."
             raise TooManyOperations(f"It has as many as it may have at once: {most}.", why=why)
 
 

@@ -441,7 +441,7 @@ async def test_more_than_was_promised_is_not_the_rest(origin: ScriptedOrigin, fe
     origin.queue(cut_at(5000, ETAG), longer)
     fetched = await fetch(origin.url)
     assert fetched.code == 18
-    assert "more than the 10240 bytes" in fetched.why
+    assert "more than the promised 10240 bytes" in fetched.why
 
 
 async def test_what_is_no_http_is_broken_off(origin: ScriptedOrigin, fetch: Fetch) -> None:

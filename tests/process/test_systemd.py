@@ -71,7 +71,7 @@ async def test_it_is_told_of_start_reload_and_stop(systemd: Systemd, settings: S
         await child.reload(settings | {"workers": 1})
         reloading, since, _ = await systemd.told()
         assert (reloading, bool(re.fullmatch(r"MONOTONIC_USEC=\d+", since))) == ("RELOADING=1", True)
-        assert await systemd.told() == ["READY=1", "STATUS=Serving with 1 workers."]
+        assert await systemd.told() == ["READY=1", "STATUS=Serving with 1 worker."]
         child.configure(settings | {"workers": 0})
         child.signal(SIGHUP)
         assert (await systemd.told())[0] == "RELOADING=1"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.words import amount, elapsed, none_of, printable, timestamp
+from proxy.words import amount, elapsed, none_of, printable, so_many, timestamp
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,10 @@ def test_moments(seconds: float, text: str) -> None:
 )
 def test_what_there_is_in_place_of_what_was_written(names: list[str], hint: str) -> None:
     assert none_of("legasy", names) == hint
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 bytes"), (1, "1 byte"), (1.0, "1 byte"), (0.5, "0.5 bytes"), (10**7, "10000000 bytes")]
+)
+def test_one_is_singular(number: float, text: str) -> None:
+    assert so_many(number, "byte") == text
