@@ -1,5 +1,16 @@
 """`python -m proxy` is `respond-async`."""
 
-from proxy.cli import main
+from signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
 
-main()
+
+def main() -> None:
+    """Run what the command line says. Ctrl-C ends it without a word also while it is still being imported."""
+    if getsignal(SIGINT) is default_int_handler:  # it may be ignored, as it is in the background
+        signal(SIGINT, SIG_DFL)
+    from proxy.cli import main
+
+    main()
+
+
+if __name__ == "__main__":
+    main()

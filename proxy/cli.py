@@ -5,8 +5,11 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -39,7 +42,8 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
+            with _interruptible():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
 
@@ -165,6 +169,20 @@ def completion(shell: str) -> None:
 
 for command in (explain, fetch, operations):
     main.add_command(command)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have Ctrl-C raise KeyboardInterrupt meanwhile, where it would end the process."""
+    if getsignal(SIGINT) is not SIG_DFL:
+        yield
+        return
+    signal(SIGINT, default_int_handler)
+    try:
+        yield
+    finally:
+        if getsignal(SIGINT) is default_int_handler:
+            signal(SIGINT, SIG_DFL)
 
 
 def _run(file: Path, ready: "Ready" = lambda _: None) -> None:

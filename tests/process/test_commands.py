@@ -56,6 +56,43 @@ def test_version_of_the_module_and_of_the_command() -> None:
     assert run("--version", program=(command,)) == told
 
 
+INTERRUPTS_ITSELF = """
+import atexit, os, signal, sys
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "click":
+            interrupt()
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+if "importing" in sys.argv:
+    sys.meta_path.insert(0, Finder())
+if "exiting" in sys.argv:
+    atexit.register(interrupt)
+if "ignored" in sys.argv:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+del sys.argv[1:]
+sys.argv.append("schema")
+from proxy.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "code"),
+    [
+        pytest.param(["importing"], -signal.SIGINT, id="while it is imported"),
+        pytest.param(["exiting"], -signal.SIGINT, id="when all is done"),
+        pytest.param(["importing", "exiting", "ignored"], 0, id="where it is ignored"),
+    ],
+)
+def test_ctrl_c_outside_of_a_command_ends_it_without_a_word(when: list[str], code: int) -> None:
+    ended, _, err = run("-c", INTERRUPTS_ITSELF, *when, program=(sys.executable,))
+    assert (ended, err) == (code, "")
+
+
 def test_help_and_completion_load_nothing_that_serves_or_asks() -> None:
     code = "import sys, proxy.cli; print({'aiohttp', 'asyncio', 'pydantic', 'yaml'} & set(sys.modules))"
     assert run("-c", code, program=(sys.executable,)) == (0, "set()\n", "")

@@ -4,6 +4,7 @@ import os
 import re
 import runpy
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -189,6 +190,7 @@ def test_the_demo_says_when_its_port_is_taken(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["respond-async", "--version"])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # Ctrl-C goes on to be pytest's
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("proxy", run_name="__main__")
     assert ended.value.code == 0
