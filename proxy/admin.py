@@ -25,10 +25,22 @@ from proxy.operators.page import PageFile
 from proxy.operators.refusal import Refusal
 from proxy.operators.report import FIGURES
 from proxy.operators.resources import Handler, Request, Resources, read_by, request_of
-from proxy.operators.responses import Response, Stream, content, document, file, health, problem, send, stream
+from proxy.operators.responses import (
+    Response,
+    Stream,
+    content,
+    document,
+    file,
+    health,
+    problem,
+    send,
+    stream,
+    unless_known,
+)
 from proxy.operators.survey import Survey
 
 EXPOSITION: Final = b"text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
+READING: Final = ("GET", "HEAD")
 PROBES: Final = ("/livez", "/readyz")  # ask without a token, by any name
 ENDING: Final = ("route", "state", "older_than", "younger_than", "settled_by")  # by which operations are ended
 TOGETHER: Final = frozenset(
@@ -103,7 +115,8 @@ class Admin:
     async def _response(self, client: ClientRequest) -> Response:
         try:
             request = request_of(client.head)
-            return await self._handler(request)(request)
+            response = await self._handler(request)(request)
+            return unless_known(response, request.fields) if request.method in READING else response
         except Refusal as refusal:
             return problem(refusal)
         except StoreUnavailable as error:
@@ -168,8 +181,8 @@ class Admin:
         return await stream(self._feed.events(request.query))
 
 
-async def _file(found: PageFile, request: Request) -> Reply:
-    return file(found, request.fields)
+async def _file(found: PageFile, _: Request) -> Reply:
+    return file(found)
 
 
 def _to_be_ended(request: Request, now: float) -> Asked:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from proxy.client import ClientRequest
 from proxy.errors import StoreUnavailable
+from proxy.grammar import members
 from proxy.message import Field, Fields, Reply, ResponseHead
 from proxy.operators.page import PageFile
 from proxy.operators.refusal import Refusal
@@ -62,12 +63,25 @@ def health(trouble: str | None, well: str) -> Reply:
     )
 
 
-def file(found: PageFile, fields: Fields) -> Reply:
-    """One of the page, to a request with these fields; without content if the browser has it."""
-    own = REVALIDATED, (b"ETag", found.etag)
-    if found.etag in (fields.first(b"if-none-match") or b""):
-        return Reply(_head(304, *own))
-    return Reply(_head(200, (b"Content-Type", found.type), *own), found.content)
+def file(found: PageFile) -> Reply:
+    """One of the page. Browsers ask again for each, and may have it (see `unless_known`)."""
+    return Reply(_head(200, (b"Content-Type", found.type), REVALIDATED, (b"ETag", found.etag)), found.content)
+
+
+def unless_known(response: Response, fields: Fields) -> Response:
+    """The response to a GET or HEAD with these fields: 304 where whoever asks has it already (RFC 9110 section 13.1.2).
+
+    A stream, which is never the same again, stays one.
+    """
+    known = {one.removeprefix(b"W/") for line in fields.all(b"if-none-match") for one in members(line)}
+    if (
+        not isinstance(response, Reply)
+        or response.head.status != 200
+        or not known & {b"*", response.head.fields.first(b"etag")}
+    ):
+        return response
+    kept = [(name, value) for name, value in response.head.fields if name.lower() != b"content-type"]
+    return Reply(ResponseHead(304, b"Not Modified", Fields(kept)))
 
 
 def problem(refusal: Refusal) -> Reply:

@@ -149,9 +149,37 @@ async def test_the_page_is_served_from_its_files(desk: Desk) -> None:
     assert page.body == page_files()["/page/index.html"].content
     script = await desk.operator.asks("/page/main.js")
     assert script.field(b"content-type") == b"text/javascript; charset=utf-8"
-    etag = script.field(b"etag") or b""
-    again = await desk.operator.asks("/page/main.js", (b"If-None-Match", etag))
-    assert (again.status, again.body) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("known", "status"),
+    [
+        pytest.param([b"{etag}"], 304, id="its own"),
+        pytest.param([b"W/{etag}"], 304, id="weak, as compression in between makes it"),
+        pytest.param([b'"other", {etag}'], 304, id="one of several"),
+        pytest.param([b'"other"', b"{etag}"], 304, id="in a second line"),
+        pytest.param([b"*"], 304, id="any"),
+        pytest.param([b'"other"'], 200, id="another"),
+        pytest.param([b'"a{bare}b"'], 200, id="one that holds it"),
+        pytest.param([b'"*"'], 200, id="one that is an asterisk"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_file_that_is_known_is_not_sent_again(desk: Desk, method: str, known: list[bytes], status: int) -> None:
+    etag = (await desk.operator.asks("/page/main.js")).field(b"etag") or b""
+    lines = [one.replace(b"{etag}", etag).replace(b"{bare}", etag.strip(b'"')) for one in known]
+    again = await desk.operator.asks("/page/main.js", *((b"If-None-Match", line) for line in lines), method=method)
+    assert (again.status, again.field(b"etag"), again.body == b"") == (status, etag, method == "HEAD" or status == 304)
+    assert (again.field(b"content-type") is None) == (status == 304)
+
+
+async def test_whoever_wants_nothing_that_is_there_gets_nothing_that_is_there(desk: Desk) -> None:
+    anything = (b"If-None-Match", b"*")
+    assert (await desk.operator.asks("/operations", anything)).status == 304
+    assert (await desk.operator.asks("/nothing", anything)).status == 404
+    assert (await desk.operator.asks("/operations", (b"If-None-Match", b'"x"'))).status == 200
+    async with desk.operator.follows("/events", anything) as events:
+        assert await events.next("view")
 
 
 async def test_methods_that_are_not_allowed_are_told_those_that_are(desk: Desk) -> None:
