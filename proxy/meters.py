@@ -33,7 +33,7 @@ class Counts:
         self._counts: defaultdict[tuple[object, ...], Count] = defaultdict(Count)
 
     def of(self, *values: object) -> Count:
-        """That of these values: for who counts often, and keeps it."""
+        """That of these values: for who counts often, and keeps it. Nothing is shown of it before the first."""
         return self._counts[values]
 
     def add(self, *values: object) -> None:
@@ -53,6 +53,7 @@ class Counts:
         samples: list[Sample] = [
             (f"{self._name}_total", dict(zip(self._labels, map(str, values), strict=True)), float(count.value))
             for values, count in self._counts.items()
+            if count.value
         ]
         return Family(name=self._name, type="counter", whole=False, documentation=self._documentation, samples=samples)
 

@@ -1,8 +1,9 @@
 """Range and If-Range on a stored result (contract 4, RFC 9110 section 14)."""
 
 import pytest
+import structlog
 
-from tests.operations.house import House, both_stores, document, names
+from tests.operations.house import House, both_stores, document, eventually, names
 from tests.raw_client import Field, Pattern
 from tests.scripted_origin import ScriptedOrigin, answer, read_all, stall
 
@@ -47,12 +48,16 @@ async def test_a_range_is_a_206(house: House, ten: bytes, range_: bytes, content
 
 
 @pytest.mark.parametrize("range_", [b"bytes=10-", b"bytes=10-20", b"bytes=-0", b"bytes=%s-" % (b"9" * 40)])
-async def test_a_range_outside_is_416_and_names_the_size(house: House, ten: bytes, range_: bytes) -> None:
+async def test_a_range_outside_is_416_and_names_the_size_and_is_the_clients_doing(
+    house: House, ten: bytes, range_: bytes, quiet_log: list[structlog.types.EventDict]
+) -> None:
     response = await house.ask("GET", ten, (b"Range", range_))
     assert (response.status, response.field(b"content-range")) == (416, b"bytes */10")
     assert response.field(b"content-type") == b"application/problem+json"
     assert document(response)["status"] == 416
     assert b"asyncresult" not in names(response)
+    await eventually(lambda: quiet_log[-1].get("status") == 416)
+    assert (quiet_log[-1]["error"], quiet_log[-1]["end"]) == ("range-not-satisfiable", "CS")
 
 
 @pytest.mark.parametrize(

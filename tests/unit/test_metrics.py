@@ -88,6 +88,7 @@ def test_errors_are_counted_by_code_and_clients_that_leave_are_none() -> None:
     counted = {("reports", "busy"): 2, ("reports", "store-unavailable"): 1, ("(none)", "busy"): 1}
     assert values(metrics, "errors_total") == counted
     assert values(metrics, "sent_bytes_total") == {("reports",): 20}
+    assert values(metrics, "received_bytes_total") == {}
 
 
 def test_a_settled_operation_is_counted_with_all_that_is_known_of_its_course() -> None:
