@@ -127,6 +127,11 @@ class Account:
         self._went_wrong(Wrong.by(error))
         self._whys = (self._why_failed(error), *self._whys)
 
+    def refused(self, error: ProxyError) -> None:
+        """It never was a request, and is about to be answered with the error."""
+        self.failed(error)
+        self.status = error.status
+
     def client_left(self) -> None:
         """Nobody's error; and none at all where the client had all that it came for."""
         if self.client.started and self.client.is_whole:

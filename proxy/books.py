@@ -1,10 +1,15 @@
 """Where the accounts of requests go when these are over: the metrics, the log, and the recent ones to look at."""
 
+import structlog
+
 from proxy.access import AccessLog
 from proxy.account import Account
 from proxy.clock import Clock
+from proxy.errors import ProxyError
 from proxy.metrics import Metrics
 from proxy.recent import Recent
+
+log = structlog.get_logger()
 
 
 class Books:
@@ -26,3 +31,10 @@ class Books:
             account.trace.over(account.facts, account.seconds)
         if account.notable:
             self.recent.add(account, self._clock.now())
+
+    def refuse(self, account: Account, error: ProxyError) -> None:
+        """Take the account of what never became a request."""
+        self.metrics.refused(error)
+        what = {"peer": account.client.link.peer.address, "code": error.code, "detail": error.detail or None}
+        log.info("request refused", id=account.id, **what, why=account.why)
+        self.recent.add(account, self._clock.now())

@@ -110,7 +110,8 @@ class ClientContent:
     def _require_rate(self, received: int) -> None:
         least = self._limits.min_upload_rate
         if received < least * self._waited:
-            raise RequestTimeout(f"The content came at less than {so_many(least, 'byte')} per second.")
+            what = f"The content came at less than {so_many(least, 'byte')} per second"
+            raise RequestTimeout(f"{what}.", why=f"{what} (limits.min_upload_rate).")
 
     def _counted(self, piece: bytes) -> bytes:
         self._received += len(piece)

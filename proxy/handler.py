@@ -84,13 +84,18 @@ class Handler:
             self._books.enter(account)
 
     def refusal(self, client: ClientRequest, error: ProxyError) -> Reply:
-        """The response to what never became a request, or whose account made the proxy fail."""
+        """The response to what never became a request, or whose account made the proxy fail.
+
+        It has the id by which it is found in the log: whoever asked has none of its own, or none that was read.
+        """
+        account = Account(client)
+        account.request_id = next(self._ids)
         if type(error) is ProxyError:
-            log.error("handler failed", exc_info=error.__cause__)
+            log.error("handler failed", id=account.id, exc_info=error.__cause__)
         else:
-            log.info("request refused", peer=client.link.peer.address, code=error.code, detail=error.detail or None)
-            self._books.metrics.refused(error)
-        return problem(error, "/", self._monitor.proxy_name)
+            account.refused(error)
+            self._books.refuse(account, error)
+        return problem(error, "/", self._monitor.proxy_name, (b"X-Request-Id", account.request_id))
 
     def _answer(self, account: Account) -> Awaitable[None]:
         """Find out whose it is to respond, and have that done by awaiting what is returned."""

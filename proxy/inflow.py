@@ -86,7 +86,8 @@ class Inflow:
 
 def _expire(waiter: "asyncio.Future[None]", limit: float) -> None:
     if not waiter.done():
-        waiter.set_exception(RequestTimeout(f"No content came for {so_many(limit, 'second')}."))
+        what = f"No content came for {so_many(limit, 'second')}"
+        waiter.set_exception(RequestTimeout(f"{what}.", why=f"{what} (limits.body_timeout)."))
 
 
 NOTHING: Final = Inflow(lambda: None)  # of a request without content

@@ -212,8 +212,12 @@ class RequestParser:
         if not self.content.ended:
             return BadRequest("The request's content has too much chunk framing, or too long a trailer section.")
         if len(_raw(self._target)) > self._most // 2:
-            return TargetTooLong("The request line is longer than is taken here.")
-        return FieldsTooLarge("The request line and header section are larger than is taken here.")
+            why = f"The request line has more than half of {self._most} bytes (limits.max_fields)."
+            return TargetTooLong("The request line is longer than is taken here.", why=why)
+        if len(self._fields) > MOST_FIELDS:
+            return FieldsTooLarge(f"The request has more than {MOST_FIELDS} field lines.")
+        why = f"The request line and header section have more than {self._most} bytes (limits.max_fields)."
+        return FieldsTooLarge("The request line and header section are larger than is taken here.", why=why)
 
     def _size(self) -> int:
         """The bytes of a head, about."""

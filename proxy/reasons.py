@@ -38,6 +38,22 @@ def shown(operation: Operation) -> str | None:
             return None
 
 
+def expired(operation: Operation) -> str:
+    """Why the result of a settled operation is gone."""
+    key = f"respond_async.keep of route {operation.route}"
+    return f"Operation {operation.short_id} was settled more than {operation.keep:g} s ago ({key}): its result is gone."
+
+
+def unknown(operation: Operation | None) -> str:
+    """Why a status URL shows nothing: there is no operation, or it may not be shown to whoever asks."""
+    if operation is None:
+        return "There is no operation with this id: it never was, was deleted, or has been forgotten."
+    if operation.state is State.DISMISSED:
+        return f"Operation {operation.short_id} is deleted. {operation.why}".rstrip()
+    key = f"respond_async.owner of route {operation.route}"
+    return f"Operation {operation.short_id} was asked for without the credential of the request that made it ({key})."
+
+
 def unsettled(operation: Operation, it: str) -> str:
     """How an operation stands that is not settled; `it` is what it is called."""
     if operation.is_running:

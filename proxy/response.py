@@ -144,7 +144,7 @@ class Response:
     def _measure(self, head: ResponseHead) -> None:
         size = len(head.reason) + sum(len(name) + len(value) + 4 for name, value in head.fields)
         if size > self._max_fields:
-            raise _head_too_large()
+            raise self._head_too_large()
 
     def _frame(self, head: ResponseHead) -> None:
         """Find out where the body ends (RFC 9112 section 6.3), and refuse what two readers could read in two ways."""
@@ -176,7 +176,7 @@ class Response:
         except httptools.HttpParserError as exc:
             self._surplus_or_error(exc)
         if self._overhead > self._max_fields and self.error is None and not self.complete:
-            self.error = _head_too_large() if self.head is None else OriginMalformed(ENDLESS)
+            self.error = self._head_too_large() if self.head is None else OriginMalformed(ENDLESS)
         self.wake()
 
     def end_of_stream(self, *, clean: bool) -> None:
@@ -210,14 +210,14 @@ class Response:
         if cause is not self.error:
             self.error.__cause__ = exc
 
+    def _head_too_large(self) -> OriginMalformed:
+        what, most = "The header section of the origin's response", self._max_fields
+        why = f"{what} has more than {most} bytes (limits.max_fields)."
+        return OriginMalformed(f"{what} is too large.", error_type="http_response_header_section_size", why=why)
+
     # What the reader calls.
 
     def news(self) -> asyncio.Future[None]:
         """A future that is done as soon as more has come, or an end. One reader at a time."""
         self._waiter = asyncio.get_running_loop().create_future()
         return self._waiter
-
-
-def _head_too_large() -> OriginMalformed:
-    detail = "The header section of the origin's response is too large."
-    return OriginMalformed(detail, error_type="http_response_header_section_size")

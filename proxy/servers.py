@@ -64,7 +64,8 @@ class Server:
             raise OriginUnreachable("The origin refused the connection.", error_type="connection_refused") from exc
         except OSError as exc:
             if exc.errno in (errno.EMFILE, errno.ENFILE):
-                raise Busy("Too many files and connections are open.") from exc
+                what = "Too many files and connections are open"
+                raise Busy(f"{what}.", why=f"{what}: the system lets the process have no more (LimitNOFILE).") from exc
             raise OriginUnreachable("The origin could not be reached.") from exc
 
     async def _addresses(self) -> Sequence[AddrInfoType]:

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import aclosing
 from typing import Final, assert_never
 
-from proxy import monitor
+from proxy import monitor, reasons
 from proxy.accept import prefers_page
 from proxy.account import Account
 from proxy.client import ClientRequest
@@ -69,9 +69,11 @@ class StatusMonitor:
         """The operation, if whoever asks may see it. A stranger learns no more than if there were none."""
         credential = request.head.fields.first(b"authorization")
         if operation is None or operation.state is State.DISMISSED or not operation.belongs_to(credential):
-            raise UnknownOperation("It never was, was deleted, has been forgotten, or is not yours.")
+            detail = "It never was, was deleted, has been forgotten, or is not yours."
+            raise UnknownOperation(detail, why=reasons.unknown(operation))
         if operation.has_expired(self._ledger.now()):
-            raise ExpiredOperation("Its result was kept for a while and is gone.")
+            why = reasons.expired(operation)
+            raise ExpiredOperation("Its result was kept for a while and is gone.", why=why)
         return operation
 
     async def _awaited(self, request: ClientRequest, operation: Operation) -> Operation:

@@ -158,7 +158,8 @@ class ClientConnection(asyncio.Protocol):
         self._task.add_done_callback(self._end)
         self._admitted = self._front.admit(self)
         if not self._admitted:
-            self._enqueue(Busy("Too many connections are open."))
+            most = f"limits.max_connections: {self.limits.max_connections}"
+            self._enqueue(Busy("Too many connections are open.", why=f"Too many connections are open ({most})."))
 
     def data_received(self, data: bytes) -> None:
         if self._unfed or len(data) > AT_ONCE:
@@ -360,8 +361,8 @@ class ClientConnection(asyncio.Protocol):
         if not self._waits:
             return
         if self._parser.in_head:
-            patience = self.limits.header_timeout
-            self._enqueue(RequestTimeout(f"The request's head took more than {so_many(patience, 'second')}."))
+            what = f"The request's head took more than {so_many(self.limits.header_timeout, 'second')}"
+            self._enqueue(RequestTimeout(f"{what}.", why=f"{what} (limits.header_timeout)."))
         else:
             self._close()
 

@@ -297,6 +297,97 @@ async def test_another_spelling_of_a_status_url_is_no_route_and_its_problem_show
     assert (await line_of(quiet_log))["path"] == "/.async/aaaaaaaa"
 
 
+async def test_what_never_was_a_request_is_found_by_the_id_in_its_response(
+    start_proxy: StartProxy, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    proxy = await start_proxy(settings_for(origin.url) | {"limits": {"max_connections": 1}})
+    client = await proxy.client()
+    await client.send(b"BAD / HTTP/1.1\r\n\r\n")
+    bad = await client.response()
+    await client.eof()
+    crowded = await (await proxy.client()).response()
+    assert (bad.status, crowded.status) == (400, 503)
+    lines = lines_of(quiet_log, "request refused")
+    assert [line["id"].encode() for line in lines] == [one.field(b"x-request-id") for one in (bad, crowded)]
+    assert lines[0]["id"] != lines[1]["id"]
+    assert lines[1]["why"] == "Too many connections are open (limits.max_connections: 1)."
+    found = [(entry["id"], entry["status"], entry["end"]) for entry in proxy.service.books.recent.entries()]
+    assert found == [(lines[1]["id"], 503, "LR"), (lines[0]["id"], 400, "CR")]
+
+
+@pytest.mark.parametrize(
+    ("limits", "sent", "why"),
+    [
+        pytest.param(
+            {"header_timeout": "100ms"}, b"GET / HTTP/1.1\r\n",
+            "The request's head took more than 0.1 seconds (limits.header_timeout).", id="a slow head",
+        ),
+        pytest.param(
+            {"max_fields": "1KiB"}, b"GET / HTTP/1.1\r\nHost: a\r\nX: %s\r\n\r\n" % (b"x" * 2000),
+            "The request line and header section have more than 1024 bytes (limits.max_fields).", id="fields",
+        ),
+        pytest.param(
+            {"max_fields": "1KiB"}, b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n" % (b"x" * 2000),
+            "The request line has more than half of 1024 bytes (limits.max_fields).", id="a target",
+        ),
+        pytest.param(
+            {"max_fields": "64KiB"}, b"GET / HTTP/1.1\r\nHost: a\r\n%s\r\n" % (b"X:y\r\n" * 1001),
+            "The request's header section is too large. The request has more than 1000 field lines.", id="lines",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_refusal_names_the_limit(
+    start_proxy: StartProxy, origin: ScriptedOrigin, quiet_log: Lines, *, limits: dict[str, str], sent: bytes, why: str
+) -> None:
+    client = await (await start_proxy(settings_for(origin.url) | {"limits": limits})).client()
+    await client.send(sent)
+    await client.response()
+    assert (await line_of(quiet_log, "request refused"))["why"] == why
+
+
+@pytest.mark.parametrize(
+    ("limits", "route", "sent", "why"),
+    [
+        pytest.param(
+            {"body_timeout": "100ms"}, {}, b"", "No content came for 0.1 seconds (limits.body_timeout).", id="silence"
+        ),
+        pytest.param(
+            {}, {"max_request_body": "1KiB"}, b"x" * 2000,
+            "The request has 2000 bytes of content; at most 1024 are taken here (max_request_body of route everything).",
+            id="too much",
+        ),
+    ],
+)  # fmt: skip
+async def test_what_is_wrong_with_content_names_the_limit(
+    start_proxy: StartProxy, origin: ScriptedOrigin, quiet_log: Lines, *,
+    limits: dict[str, str], route: dict[str, str], sent: bytes, why: str,
+) -> None:  # fmt: skip
+    client = await (await start_proxy(settings_for(origin.url, **route) | {"limits": limits})).client()
+    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n" + sent)
+    await client.response()
+    assert (await line_of(quiet_log))["why"] == why
+
+
+async def test_a_status_url_that_shows_nothing_tells_operators_why(
+    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    origin.script(answer(200))
+    client = await (await start()).client()
+    owner = (b"Authorization", b"Bearer x")
+    path = status_path(await client.exchange("GET", b"/", [AT_ONCE, owner]))
+    short = path.rpartition(b"/")[2][:8].decode()
+    told = (await client.exchange("GET", path)).body, (await client.exchange("GET", b"/.async/nothing")).body
+    await line_of(quiet_log, number=3)
+    without = f"Operation {short} was asked for without the credential of the request that made it"
+    assert [line["why"] for line in lines_of(quiet_log, "request")[1:]] == [
+        f"{without} (respond_async.owner of route everything).",
+        "There is no operation with this id: it never was, was deleted, or has been forgotten.",
+    ]
+    assert {json.loads(body)["detail"] for body in told} == {
+        "It never was, was deleted, has been forgotten, or is not yours."
+    }
+
+
 # Operations.
 
 

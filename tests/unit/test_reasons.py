@@ -200,3 +200,24 @@ QUEUED = Operation(**{name: getattr(OPERATION, name) for name in OPERATION.__slo
 )
 def test_a_status_url_is_explained_by_its_operation(operation: Operation, why: str | None) -> None:
     assert reasons.shown(operation) == why
+
+
+@pytest.mark.parametrize(
+    ("operation", "why"),
+    [
+        pytest.param(
+            OPERATION.dismissed(now=2, why="A client dismissed it."),
+            "Operation abcdefgh is deleted. A client dismissed it.",
+            id="deleted",
+        ),
+        pytest.param(OPERATION.dismissed(now=2), "Operation abcdefgh is deleted.", id="deleted, nobody noted by whom"),
+    ],
+)
+def test_a_status_url_that_shows_nothing_is_explained_to_operators(operation: Operation, why: str) -> None:
+    assert reasons.unknown(operation) == why
+
+
+def test_one_that_has_expired_names_the_key() -> None:
+    assert reasons.expired(DONE) == (
+        "Operation abcdefgh was settled more than 1 s ago (respond_async.keep of route reports): its result is gone."
+    )
