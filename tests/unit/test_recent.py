@@ -1,6 +1,7 @@
 """The last requests of a process that somebody may ask about."""
 
 import json
+from collections import Counter
 from typing import Any
 
 from proxy.account import Account
@@ -76,6 +77,43 @@ def test_who_asks_for_one_failure_again_and_again_takes_the_place_of_one() -> No
     assert [entry["id"] for entry in recent.entries()] == ["999", "998", "997", "996", "995", "another", "other"]
     recent.add(account_of(id=b"new", status=502), 2000)
     assert [entry["id"] for entry in recent.entries()] == ["new", "999", "998", "997", "996", "995", "another"]
+
+
+def of_route(route: str, status: int, id: bytes = b"") -> Account:
+    account = account_of(id=id, status=status)
+    account.route = route
+    account.over()
+    return account
+
+
+def test_what_is_frequent_drives_nothing_rare_out() -> None:
+    recent = Recent(most=10)
+    rare = [of_route("reports", 504), of_route("orders", 502), of_route("reports", 202)]
+    for second, account in enumerate(rare):
+        recent.add(account, second)
+    for second in range(3, 1000):
+        recent.add(of_route("reports", 502, b"%d" % second), second)
+    kept = [(entry["route"], entry["status"], entry.get("id")) for entry in recent.entries()]
+    assert kept == [
+        *(("reports", 502, str(second)) for second in range(999, 992, -1)),
+        ("reports", 202, None), ("orders", 502, None), ("reports", 504, None),
+    ]  # fmt: skip
+
+
+def test_kinds_that_are_all_frequent_share_what_there_is() -> None:
+    recent = Recent(most=9)
+    for second in range(300):
+        recent.add(of_route("reports", 502 + second % 3), second)
+    statuses = [entry["status"] for entry in recent.entries()]
+    assert Counter(statuses) == {502: 3, 503: 3, 504: 3}
+
+
+def test_however_many_kinds_there_are_no_more_are_kept_than_may_be() -> None:
+    recent = Recent(most=9)
+    for second in range(300):
+        recent.add(of_route(f"route {second}", 502), second)
+    assert [entry["route"] for entry in recent.entries()] == [f"route {second}" for second in range(299, 290, -1)]
+    assert len(recent._groups) == 9
 
 
 def test_who_closes_a_page_that_polls_pushes_nobody_out() -> None:
