@@ -17,6 +17,7 @@ import yaml
 
 Loc = tuple[str | int, ...]  # keys and indexes, from the top of the file
 
+LEAST: Final = "`origins: {backend: {url: http://127.0.0.1:8000}}` and `routes: [{name: all, origin: backend}]`"
 MAX_BYTES: Final = 1 << 20
 MAX_VALUES: Final = 100_000  # where aliases of aliases are cut off
 MAX_DEPTH: Final = 50
@@ -98,13 +99,15 @@ class _Unusable(Exception):
 
 
 def read(path: Path, environ: Mapping[str, str]) -> Source:
-    """The data of a file. Raises ConfigError where there are none: unreadable, not UTF-8, not YAML, or without end."""
+    """The data of a file. Raises ConfigError where there are none: empty, unreadable, not UTF-8, not YAML, or without end."""
     source = Source(str(path))
     try:
         node = _compose(_text(path))
-        source.data = {} if node is None else _Builder(source, environ).build(node, (), 1)
+        source.data = None if node is None else _Builder(source, environ).build(node, (), 1)
     except _Unusable as error:
         raise ConfigError([Problem(source.file, error.line, "", str(error))]) from error
+    if not source.data and not source.problems:
+        raise ConfigError([Problem(source.file, 1, "", f"is empty; the least that it needs is {LEAST}")])
     return source
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.config import Config, ConfigError, Limits, RespondAsync, load
+from proxy.config.source import LEAST
 from proxy.words import listed
 
 VALID = """\
@@ -33,8 +34,10 @@ def said(file: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        pytest.param(b"", ["1: origins: is required", "1: routes: is required"], id="empty"),
-        pytest.param(b"# nothing\n---\n", ["1: origins: is required", "1: routes: is required"], id="a comment"),
+        pytest.param(b"", [f"1: is empty; the least that it needs is {LEAST}"], id="empty"),
+        pytest.param(b"# nothing\n---\n", [f"1: is empty; the least that it needs is {LEAST}"], id="a comment"),
+        pytest.param(b"{}", [f"1: is empty; the least that it needs is {LEAST}"], id="no keys"),
+        pytest.param(b"[]", [f"1: is empty; the least that it needs is {LEAST}"], id="an empty list"),
         pytest.param(b"- a\n", ["1: must be a mapping"], id="a list"),
         pytest.param(b"a", ["1: must be a mapping"], id="text"),
         pytest.param(b"a: 1\n\xff", ["2: is not UTF-8 text"], id="not UTF-8"),
@@ -59,6 +62,12 @@ def test_a_file_that_is_no_configuration_is_one_problem(tmp_path: Path, content:
     file = tmp_path / "proxy.yaml"
     file.write_bytes(content)
     assert said(file) == expected
+
+
+def test_the_least_that_is_needed_is_enough(tmp_path: Path) -> None:
+    file = tmp_path / "proxy.yaml"
+    file.write_text("\n".join(LEAST.split("`")[1::2]))
+    assert [route.name for route in load(file, {}).routes] == ["all"]
 
 
 @pytest.mark.parametrize(
