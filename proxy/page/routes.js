@@ -2,8 +2,8 @@
  * The routes: what each leads to, how it does now, and five small plots of its last hour. Those that were quiet all the
  * time are a list of names.
  *
- * A route's plots are read together: one moment for all of them, chosen by the pointer or by the arrow keys. Only what
- * can be seen is drawn.
+ * A route's plots are read together: one moment for all of them, chosen by the pointer or by the arrow keys. All are drawn,
+ * also those that are not seen, which may be printed; but little by little, so that of many routes the page does not stand still.
  */
 
 import { element, setAttribute, setText } from "./elements.js";
@@ -21,6 +21,7 @@ const STEPS = {
   End: Infinity,
 };
 const HOUR = 3600; // seconds
+const AT_ONCE = 16; // milliseconds of drawing, as long as a frame
 const FEW = 20; // quiet routes that are named without being asked for
 const QUIET = { requests: 0, operations: 0, p50: null, p95: null, p99: null, in_time: null, failures: {} };
 const failuresOf = ({ failures }) => Object.values(failures).reduce((sum, number) => sum + number, 0);
@@ -46,11 +47,9 @@ export class Routes {
     this.where = where;
     this.empty = empty;
     this.cards = new Map();
-    this.seen = new IntersectionObserver((entries) => {
-      for (const { target, isIntersecting } of entries) this.cards.get(target.dataset.route)?.see(isIntersecting);
-    });
     this.quiet = new Quiet();
     where.append(this.quiet.node, empty);
+    window.addEventListener("beforeprint", () => this.#draw(Infinity));
   }
 
   /** These there are, and their last hour is about to be told anew. */
@@ -85,6 +84,21 @@ export class Routes {
     }
     this.empty.hidden = this.moments.length > 0;
     if (this.empty.hidden) this.quiet.show(this.routes.filter(({ name }) => !this.cards.has(name)));
+    this.#draw(AT_ONCE);
+  }
+
+  /** Draws what has changed, for so many milliseconds, and goes on in a moment. */
+  #draw(time) {
+    clearTimeout(this.drawing);
+    const end = performance.now() + time;
+    for (const card of this.cards.values()) {
+      if (card.isDrawn) continue;
+      if (performance.now() >= end) {
+        this.drawing = setTimeout(() => this.#draw(AT_ONCE));
+        return;
+      }
+      card.draw();
+    }
   }
 
   #isBusy(name) {
@@ -99,13 +113,11 @@ export class Routes {
     const card = new Card(name);
     this.cards.set(name, card);
     this.where.insertBefore(card.node, place);
-    this.seen.observe(card.node);
     return card;
   }
 
   #remove(name, card) {
     this.cards.delete(name);
-    this.seen.unobserve(card.node);
     card.node.remove();
   }
 }
@@ -149,7 +161,6 @@ class Card {
     const heading = element("h3", {}, element("bdi", {}, visible(name)));
     const head = element("div", { class: "head" }, heading, this.leads, this.codes, this.when);
     this.node = element("article", { class: "route-card" }, head, this.slider);
-    this.node.dataset.route = name;
     this.name = name;
     this.points = [];
     this.chosen = null;
@@ -163,17 +174,10 @@ class Card {
     this.moments = moments;
     setText(this.leads, leads(route));
     this.isDrawn = false;
-    this.#draw();
   }
 
-  /** Whether it can be seen from now on. */
-  see(isSeen) {
-    this.isSeen = isSeen;
-    this.#draw();
-  }
-
-  #draw() {
-    if (!this.isSeen || this.isDrawn) return;
+  /** The plots as they are now. */
+  draw() {
     this.points = this.moments.map(({ t, routes }) => ({ ...QUIET, ...routes[this.name], t }));
     for (const plot of this.plots) plot.draw(this.points, this.step);
     this.isDrawn = true;

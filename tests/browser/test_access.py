@@ -1,7 +1,7 @@
 """The operator page for everybody: without a mouse, with a screen reader, in the dark, on a small screen."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -219,48 +219,6 @@ async def test_the_zone_of_all_times_is_told_once(
     time = page.locator("#requests-table time").first
     there = datetime.fromisoformat(await time.get_attribute("datetime") or "").astimezone(ZoneInfo(zone))
     await expect(time).to_have_text(f"{there:%H:%M:%S}")
-
-
-async def test_the_last_hour_of_a_route_can_be_read_with_the_arrow_keys(page: Page) -> None:
-    at = datetime(2026, 5, 1, 12, tzinfo=UTC)
-    point = {"operations": 0.5, "p50": 0.25, "p99": 3.0, "in_time": 0.985}
-    moments = [
-        {
-            "at": (at + timedelta(seconds=10 * number)).isoformat(),
-            "routes": {"reports": {**point, "requests": number, **({"failures": {"busy": 2}} if number == 1 else {})}},
-        }
-        for number in range(360)
-    ]
-    route = {"name": "reports", "path": "/reports", "origin": "legacy", "asynchronous": True}
-    await page.evaluate(
-        """async ({ moments, ...told }) => {
-            const { Routes } = await import("/page/routes.js");
-            const place = document.querySelector("main");
-            place.replaceChildren();
-            const routes = new Routes(place, document.createElement("p"));
-            routes.show(told);
-            routes.add(moments);
-        }""",
-        {"step": 10, "routes": [route], "moments": moments},
-    )
-    hour = page.get_by_role("slider", name="The last hour of route reports")
-    said = (
-        "Requests 359/s; Operations 0.5/s; Duration p50 250 ms, p95 -, p99 3.0 s; Answered in time 98.5 %; Failures 0"
-    )
-    await expect(hour).to_have_attribute("aria-valuetext", re.compile(re.escape(said)))
-    await expect(hour).to_contain_text("359/s")
-    await hour.press("Home")
-    await hour.press("ArrowRight")
-    await expect(hour).to_have_attribute("aria-valuetext", re.compile("Requests 1/s.*Failures 2. 2 busy"))
-    await expect(page.locator(".route-card")).to_contain_text("2 busy")
-    assert (
-        await page.locator("path.line").evaluate_all("lines => lines.every((line) => line.getAttribute('d'))") is False
-    )
-    await hour.hover(position={"x": 10, "y": 40})
-    await expect(page.locator(".route-card time")).to_contain_text("at ")
-    await hour.blur()
-    await page.mouse.move(0, 0)
-    await expect(page.locator(".route-card time")).to_have_text("the last 59 min 50 s")
 
 
 EXAMPLES = {
