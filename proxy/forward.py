@@ -100,7 +100,7 @@ class Forwarder:
         await later.admit(inbound.head, inbound.arrival.client)
         content = await self._received(inbound, later.settings.max_request_body)
         if isinstance(content, Remainder):
-            self._ignore_preference(inbound, "The request could not be spooled.")
+            self._ignore_preference(inbound, "The request's content could not be written to disk (store.url).")
             await self._forward_now(inbound, content)
             return
         with later.exchange(self._request(inbound), content, self._context.clock.now()) as exchange:

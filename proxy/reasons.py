@@ -15,6 +15,7 @@ DISGUISED: Final = "Its path is that of a status URL in another spelling, or lea
 LEAST_SERVER_ERROR: Final = 500  # for who answered: the rest is the client's doing
 STOPPED: Final = "The proxy was stopped, and did not wait for it any longer (drain_timeout)."
 OWN_ANSWER: Final = "The origin itself answered {status}."
+TLS: Final = ("tls_certificate_error", "tls_protocol_error")
 
 Bound = Literal["max_connections", "max_running"]  # the key of what keeps a request from its turn at an origin
 
@@ -70,7 +71,7 @@ def no_turn(origin: str, settings: OriginSettings) -> str:
 def left_alone(origin: str) -> str:
     """Why no connection was tried."""
     keys = f"unhealthy_after, unhealthy_for, health_check of origin {origin}"
-    return f"Each server of origin {origin} had failed several times, or its check, and is left alone for a while ({keys})."
+    return f"Each server of origin {origin} has failed, several times or in its check, and is left alone for a while ({keys})."
 
 
 def left(seconds: float, phase: str) -> str:
@@ -119,8 +120,10 @@ class Reasons:
         match error:
             case ProxyError(why=why) if why:
                 return why
-            case OriginTimeout() | OriginUnreachable():
+            case OriginTimeout():
                 return self._timeouts.get(error.error_type or "") or of(error)
+            case OriginUnreachable():
+                return self._timeouts.get(error.error_type or "") or self._unreachable(error)
             case RequestTooLarge():
                 return self._too_large(error, "respond_async.max_request_body" if later else "max_request_body")
             case ResponseTooLarge():
@@ -164,6 +167,10 @@ class Reasons:
 
     def _key(self, key: str) -> str:
         return f"{key} of route {self._route.name}"
+
+    def _unreachable(self, error: ProxyError) -> str:
+        key = "tls" if error.error_type in TLS else "url"
+        return f"{of(error).rstrip('.')} ({key} of origin {self._route.origin})."
 
     def _too_large(self, error: ProxyError, key: str) -> str:
         return f"{error.detail.rstrip('.')} ({self._key(key)})."

@@ -208,7 +208,9 @@ async def test_no_connection_in_time_names_the_key(start: StartVia, quiet_log: L
     await (await proxy.client()).exchange("GET", b"/")
     line = await line_of(quiet_log)
     assert (line["end"], line["error_type"]) == ("OQ", "connection_refused")
-    assert line["why"] == "No connection to the origin could be made. The origin refused the connection."
+    assert line["why"] == (
+        "No connection to the origin could be made. The origin refused the connection (url of origin legacy)."
+    )
     assert "origin" not in line
 
 

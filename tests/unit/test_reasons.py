@@ -57,6 +57,11 @@ def late(error_type: str) -> OriginTimeout:
             id="name",
         ),
         pytest.param(
+            OriginUnreachable("It was not accepted.", error_type="tls_certificate_error"),
+            "No connection to the origin could be made. It was not accepted (tls of origin legacy).",
+            id="certificate",
+        ),
+        pytest.param(
             RequestTooLarge("It has 9 bytes."), "It has 9 bytes (max_request_body of route reports).", id="too large"
         ),
         pytest.param(late("another"), "The origin took too long. It was late.", id="another timeout"),
