@@ -5,7 +5,7 @@ import { visible } from "./words.js";
 
 const DEFAULTS = { route: "", state: "unsettled", older_than: "", younger_than: "", status: "" };
 
-const A_STATUS_URL = /\/([\w-]{8})[\w-]*$/;
+const A_STATUS_URL = /\/([\w-]{8})[\w-]*\/?([?#].*)?$/;
 
 export class Filters {
   constructor(place) {

@@ -7,7 +7,8 @@ import { age, clock, count, duration, size, visible } from "./words.js";
 
 const unknown = (kept) =>
   "Nothing is known of it. Operations are kept until they expire, and of requests each worker process keeps the last " +
-  `${kept === undefined ? "ones" : count(kept)} that were handed over, went wrong, or were left by their clients.`;
+  `${kept === undefined ? "ones" : count(kept)} that were handed over, went wrong, or were left by their clients. ` +
+  "The log has a line for every one.";
 const NO_ANSWER = "The service does not say. It is asked again as soon as it tells anything.";
 const [NOT_FOUND, AMBIGUOUS] = [404, 409];
 const AN_OPERATION = /^[\w-]{1,64}$/;
@@ -25,7 +26,7 @@ export class Found {
     this.cancelling.addEventListener("click", () => cancel(this.operation));
     this.title = element("h3");
     byId("found-list").append(this.none);
-    this.requests = requests(byId("found-list"), place, { wording: atLength, empty: element("span") });
+    this.requests = requests(byId("found-list"), place, { label: "Requests found", wording: atLength, empty: element("span") });
     byId("found-list").append(this.title, this.facts.list, this.cancelling);
     byId("found-close").addEventListener("click", () => place.go({ q: "" }));
   }

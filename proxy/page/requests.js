@@ -13,10 +13,10 @@ const FEW = 12;
 const CLIENT_LEFT = 499;
 const NOT_SENT = "The client left before it was sent anything. 499 is only noted here.";
 
-/** A table of them; `wording` says how much of one is said below its target. */
-export function requests(where, place, { wording, empty }) {
+/** A table of them, named by the `label`; `wording` says how much of one is said below its target. */
+export function requests(where, place, { label, wording, empty }) {
   return new Table(where, {
-    label: "Requests",
+    label,
     key: JSON.stringify, // clients choose their ids, so several may have the same
     empty,
     columns: [
@@ -37,7 +37,7 @@ export class Recent {
   constructor(where, place) {
     this.place = place;
     this.none = element("p", { class: "empty" });
-    this.table = requests(where, place, { wording: briefly, empty: this.none });
+    this.table = requests(where, place, { label: "Recent requests", wording: briefly, empty: this.none });
     this.shown = [];
     this.all = byId("all-requests");
     this.all.addEventListener("click", () => this.#turn());
@@ -66,7 +66,7 @@ export class Recent {
   #draw() {
     this.table.show(this.isWhole ? this.shown : this.shown.slice(0, FEW));
     this.all.hidden = this.shown.length <= FEW;
-    setText(this.all, this.isWhole ? "Show fewer" : `Show ${this.shown.length}`);
+    setText(this.all, this.isWhole ? "Show fewer requests" : `Show all ${this.shown.length} requests`);
   }
 }
 
@@ -97,6 +97,7 @@ function flag(cell) {
   return ({ end }) => {
     button.hidden = !end;
     setText(button, end ?? "");
+    setAttribute(button, "aria-label", `Flag ${end}`);
     setAttribute(button, "data-tip", end ? meaningOf(end) : null);
   };
 }

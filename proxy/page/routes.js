@@ -160,7 +160,7 @@ class Card {
     );
     const heading = element("h3", {}, element("bdi", {}, visible(name)));
     const head = element("div", { class: "head" }, heading, this.leads, this.codes, this.when);
-    this.node = element("article", { class: "route-card" }, head, this.slider);
+    this.node = element("article", { class: "route-card", "aria-label": `Route ${visible(name)}` }, head, this.slider);
     this.name = name;
     this.points = [];
     this.chosen = null;

@@ -9,15 +9,17 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.conftest import Proxy
+from tests.conftest import Proxy, StartProxy, settings_for
 from tests.raw_client import Field
 from tests.scripted_origin import ScriptedOrigin, read_all, stall
 
 AT_ONCE: Field = (b"Prefer", b"respond-async, wait=0")
-SMALLEST_CONTRAST = 4.5  # WCAG 2.1, 1.4.3
+SMALLEST_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
+SMALLEST_CONTRAST_OF_CONTROLS = 3  # 1.4.11
+SMALLEST_TARGET = 24  # pixels; 2.5.8
 
-# The texts of the page, each with its contrast to what is behind it. Colours that are mixed are asked of a canvas.
-CONTRASTS = """() => {
+# How colours contrast; those that are mixed are asked of a canvas.
+COLOURS = """
   const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const channels = (colour) => {
     canvas.clearRect(0, 0, 1, 1);
@@ -30,21 +32,35 @@ CONTRASTS = """() => {
       .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
+  const contrast = (...colours) => {
+    const [dark, light] = colours.map(luminance).sort((a, b) => a - b);
+    return (light + 0.05) / (dark + 0.05);
+  };
   const behind = (node) => {
     for (let at = node; at; at = at.parentElement) {
       const { backgroundColor } = getComputedStyle(at);
       if (channels(backgroundColor)[3] === 255) return backgroundColor;
     }
   };
+"""
+
+# The texts of the page, each with its contrast to what is behind it.
+TEXTS = """() => {
+  %s
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const found = [];
   while (texts.nextNode()) {
     const node = texts.currentNode.parentElement;
     if (!texts.currentNode.data.trim() || !node.checkVisibility()) continue;
-    const [dark, light] = [luminance(getComputedStyle(node).color), luminance(behind(node))].sort((a, b) => a - b);
-    found.push([texts.currentNode.data.trim(), (light + 0.05) / (dark + 0.05)]);
+    found.push([texts.currentNode.data.trim(), contrast(getComputedStyle(node).color, behind(node))]);
   }
   return found;
+}"""
+
+# What bounds each control, with its contrast to what is around it.
+EDGES = """(controls) => {
+  %s
+  return controls.map((one) => contrast(getComputedStyle(one).borderTopColor, behind(one.parentElement)));
 }"""
 
 
@@ -129,11 +145,50 @@ async def test_every_text_can_be_read(
     await have_something_to_show(watched, origin)
     page = await open_page(watched.admin_port, color_scheme=scheme)
     await expect(page.locator("#operations-table tbody tr")).to_have_count(3)
-    contrasts = await page.evaluate(CONTRASTS)
+    contrasts = await page.evaluate(TEXTS % COLOURS)
     assert len(contrasts) > 50
     assert [(text, contrast) for text, contrast in contrasts if contrast < SMALLEST_CONTRAST] == []
     ground = await page.evaluate("() => getComputedStyle(document.body).backgroundColor")
     assert (max(map(int, re.findall(r"\d+", ground))) < 64) == (scheme == "dark")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_control_can_be_seen_and_hit(
+    watched: Proxy, open_page: OpenPage, origin: ScriptedOrigin, scheme: Literal["light", "dark"]
+) -> None:
+    await have_something_to_show(watched, origin)
+    page = await open_page(watched.admin_port, color_scheme=scheme)
+    await expect(page.locator("#requests-table tbody tr")).to_have_count(3)
+    controls = page.locator(":is(button, select, input):visible")
+    assert await controls.count() > 10
+    edges = await controls.evaluate_all(EDGES % COLOURS)
+    assert min(edges) >= SMALLEST_CONTRAST_OF_CONTROLS
+    sizes = await controls.evaluate_all("(controls) => controls.map((one) => [one.offsetWidth, one.offsetHeight])")
+    assert min(map(min, sizes)) >= SMALLEST_TARGET
+
+
+async def test_every_control_has_a_name_of_its_own(watched: Proxy, open_page: OpenPage, origin: ScriptedOrigin) -> None:
+    await have_something_to_show(watched, origin)
+    page = await open_page(watched.admin_port)
+    await page.locator("#requests-table").get_by_role("link", name="Request").first.click()
+    await expect(page.get_by_role("table", name="Requests found").get_by_role("row")).to_have_count(2)
+    await expect(page.get_by_role("table", name="Recent requests").get_by_role("row")).to_have_count(4)
+    for name in ("Pause updates", "Close what was found", "Show all operations", "Cancel this operation", "Find"):
+        await expect(page.get_by_role("button", name=name, exact=True)).to_have_count(1)
+    await expect(page.get_by_role("button", name="Flag -H")).to_have_count(4)
+
+
+async def test_nothing_moves_for_who_wants_it_still(
+    start_proxy: StartProxy, open_page: OpenPage, origin: ScriptedOrigin
+) -> None:
+    proxy = await start_proxy(settings_for(origin.url), admin="127.0.0.1:0")
+    page = await open_page(proxy.admin_port, reduced_motion="reduce")
+    await expect(page.locator("#connection")).to_have_text("live")
+    await proxy.service.close()
+    await expect(page.locator("#connection")).to_contain_text("reconnecting")
+    assert await page.evaluate("() => document.getAnimations({ subtree: true }).length") == 0
+    await page.emulate_media(reduced_motion="no-preference")
+    assert await page.evaluate("() => document.getAnimations({ subtree: true }).length") == 1
 
 
 async def test_it_fits_a_small_screen(watched: Proxy, open_page: OpenPage, origin: ScriptedOrigin) -> None:
