@@ -3,6 +3,7 @@
 Each connection gets one answer: the next request is for whichever worker is there then.
 """
 
+import asyncio
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
@@ -137,8 +138,12 @@ class Admin:
 
     async def _metrics(self, _: Request) -> Reply:
         """Whatever its query: scrapers may be told to send one."""
-        figures = (await self._survey.ask(FIGURES)).report.get("figures", [])
-        return content(exposition(figures), EXPOSITION)
+        answer = await self._survey.ask(FIGURES)
+        pieces = []
+        for piece in exposition(answer.report.get("figures", ())):
+            pieces.append(piece)
+            await asyncio.sleep(0)  # of many routes that is long
+        return content(b"".join(pieces), EXPOSITION)
 
     async def _operations(self, request: Request) -> Reply:
         return document(await self._desk.page(asked(request.query, self._desk.now())))

@@ -1,13 +1,15 @@
 """What the workers tell together, with what those told that are gone."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Final
 
 from proxy.crew import Worker
 from proxy.figures import Figures, single
-from proxy.operators.report import Answer, Question, Report, lasting, merged, renewed
+from proxy.operators.report import Answer, Question, Report, lasting, merged, renewed, with_figures
 from proxy.reactor import Reactor, Timer
 
 LONGEST: Final = 1.0  # seconds for the workers to tell; who does not counts with what is known
@@ -31,38 +33,46 @@ class Census:
     def take(self, workers: Iterable[Worker], question: Question, tell: Tell) -> None:
         """Ask them all, and tell what they come to when it is there."""
         number, asked = next(self._numbers), set(workers)
-        timer = self._reactor.later(LONGEST, lambda: self._close(number))
-        self._under_way[number] = _Round(question, asked, tell, timer)
+        one = self._under_way[number] = _Round(question, asked, tell)
+        one.timer = self._reactor.later(LONGEST, partial(self._tell, one))
         for worker in asked:
             worker.channel.send({"kind": "count", "id": number, "question": question})
+        self._look_whether_all(number)
 
-    def counted(self, worker: Worker, number: int | None, report: Report) -> None:
-        """It has answered, or says what it came to in the end."""
-        if number is None:
-            worker.report = report
-        else:
-            worker.report = renewed(worker.report, report)
-        if number in self._under_way:
-            self._under_way[number].reports[worker] = report
-            self._answered(number, worker)
+    def figures(self, worker: Worker, number: int, some: Figures) -> None:
+        """Some that belong to its answer."""
+        self._under_way[number].figures[worker].append(some)
+
+    def counted(self, worker: Worker, number: int, report: Report) -> None:
+        """It has answered."""
+        one = self._under_way[number]
+        one.reports[worker] = with_figures(report, one.figures.pop(worker, ()))
+        worker.report = renewed(worker.report, one.reports[worker])
+        one.missing.discard(worker)
+        self._look_whether_all(number)
 
     def gone(self, worker: Worker, *, died: bool) -> None:
         """It has ended. What has happened to it stays."""
         self._deaths += died
         self._past = merged([self._past, lasting(worker.report)], MOST_REQUESTS)
         worker.report = Report()
-        for number in list(self._under_way):
-            self._under_way[number].reports.pop(worker, None)
-            self._answered(number, worker)
+        for number, one in list(self._under_way.items()):
+            one.reports.pop(worker, None)
+            one.missing.discard(worker)
+            self._look_whether_all(number)
 
-    def _answered(self, number: int, worker: Worker) -> None:
-        missing = self._under_way[number].missing
-        missing.discard(worker)
-        if not missing:
-            self._close(number)
+    def _look_whether_all(self, number: int) -> None:
+        """Who is late is heard all the same: what it tells is known when it dies."""
+        one = self._under_way[number]
+        if not one.missing:
+            del self._under_way[number]
+            self._tell(one)
 
-    def _close(self, number: int) -> None:
-        one = self._under_way.pop(number)
+    def _tell(self, one: "_Round") -> None:
+        """When all have answered, or it is time."""
+        if one.told:
+            return
+        one.told = True
         one.timer.cancel()
         known = (one.reports.get(worker) or one.question.of(worker.report) for worker in one.asked)
         here = Report(figures=self._figures(len(one.asked)))
@@ -83,7 +93,9 @@ class _Round:
     question: Question
     asked: set[Worker]
     tell: Tell
-    timer: Timer
+    told: bool = False
+    timer: Timer = field(init=False)
+    figures: defaultdict[Worker, list[Figures]] = field(default_factory=lambda: defaultdict(list))  # as they come
     reports: dict[Worker, Report] = field(default_factory=dict)
     missing: set[Worker] = field(init=False)
 

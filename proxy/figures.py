@@ -1,23 +1,32 @@
-"""Figures of a process as plain data, so that those of several can be sent, kept and summed."""
+"""Figures of a process as plain data, so that those of several can be sent, kept and summed.
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+Of many routes there are many. So they are rows of numbers, which become text only where somebody reads them; and they
+come in pieces, so that whoever makes, sends or shows them can do something else in between.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from operator import add
-from typing import Final, NamedTuple, TypedDict
+from typing import Final, NamedTuple, TypedDict, TypeVar
 
-Sample = tuple[str, dict[str, str], float]  # name, labels, value; a list where it comes from JSON
+Row = tuple[Sequence[str], Sequence[float]]  # values of the labels, and numbers; a list where it comes from JSON
+T = TypeVar("T")
 
 GAUGE: Final = "gauge"  # the kind that ends with its process
+HISTOGRAM: Final = "histogram"
+MOST: Final = 100  # rows of one piece: work of less than a millisecond
 
 
 class Family(TypedDict):
-    """One metric with all its samples."""
+    """One metric, or a piece of it, with some of its rows."""
 
     name: str
     type: str
     whole: bool  # whether each process tells of the whole service, so that the highest counts and not the sum
     documentation: str
-    samples: list[Sample]
+    labels: Sequence[str]  # their names
+    bounds: Sequence[float]  # upper ones of a histogram's buckets; the last bucket is above them all
+    rows: Sequence[Row]  # each with one number or, of a histogram, how many there are in each bucket, and their sum
 
 
 Figures = list[Family]
@@ -29,39 +38,30 @@ SECONDS: Final = (
 
 
 class Counted(NamedTuple):
-    """What was counted of a route, in short: all figures of many routes are more than is looked at every few seconds."""
+    """What was counted of a route, in short: the little that its last hour is made of."""
 
     accepted: int  # answered with 202
     in_time: int  # might have been, but the origin was faster
-    took: list[int]  # requests that took more than one of SECONDS and at most the next; the last are above all of them
-    failures: dict[str, int]  # of requests and of operations, by code
+    took: Sequence[int]  # requests that took more than one of SECONDS and at most the next; the last are above them all
+    failures: Mapping[str, int]  # of requests and of operations, by code
 
+
+NONE: Final = Counted(0, 0, [0] * (len(SECONDS) + 1), {})
 
 ByRoute = Mapping[str, Counted]
 
 
-def summed(parts: Iterable[Figures]) -> Figures:
-    """Sample by sample, the sum of them all; the highest, where each tells of the whole."""
+def summed(parts: Iterable[Iterable[Family]]) -> Figures:
+    """Row by row, the sum of them all; the highest, where each tells of the whole. Pieces of a family become one."""
     families: dict[str, Family] = {}
-    values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
-    for family in (family for figures in parts for family in figures):
-        name = family["name"]
-        families.setdefault(name, family)
-        sums = values.setdefault(name, {})
-        for sample, labels, value in family["samples"]:
-            key = sample, tuple(labels.items())
-            before = sums.get(key, 0)
-            sums[key] = max(before, value) if family["whole"] else before + value
-    return [_with(family, values[name]) for name, family in families.items()]
-
-
-def counted(parts: Iterable[ByRoute]) -> dict[str, Counted]:
-    """What they come to together. A route's may be a list, as it comes from JSON."""
-    found: dict[str, Counted] = {}
-    for routes in parts:
-        for route, one in routes.items():
-            found[route] = _plus(found[route], *one) if route in found else Counted(*one)
-    return found
+    sums: dict[str, dict[tuple[str, ...], Sequence[float]]] = {}
+    for family in chain.from_iterable(parts):
+        families.setdefault(family["name"], family)
+        rows, both = sums.setdefault(family["name"], {}), max if family["whole"] else add
+        for values, numbers in family["rows"]:
+            key = tuple(values)
+            rows[key] = list(map(both, rows[key], numbers)) if key in rows else numbers
+    return [{**family, "rows": list(sums[name].items())} for name, family in families.items()]
 
 
 def lasting(figures: Figures) -> Figures:
@@ -70,20 +70,32 @@ def lasting(figures: Figures) -> Figures:
 
 
 def single(name: str, type: str, documentation: str, value: float) -> Family:
-    """A metric with one sample and no labels."""
-    sample = f"{name}_total" if type == "counter" else name
-    return Family(name=name, type=type, whole=False, documentation=documentation, samples=[(sample, {}, value)])
-
-
-def _plus(one: Counted, accepted: int, in_time: int, took: list[int], failures: dict[str, int]) -> Counted:
-    return Counted(
-        one.accepted + accepted,
-        one.in_time + in_time,
-        list(map(add, one.took, took)),
-        dict(Counter(one.failures) + Counter(failures)),
+    """A metric with one number and no labels."""
+    return Family(
+        name=name, type=type, whole=False, documentation=documentation, labels=(), bounds=(), rows=[((), (value,))]
     )
 
 
-def _with(family: Family, sums: dict[tuple[str, tuple[tuple[str, str], ...]], float]) -> Family:
-    samples: list[Sample] = [(sample, dict(labels), value) for (sample, labels), value in sums.items()]
-    return {**family, "samples": samples}
+def batches(rows: Iterable[T]) -> Iterator[list[T]]:
+    """Some of them at a time, as they are now; one batch at least."""
+    found = list(rows)
+    return (found[start : start + MOST] for start in range(0, max(len(found), 1), MOST))
+
+
+def pieces(figures: Iterable[Family]) -> Iterator[Family]:
+    """The same in pieces."""
+    return ({**family, "rows": some} for family in figures for some in batches(family["rows"]))
+
+
+def packed(families: Iterable[Family]) -> Iterator[Figures]:
+    """Some pieces at a time, as long as these are small."""
+    pack: Figures = []
+    rows = 0
+    for family in families:
+        pack.append(family)
+        rows += len(family["rows"])
+        if rows >= MOST:
+            yield pack
+            pack, rows = [], 0
+    if pack:
+        yield pack

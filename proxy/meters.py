@@ -5,11 +5,10 @@ A request is counted several times, and looked at seldom: counting costs a look-
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 
-from proxy.figures import GAUGE, Family, Sample
+from proxy.figures import GAUGE, HISTOGRAM, Family, Row, batches
 
 ByLabels = Mapping[tuple[str, ...], float]  # the values of labels, and what is counted of them
 
@@ -40,22 +39,19 @@ class Counts:
         """Count one more."""
         self._counts[values].value += 1
 
-    def so_far(self, *values: object) -> int:
-        """How often that was."""
-        count = self._counts.get(values)
-        return 0 if count is None else count.value
-
-    def items(self) -> Iterator[tuple[tuple[object, ...], int]]:
-        """All that there was, and how often."""
-        return ((values, count.value) for values, count in self._counts.items())
-
-    def family(self) -> Family:
-        samples: list[Sample] = [
-            (f"{self._name}_total", dict(zip(self._labels, map(str, values), strict=True)), float(count.value))
-            for values, count in self._counts.items()
-            if count.value
-        ]
-        return Family(name=self._name, type="counter", whole=False, documentation=self._documentation, samples=samples)
+    def pieces(self) -> Iterator[Family]:
+        """All of it as it stands; each piece as it is when it is taken."""
+        for some in batches(self._counts.items()):
+            rows: list[Row] = [(list(map(str, values)), (count.value,)) for values, count in some if count.value]
+            yield Family(
+                name=self._name,
+                type="counter",
+                whole=False,
+                documentation=self._documentation,
+                labels=self._labels,
+                bounds=(),
+                rows=rows,
+            )
 
 
 class Series:
@@ -90,36 +86,21 @@ class Durations:
             self._series[value] = Series(self._bounds)
         return self._series[value]
 
-    def so_far(self, value: str) -> list[int]:
-        """How many there were of it in each bucket alone."""
-        return self.of(value).buckets.copy()
-
-    def values(self) -> KeysView[str]:
-        """Those of the label that there was something of."""
-        return self._series.keys()
-
-    def family(self) -> Family:
-        samples = [
-            sample
-            for value, series in self._series.items()
-            if any(series.buckets)
-            for sample in self._samples(value, series)
-        ]
-        return Family(
-            name=self._name, type="histogram", whole=False, documentation=self._documentation, samples=samples
-        )
-
-    def _samples(self, value: str, series: Series) -> list[Sample]:
-        """As Prometheus has them: each bucket with all that took less."""
-        labels, up_to = {self._label: value}, list(accumulate(series.buckets))
-        return [
-            *(
-                (f"{self._name}_bucket", labels | {"le": _bound(bound)}, float(count))
-                for bound, count in zip(self._bounds, up_to, strict=True)
-            ),
-            (f"{self._name}_count", labels, float(up_to[-1])),
-            (f"{self._name}_sum", labels, series.sum),
-        ]
+    def pieces(self) -> Iterator[Family]:
+        """All of them as they stand; each piece as it is when it is taken."""
+        for some in batches(self._series.items()):
+            rows: list[Row] = [
+                ((value,), (*series.buckets, series.sum)) for value, series in some if any(series.buckets)
+            ]
+            yield Family(
+                name=self._name,
+                type=HISTOGRAM,
+                whole=False,
+                documentation=self._documentation,
+                labels=(self._label,),
+                bounds=self._bounds[:-1],
+                rows=rows,
+            )
 
 
 class Gauge:
@@ -141,16 +122,14 @@ class Gauge:
         self._read = read
         self._whole = whole
 
-    def family(self) -> Family:
-        samples: list[Sample] = [
-            (self._name, dict(zip(self._labels, values, strict=True)), float(value))
-            for values, value in self._read().items()
-        ]
-        return Family(
-            name=self._name, type=GAUGE, whole=self._whole, documentation=self._documentation, samples=samples
+    def pieces(self) -> Iterator[Family]:
+        """All that it has."""
+        yield Family(
+            name=self._name,
+            type=GAUGE,
+            whole=self._whole,
+            documentation=self._documentation,
+            labels=self._labels,
+            bounds=(),
+            rows=[(values, (value,)) for values, value in self._read().items()],
         )
-
-
-def _bound(bound: float) -> str:
-    """A bound as Prometheus writes it."""
-    return "+Inf" if bound == inf else repr(float(bound))

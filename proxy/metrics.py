@@ -1,15 +1,22 @@
 """What is counted in one process: requests, operations, and how things stand there."""
 
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import Final
 
 from proxy.account import NO_ROUTE, PROMISED, RACE, Account
 from proxy.errors import ProxyError
-from proxy.figures import SECONDS, Counted, Figures
+from proxy.figures import NONE, SECONDS, ByRoute, Counted, Family
 from proxy.ledger import Course
 from proxy.meters import ByLabels, Count, Counts, Durations, Gauge, Series
 from proxy.operation import Operation, State
+
+REQUEST_SECONDS: Final = "respond_async_request_seconds"
+PREFERENCES: Final = "respond_async_preferences"
+ERRORS: Final = "respond_async_errors"
+FAILURES: Final = "respond_async_operation_failures"
 
 
 @dataclass(slots=True)
@@ -31,17 +38,13 @@ class Metrics:
         self._requests = Counts(
             "respond_async_requests", "Requests that have ended, by the status that was sent.", ("route", "status")
         )
-        self._request_seconds = _seconds(
-            "respond_async_request_seconds", "Time from a request's head to the end of its response."
-        )
+        self._request_seconds = _seconds(REQUEST_SECONDS, "Time from a request's head to the end of its response.")
         self._preferences = Counts(
-            "respond_async_preferences",
+            PREFERENCES,
             "Requests with Prefer: respond-async that could be honoured, by what became of them.",
             ("route", "outcome"),
         )
-        self._errors = Counts(
-            "respond_async_errors", "Requests that the proxy answered with an error of its own.", ("route", "code")
-        )
+        self._errors = Counts(ERRORS, "Requests that the proxy answered with an error of its own.", ("route", "code"))
         self._received = Counts("respond_async_received_bytes", "Content received from clients.", ("route",))
         self._sent = Counts("respond_async_sent_bytes", "Content sent to clients.", ("route",))
         self._queue_seconds = _seconds(
@@ -53,9 +56,7 @@ class Metrics:
         self._settled = Counts(
             "respond_async_operations_settled", "Operations that were settled, by how.", ("route", "state")
         )
-        self._failures = Counts(
-            "respond_async_operation_failures", "Operations that failed, by the code of the error.", ("route", "code")
-        )
+        self._failures = Counts(FAILURES, "Operations that failed, by the code of the error.", ("route", "code"))
         self._operation_seconds = _seconds(
             "respond_async_operation_seconds", "Time from an operation's 202 to its settling."
         )
@@ -140,21 +141,30 @@ class Metrics:
         """The same for some of one name, by the values of their labels."""
         self._meters.append(Gauge(name, documentation, labels, read, whole=whole))
 
-    def figures(self) -> Figures:
-        """All of it as it stands."""
-        return [meter.family() for meter in self._meters]
+    def figures(self) -> Iterator[Family]:
+        """All of it as it stands, in pieces that are made as they are taken."""
+        return chain.from_iterable(meter.pieces() for meter in self._meters)
 
-    def routes(self) -> dict[str, Counted]:
-        """The little of it that the last hour of each route is made of."""
-        failures: defaultdict[str, dict[str, int]] = defaultdict(dict)
-        for meter in (self._errors, self._failures):
-            for (route, code), count in meter.items():
-                failures[str(route)][str(code)] = failures[str(route)].get(str(code), 0) + count
-        outcome, took = self._preferences.so_far, self._request_seconds.so_far
-        return {
-            route: Counted(outcome(route, "accepted"), outcome(route, "in_time"), took(route), failures[route])
-            for route in sorted({*self._request_seconds.values(), *failures})
-        }
+
+def by_route(figures: Iterable[Family]) -> ByRoute:
+    """The little of it that the last hour of each route is made of."""
+    took: dict[str, list[int]] = {}
+    outcomes: Counter[tuple[str, str]] = Counter()
+    failures: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for family in figures:
+        if family["name"] == REQUEST_SECONDS:
+            took.update({route: list(map(int, numbers[:-1])) for (route,), numbers in family["rows"]})
+        elif family["name"] == PREFERENCES:
+            outcomes.update({(route, outcome): int(count) for (route, outcome), (count,) in family["rows"]})
+        elif family["name"] in (ERRORS, FAILURES):
+            for (route, code), (count,) in family["rows"]:
+                failures[route][code] += int(count)
+    return {
+        route: Counted(
+            outcomes[route, "accepted"], outcomes[route, "in_time"], took.get(route, NONE.took), failures[route]
+        )
+        for route in sorted({*took, *failures})
+    }
 
 
 def _seconds(name: str, documentation: str) -> Durations:

@@ -2,17 +2,17 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 from json import JSONEncoder
+from math import inf
 from typing import Final
 
 import structlog
-from prometheus_client import CollectorRegistry, Metric, generate_latest
-from prometheus_client.registry import Collector
 
 from proxy.config import LogSettings
-from proxy.figures import Figures
+from proxy.figures import HISTOGRAM, Family, pieces
 from proxy.logwriter import DirectWriter, LogWriter
 from proxy.words import timestamp
 
@@ -55,22 +55,49 @@ def _rendered(_: object, __: str, line: structlog.types.EventDict) -> str:
     return as_json(line)
 
 
-def exposition(figures: Figures) -> bytes:
-    """Figures in Prometheus' text format."""
-    registry = CollectorRegistry()
-    registry.register(_Collected(figures))
-    return generate_latest(registry)
+def exposition(figures: Iterable[Family]) -> Iterator[bytes]:
+    """Figures in Prometheus' text format, piece by piece."""
+    before = ""
+    for family in pieces(figures):
+        header = _header(family) if family["name"] != before else ""
+        rows = _histogram(family) if family["type"] == HISTOGRAM else _numbers(family)
+        yield "".join([header, *rows]).encode()
+        before = family["name"]
 
 
-class _Collected(Collector):
-    """Figures, as a registry wants them."""
+def _header(family: Family) -> str:
+    name = _sample(family)
+    return f"# HELP {name} {family['documentation']}\n# TYPE {name} {family['type']}\n"
 
-    def __init__(self, figures: Figures) -> None:
-        self._figures = figures
 
-    def collect(self) -> Iterator[Metric]:
-        for family in self._figures:
-            metric = Metric(family["name"], family["documentation"], family["type"])
-            for name, labels, value in family["samples"]:
-                metric.add_sample(name, labels, value)
-            yield metric
+def _numbers(family: Family) -> Iterator[str]:
+    name = _sample(family)
+    for values, (number,) in family["rows"]:
+        labels = _labels(family["labels"], values)
+        yield f"{name}{{{labels}}} {_number(number)}\n" if labels else f"{name} {_number(number)}\n"
+
+
+def _histogram(family: Family) -> Iterator[str]:
+    """Each bucket with all that are below its bound."""
+    name, bounds = family["name"], [repr(float(bound)) for bound in family["bounds"]]
+    for values, (*buckets, total) in family["rows"]:
+        labels = _labels(family["labels"], values)
+        for bound, count in zip([*bounds, "+Inf"], accumulate(buckets), strict=True):
+            yield f'{name}_bucket{{le="{bound}",{labels}}} {_number(count)}\n'
+        yield f"{name}_count{{{labels}}} {_number(sum(buckets))}\n{name}_sum{{{labels}}} {_number(total)}\n"
+
+
+def _sample(family: Family) -> str:
+    return f"{family['name']}_total" if family["type"] == "counter" else family["name"]
+
+
+def _labels(names: Sequence[str], values: Sequence[str]) -> str:
+    return ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True))
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def _number(number: float) -> str:
+    return "+Inf" if number == inf else repr(float(number))

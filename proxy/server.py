@@ -5,7 +5,7 @@ A stop drains: listeners close, open requests end, then the keeper waits for its
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -17,6 +17,7 @@ from proxy.clock import Clock
 from proxy.config import Config
 from proxy.context import Context
 from proxy.errors import ShuttingDown, StoreUnavailable
+from proxy.figures import Figures, packed
 from proxy.forward import Forwarder
 from proxy.forwarded import TrustedProxies
 from proxy.front import PATIENCE, Server
@@ -206,18 +207,14 @@ class Service:
             self._tracing.settled(operation)
         self.tell_settled(operation.id)
 
-    def report(self, question: Question) -> Report:
-        """What this process knows of itself."""
+    def report(self, question: Question) -> tuple[Report, Iterator[Figures]]:
+        """What this process knows of itself; its figures apart, some at a time, as they are when they are taken."""
         found = Report()
-        if "figures" in question.parts:
-            found["figures"] = self.metrics.figures()
-        if "routes" in question.parts:
-            found["routes"] = self.metrics.routes()
         if "requests" in question.parts:
             found["requests"] = question.chosen(self.books.recent.entries())
         if "servers" in question.parts:
             found["servers"] = list(server_states(self._origins))
-        return found
+        return found, packed(self.metrics.figures() if "figures" in question.parts else ())
 
 
 @asynccontextmanager

@@ -23,14 +23,16 @@ from proxy.channel import Message
 from proxy.clock import Clock
 from proxy.config import Config, ConfigError, Route
 from proxy.crew import Crew, Generation, Worker, tell
+from proxy.figures import packed, pieces
 from proxy.front import PATIENCE
 from proxy.handover import Handover
 from proxy.listeners import CannotListen, Doors, addresses, open_doors, open_doors_in_time
 from proxy.logwriter import DirectWriter
+from proxy.metrics import by_route
 from proxy.notify import Notifier, Watchdog
 from proxy.observe import configure_logging
 from proxy.operators.hour import STEP, Hour
-from proxy.operators.report import COUNTED, Answer, Question
+from proxy.operators.report import FIGURES, Answer, Question
 from proxy.places import Broker
 from proxy.reactor import Reactor, SignalWatch
 from proxy.services import Hindered
@@ -132,8 +134,12 @@ class Supervisor:  # an Employer
 
     def heard(self, worker: Worker, message: Message) -> None:
         match message["kind"]:
+            case "figures":
+                self._census.figures(worker, message["id"], message["figures"])
             case "counted":
-                self._census.counted(worker, message.get("id"), message["report"])
+                self._census.counted(worker, message["id"], message["report"])
+            case "ended":
+                worker.report = message["report"]
             case "ask":
                 self._census.take(
                     self._serving(), Question(*message["question"]), partial(_answer, worker, message["id"])
@@ -188,10 +194,11 @@ class Supervisor:  # an Employer
     def _look_at_counts(self) -> None:
         """Make the next points of the last hour, and know what is counted of whoever may die."""
         self._reactor.later(STEP, self._look_at_counts)
-        self._census.take(self._serving(), COUNTED, self._note_routes)
+        self._census.take(self._serving(), FIGURES, self._note_routes)
 
     def _note_routes(self, answer: Answer) -> None:
-        self._hour.take(answer.report.get("routes", {}), self._clock.monotonic(), self._clock.now())
+        counted = by_route(answer.report.get("figures", ()))
+        self._hour.take(counted, self._clock.monotonic(), self._clock.now())
 
     def _serving(self) -> Iterator[Worker]:
         return (worker for worker in self._crew if worker.ready)
@@ -312,4 +319,6 @@ def _take_all_descriptors() -> None:
 
 
 def _answer(worker: Worker, number: int, answer: Answer) -> None:
+    for some in packed(pieces(answer.report.pop("figures", []))):
+        worker.channel.send({"kind": "figures", "id": number, "figures": some})
     worker.channel.send({"kind": "ask", "id": number, "answer": answer})

@@ -2,8 +2,9 @@
 
 What it is told: `retire`, `drain` or `stop`, and later perhaps a stricter one of these; `no admin`: let others answer
 operators, and `admin`: do it again; `orphans`: a process has died; `ping`; `count`: report what is asked. What it says:
-`ready` or `failed`, `pong`, `counted`, and, to ask what the whole service knows, `ask` and `moments`, which are answered
-in messages of the same names. Both ways go `settled`, with the ids of operations, and what is told in `places`.
+`ready` or `failed`, `pong`, `counted`, in the end `ended` with a last report, and, to ask what the whole service knows,
+`ask` and `moments`, which are answered in messages of the same names. The figures of a report that is asked for come
+before it, in `figures`. Both ways go `settled`, with the ids of operations, and what is told in `places`.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import socket
 import ssl
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Final, NamedTuple, NoReturn
 
@@ -22,16 +23,18 @@ import uvloop
 from proxy.channel import Link, Message, encoded
 from proxy.config import Config
 from proxy.errors import StoreUnavailable
+from proxy.figures import Figures
 from proxy.listeners import Doors
 from proxy.logwriter import LogWriter, to_standard_error
 from proxy.observe import configure_logging
 from proxy.operators.hour import Moment
-from proxy.operators.report import Answer, Question
+from proxy.operators.report import Answer, Question, Report, with_figures
 from proxy.pool import Places
 from proxy.server import Service, in_background, opened
 from proxy.tally import Cell
 
 Hear = Callable[[Message], None]
+TakeFigures = Callable[[Figures], None]
 
 LAST_WORDS: Final = 1.0  # seconds for the supervisor to take what a worker says at its end
 SWITCH: Final = 0.001  # seconds after which the event loop lets the store's threads have the interpreter
@@ -39,7 +42,7 @@ GARBAGE: Final = (
     10_000  # objects more than there were, after which the interpreter looks for cycles of them; we make few
 )
 FAILED: Final = 1
-LAST: Final = Question(("figures", "routes", "requests"), most=200)  # what is asked of one that ends
+LAST: Final = Question(("figures", "requests"), most=200)  # what is asked of one that ends
 ORDERS: Final = ("retire", "drain", "stop")  # obeyed one after the other
 
 
@@ -85,7 +88,7 @@ async def _work(given: Equipment) -> Message:
         return {"kind": "failed", "why": exc.detail}
     except ssl.SSLError as exc:
         return {"kind": "failed", "why": f"Cannot use what `tls` of an origin names: {exc}."}
-    return {"kind": "counted", "report": service.report(LAST)}
+    return {"kind": "ended", "report": with_figures(*service.report(LAST))}
 
 
 async def _serve(service: Service, orders: "asyncio.Queue[Message]") -> None:
@@ -101,6 +104,13 @@ async def _serve(service: Service, orders: "asyncio.Queue[Message]") -> None:
             order = sooner.result()
 
 
+class _Asked(NamedTuple):
+    """What the supervisor is to answer."""
+
+    take: TakeFigures
+    answer: asyncio.Future[Message]
+
+
 class _Seat:  # a Whole
     """A worker's place at the service: what it hears, and what it may ask."""
 
@@ -113,13 +123,14 @@ class _Seat:  # a Whole
         self._hears: dict[str, Hear] = {
             **dict.fromkeys(ORDERS, self.orders.put_nowait),
             "ping": lambda _: self.link.send({"kind": "pong"}),
+            "figures": self._hear_figures,
             "ask": self._answer,
             "moments": self._answer,
         }
         self.places = Places(lambda message: self.link.send({"kind": "places", **message}))
         self._hears["places"] = self.places.receive
         self._numbers = count()
-        self._asked: dict[int, asyncio.Future[Message]] = {}
+        self._asked: dict[int, _Asked] = {}
 
     def take(self, service: Service) -> None:
         """Hear from now on what concerns the service."""
@@ -129,25 +140,37 @@ class _Seat:  # a Whole
             service.tell_settled = self._tell_settled
         self._hears["settled"] = lambda message: service.hear_settled(message["ids"])
         self._hears["orphans"] = lambda _: service.reaper.look_now()
-        self._hears["count"] = lambda message: self.link.send(
-            {"kind": "counted", "id": message["id"], "report": service.report(Question(*message["question"]))}
+        self._hears["count"] = lambda message: self._tell_next(
+            message["id"], *service.report(Question(*message["question"]))
         )
 
     async def ask(self, question: Question) -> Answer:
-        return Answer(*(await self._answered("ask", question=question))["answer"])
+        figures: list[Figures] = []
+        answer = Answer(*(await self._answered("ask", figures.append, question=question))["answer"])
+        return answer._replace(report=with_figures(answer.report, figures))
 
     async def moments(self, after: int) -> list[Moment]:
         return [Moment(*parts) for parts in (await self._answered("moments", after=after))["moments"]]
 
-    async def _answered(self, kind: str, **what: object) -> Message:
-        """What the supervisor says to that."""
+    async def _answered(self, kind: str, take: TakeFigures = lambda _: None, **what: object) -> Message:
+        """What the supervisor says to that, when `take` has had the figures that come before it."""
         number = next(self._numbers)
-        self._asked[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._asked[number] = _Asked(take, answer)
         self.link.send({"kind": kind, "id": number, **what})
         try:
-            return await self._asked[number]
+            return await answer
         finally:
             del self._asked[number]
+
+    def _tell_next(self, number: int, report: Report, figures: Iterator[Figures]) -> None:
+        """Tell the supervisor what it asks, and between some figures and the next do what else there is to do."""
+        some = next(figures, None)
+        if some is None:
+            self.link.send({"kind": "counted", "id": number, "report": report})
+        else:
+            self.link.send({"kind": "figures", "id": number, "figures": some})
+            asyncio.get_running_loop().call_soon(self._tell_next, number, report, figures)
 
     def _tell_settled(self, id: str) -> None:
         """Tell the others, in one message of all that is settled in this turn of the event loop."""
@@ -165,5 +188,9 @@ class _Seat:  # a Whole
 
     def _answer(self, message: Message) -> None:
         asked = self._asked.get(message["id"])
-        if asked is not None and not asked.done():  # the operator may have left meanwhile
-            asked.set_result(message)
+        if asked is not None and not asked.answer.done():  # the operator may have left meanwhile
+            asked.answer.set_result(message)
+
+    def _hear_figures(self, message: Message) -> None:
+        if (asked := self._asked.get(message["id"])) is not None:
+            asked.take(message["figures"])

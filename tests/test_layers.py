@@ -47,7 +47,6 @@ KNOWS = {
     "sqlite3": {"store"},
     "pydantic": {"config"},
     "yaml": {"config"},
-    "prometheus_client": {"observe"},
     "click": {"cli", "commands"},
     "uvloop": {"worker"},
     "aiohappyeyeballs": {"servers"},

@@ -7,16 +7,15 @@ points are put into JSON once, by who makes them, since many may look at them.
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from proxy.figures import SECONDS, ByRoute, Counted
+from proxy.figures import NONE, SECONDS, ByRoute, Counted
 
 STEP: Final = 10.0  # seconds
 LENGTH: Final = 360  # steps: an hour
 SHARES: Final = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
-NONE: Final = Counted(0, 0, [0] * (len(SECONDS) + 1), {})
 
 _json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -102,7 +101,7 @@ def _points(before: ByRoute, now: ByRoute, seconds: float) -> Iterator[tuple[str
             yield route, one
 
 
-def _failures(before: dict[str, int], now: dict[str, int]) -> dict[str, int]:
+def _failures(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
     more = {code: _more(before.get(code, 0), count) for code, count in now.items()}
     return {code: count for code, count in more.items() if count}
 

@@ -1,19 +1,19 @@
 """What processes tell of themselves, as plain data, and what several come to together.
 
-It is told in parts, since each is for somebody else: figures are summed, and so is the little that the last hour of
-routes is made of; requests are listed, the newest first; and so are the servers of origins, in one line each, with sums.
+It is told in parts, since each is for somebody else: figures are summed; requests are listed, the newest first; and so are
+the servers of origins, in one line each, with sums.
 """
 
 from collections.abc import Iterable, Mapping
 from heapq import merge
-from itertools import islice
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 
-from proxy.figures import ByRoute, Figures, counted, summed
+from proxy.figures import Figures, summed
 from proxy.figures import lasting as lasting_figures
 
-Part = Literal["figures", "routes", "requests", "servers"]
+Part = Literal["figures", "requests", "servers"]
 Entry = dict[str, Any]  # a request, with its `time` at least
 
 NO_MATTER: Final[Mapping[str, str]] = {}
@@ -31,8 +31,6 @@ class Question(NamedTuple):
         found = Report()
         if "figures" in self.parts and "figures" in report:
             found["figures"] = report["figures"]
-        if "routes" in self.parts and "routes" in report:
-            found["routes"] = report["routes"]
         if "requests" in self.parts and "requests" in report:
             found["requests"] = self.chosen(report["requests"])
         if "servers" in self.parts and "servers" in report:
@@ -45,8 +43,6 @@ class Question(NamedTuple):
 
 
 FIGURES: Final = Question(("figures",))
-ROUTES: Final = Question(("routes",))
-COUNTED: Final = Question(("figures", "routes"))  # so that little of it is lost with a process that dies
 
 
 class ServerState(TypedDict):
@@ -65,7 +61,6 @@ class Report(TypedDict, total=False):
     """Some parts of what is known."""
 
     figures: Figures
-    routes: ByRoute
     requests: list[Entry]  # the newest first
     servers: list[ServerState]
 
@@ -78,14 +73,18 @@ class Answer(NamedTuple):
     since: float  # when it was started
 
 
+def with_figures(report: Report, some: Iterable[Figures]) -> Report:
+    """A report with its figures, which have come apart from it, some at a time."""
+    figures = list(chain.from_iterable(some))
+    return Report(**report, figures=figures) if figures else report
+
+
 def merged(reports: Iterable[Report], most: int | None = None) -> Report:
     """All together, in the parts that any of them has; of requests, at most so many."""
     told = list(reports)
     whole = Report()
     if figures := [one["figures"] for one in told if "figures" in one]:
         whole["figures"] = summed(figures)
-    if routes := [one["routes"] for one in told if "routes" in one]:
-        whole["routes"] = counted(routes)
     if requests := [one["requests"] for one in told if "requests" in one]:
         whole["requests"] = list(islice(merge(*requests, key=itemgetter("time"), reverse=True), most))
     if servers := [one["servers"] for one in told if "servers" in one]:
@@ -98,8 +97,6 @@ def lasting(report: Report) -> Report:
     left = Report()
     if "figures" in report:
         left["figures"] = lasting_figures(report["figures"])
-    if "routes" in report:
-        left["routes"] = report["routes"]
     if "requests" in report:
         left["requests"] = report["requests"]
     return left
@@ -110,8 +107,6 @@ def renewed(known: Report, told: Report) -> Report:
     now = Report(**known)
     if "figures" in told:
         now["figures"] = told["figures"]
-    if "routes" in told:
-        now["routes"] = told["routes"]
     return now
 
 

@@ -269,7 +269,7 @@ async def test_silence_ends_it_and_the_log_says_so(
 
 def open_tunnels(proxy: Proxy) -> float:
     (family,) = (one for one in proxy.service.metrics.figures() if one["name"] == "respond_async_tunnels")
-    ((_, _, count),) = family["samples"]
+    ((_, (count,)),) = family["rows"]
     return count
 
 

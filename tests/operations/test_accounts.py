@@ -263,8 +263,8 @@ async def test_a_client_that_leaves_is_told_from_one_that_is_left_waiting_in_the
 
 def _waiting(proxy: Proxy) -> float:
     (family,) = (one for one in proxy.service.metrics.figures() if one["name"] == "respond_async_origin_waiting")
-    ((_, labels, value),) = family["samples"]
-    assert labels == {"origin": "legacy"}
+    ((labels, (value,)),) = family["rows"]
+    assert labels == ("legacy",)
     return value
 
 

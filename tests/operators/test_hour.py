@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.figures import SECONDS, Counted
-from proxy.operators.hour import LENGTH, NONE, Hour, Moment, point, quantiles
+from proxy.figures import NONE, SECONDS, Counted
+from proxy.operators.hour import LENGTH, Hour, Moment, point, quantiles
 
 SECOND = SECONDS.index(1)  # the bucket of those that took more than half a second, and at most one
 

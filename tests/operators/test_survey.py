@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.config import Address, Config
+from proxy.metrics import by_route
 from proxy.operators.hour import Hour
 from proxy.operators.survey import urls
 from proxy.recent import MOST
@@ -57,7 +58,7 @@ async def test_routes_have_points_of_what_was_counted(start_proxy: StartProxy, o
         await client.exchange("GET", b"/")
     await desk.runs()
     hour = Hour(begun=0.0)
-    hour.take(desk.proxy.service.metrics.routes(), until=10.0, at=1000.0)
+    hour.take(by_route(desk.proxy.service.metrics.figures()), until=10.0, at=1000.0)
     [moment] = hour.after(0)
     found = json.loads(moment.points)["everything"]
     assert (found["requests"], found["operations"], found["in_time"]) == (0.3, 0.1, 0.5)

@@ -97,6 +97,21 @@ async def test_metrics_are_those_of_all_and_do_not_fall_when_one_dies(two: Child
     assert figures["respond_async_request_seconds_bucket", "+Inf", "everything"] == 25
 
 
+async def test_metrics_of_many_routes_are_whole(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    settings = stored_settings(origin.url, tmp_path) | {"workers": 2}
+    names = [f"r{number}" for number in range(250)]
+    settings["routes"] = [{"name": name, "match": {"path": f"/{name}"}, "origin": "legacy"} for name in names]
+    async with Child(settings, tmp_path) as child:
+        for _ in range(2):
+            async with child.client() as client:
+                for name in names:
+                    assert (await client.exchange("GET", f"/{name}".encode())).status == 200
+        figures = await child.figures()
+        assert [figures["respond_async_requests_total", name, "200"] for name in names] == [2] * len(names)
+        assert [figures["respond_async_request_seconds_bucket", "+Inf", name] for name in names] == [2] * len(names)
+        await child.stop()
+
+
 async def test_a_worker_that_does_not_answer_counts_with_what_was_known(two: Child, origin: ScriptedOrigin) -> None:
     await assert_answers(two, 20)
     assert (await two.figures())[REQUESTS] == 20

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.account import RACE, Account
 from proxy.errors import Busy, OriginUnreachable, ProxyError, StoreUnavailable, TooManyOperations
@@ -11,6 +12,7 @@ from proxy.ledger import Course
 from proxy.message import Fields, ResponseHead
 from proxy.meters import Gauge
 from proxy.metrics import Metrics
+from proxy.observe import exposition
 from proxy.operation import BodyRef, Failure, Operation, RequestSummary
 from tests.unit.accounts import account_of
 
@@ -23,11 +25,12 @@ DONE = OPERATION.completed(ResponseHead(200, b"OK", Fields()), BodyRef(0, 0, b""
 
 def values(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
     """The samples of a name, by the values of their labels."""
+    text = b"".join(exposition(metrics.figures())).decode()
     return {
-        tuple(labels.values()): value
-        for family in metrics.figures()
-        for sample, labels, value in family["samples"]
-        if sample == f"respond_async_{name}"
+        tuple(sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == f"respond_async_{name}"
     }
 
 
@@ -114,17 +117,16 @@ def test_what_each_process_tells_of_the_whole_is_not_summed() -> None:
         metrics = Metrics()
         metrics.gauge("part", "A part.", lambda: part)
         metrics.gauges("whole", "All.", ("kind",), lambda: {("a",): whole}, whole=True)
-        sent: Figures = json.loads(json.dumps(metrics.figures()[-2:]))
+        sent: Figures = json.loads(json.dumps(list(metrics.figures())[-2:]))
         return sent
 
     both: dict[str, Family] = {family["name"]: family for family in summed([figures(1, 5), figures(2, 4)])}
-    assert both["part"]["samples"] == [("part", {}, 3)]
-    assert both["whole"]["samples"] == [("whole", {"kind": "a"}, 5)]
+    assert both["part"]["rows"] == [((), [3])]
+    assert both["whole"]["rows"] == [(("a",), [5])]
 
 
 def test_a_gauge_has_a_sample_for_each_of_its_labels_values() -> None:
     gauge = Gauge("things", "Things.", ("kind", "state"), lambda: {("a", "used"): 1, ("a", "idle"): 0})
-    assert gauge.family()["samples"] == [
-        ("things", {"kind": "a", "state": "used"}, 1.0),
-        ("things", {"kind": "a", "state": "idle"}, 0.0),
-    ]
+    [family] = gauge.pieces()
+    assert family["labels"] == ("kind", "state")
+    assert family["rows"] == [(("a", "used"), (1,)), (("a", "idle"), (0,))]

@@ -19,13 +19,15 @@ from proxy.census import Census
 from proxy.channel import Channel, Message
 from proxy.config import Address, Config, StoreSettings, StoreUrl
 from proxy.crew import MOST, SHORT_LIFE, Generation, Worker
-from proxy.figures import single
+from proxy.figures import packed, single
 from proxy.listeners import Doors, bind
+from proxy.metrics import Metrics
 from proxy.notify import Notifier, Watchdog
-from proxy.operators.hour import NONE, Moment
+from proxy.operators.hour import Moment
 from proxy.operators.report import FIGURES, Answer, Question, Report
 from proxy.reactor import Reactor
 from proxy.supervisor import CannotStart, Supervisor
+from tests.unit.accounts import ended
 
 CONFIG = Config.model_validate(
     {"origins": {"a": {"url": "http://127.0.0.1:9"}}, "routes": [{"name": "a", "origin": "a"}]}
@@ -97,9 +99,12 @@ def test_the_points_of_the_last_hour_are_made_of_what_the_workers_count(office: 
         worker.ready = True
     office.supervisor._look_at_counts()
     [asked] = office.told_to(0)
-    report = {"routes": {"reports": list(NONE._replace(accepted=2))}}
+    metrics = Metrics()
+    metrics.request(ended("reports", 200, 1))
     for worker in (first, second):
-        office.supervisor.heard(worker, {"kind": "counted", "id": asked["id"], "report": report})
+        for some in packed(metrics.figures()):
+            office.supervisor.heard(worker, {"kind": "figures", "id": asked["id"], "figures": some})
+        office.supervisor.heard(worker, {"kind": "counted", "id": asked["id"], "report": {}})
     office.told_to(1)
     office.supervisor.heard(second, {"kind": "moments", "id": 3, "after": 0})
     [told] = office.told_to(1)
@@ -114,7 +119,7 @@ def test_what_a_worker_has_counted_is_known_when_it_dies_though_nobody_looked_at
     first.ready = True
     office.supervisor._look_at_counts()
     [asked] = office.told_to(0)
-    report = Question(*asked["question"]).of({"figures": [single("requests", "counter", "Requests.", 2)], "routes": {}})
+    report = Question(*asked["question"]).of({"figures": [single("requests", "counter", "Requests.", 2)]})
     office.supervisor.heard(first, {"kind": "counted", "id": asked["id"], "report": report})
     office.supervisor.gone(first, died=True)
     told: list[Answer] = []
@@ -135,16 +140,44 @@ def test_a_worker_that_ends_while_it_is_asked_is_not_waited_for(office: Office) 
     census = Census(office.supervisor._reactor, since=7.0)
     census.take(office.workers, FIGURES, told.append)
     requests = single("requests", "counter", "Requests.", 2)
-    census.counted(first, 0, Report(figures=[requests]))
+    census.figures(first, 0, [requests])
+    census.counted(first, 0, Report())
     assert told == []
     second.report = Report(figures=[requests, single("running", "gauge", "Running.", 1)])
     census.gone(second, died=True)
-    census.counted(first, 0, Report(figures=[]))  # too late for anybody
     [answer] = told
     assert (answer.workers, answer.since) == (2, 7.0)
     figures = answer.report["figures"]
-    values = {family["name"]: family["samples"][0][2] for family in figures}
+    values = {family["name"]: family["rows"][0][1][0] for family in figures}
     assert values == {"requests": 4, "respond_async_worker_deaths": 1, "respond_async_workers": 2}
+
+
+def test_what_comes_too_late_for_an_answer_is_known_all_the_same(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.census.LONGEST", 0)
+    [worker, _], reactor = office.workers, office.supervisor._reactor
+    told: list[Answer] = []
+    census = Census(reactor, since=7.0)
+    requests = single("requests", "counter", "Requests.", 2)
+    for _ in range(2):
+        census.take([worker], FIGURES, told.append)
+        while not told:
+            reactor.turn()
+        figures = {family["name"]: family for family in told.pop().report["figures"]}
+        assert figures.get("requests") == worker.report.get("figures", [None])[0]
+        number = office.told_to(0)[-1]["id"]
+        census.figures(worker, number, [requests])
+        census.counted(worker, number, Report())
+        assert (told, worker.report) == ([], {"figures": [requests]})
+    assert not census._under_way
+
+
+def test_where_there_is_nobody_to_ask_nobody_is_waited_for(office: Office) -> None:
+    told: list[Answer] = []
+    census = Census(office.supervisor._reactor, since=7.0)
+    census.take([], FIGURES, told.append)
+    assert [answer.workers for answer in told] == [0]
 
 
 @pytest.mark.parametrize(("deaths", "pause"), [(0, 0), (1, 0.1), (2, 0.2), (5, 1.6), (6, 2), (99, 2)])

@@ -1,0 +1,53 @@
+"""What a worker tells its supervisor, and between which parts of that it does something else."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+from proxy.channel import Message
+from proxy.figures import MOST, packed, summed
+from proxy.metrics import Metrics
+from proxy.operators.report import FIGURES, Report
+from proxy.worker import _Seat
+from tests.unit.accounts import ended
+
+ROUTES = 500
+
+
+def busy() -> Metrics:
+    metrics = Metrics()
+    for number in range(ROUTES):
+        metrics.request(ended(f"route-{number}", 200, 0.01))
+    return metrics
+
+
+async def test_of_many_routes_it_tells_in_parts_between_which_all_else_goes_on() -> None:
+    metrics, seat, sent = busy(), _Seat(alone=True), list[Message]()
+    seat.link = cast("Any", SimpleNamespace(send=sent.append))
+    seat.take(cast("Any", SimpleNamespace(report=lambda _: (Report(), packed(metrics.figures())))))
+    seat._hear({"kind": "count", "id": 7, "question": FIGURES})
+    while sent[-1]["kind"] == "figures":
+        before = len(sent)
+        await asyncio.sleep(0)  # whatever else there is to do has its turn here
+        assert len(sent) == before + 1
+    *parts, last = sent
+    assert last == {"kind": "counted", "id": 7, "report": {}}
+    assert max(sum(len(family["rows"]) for family in part["figures"]) for part in parts) < 2 * MOST
+    assert summed(part["figures"] for part in parts) == summed([metrics.figures()])
+
+
+async def test_what_all_processes_told_comes_in_parts_too_and_is_whole() -> None:
+    metrics, seat, sent = busy(), _Seat(alone=True), list[Message]()
+    seat.link = cast("Any", SimpleNamespace(send=sent.append))
+    asking = asyncio.ensure_future(seat.ask(FIGURES))
+    await asyncio.sleep(0)
+    [question] = sent
+    assert question == {"kind": "ask", "id": 0, "question": FIGURES}
+    for some in packed(metrics.figures()):
+        seat._hear({"kind": "figures", "id": 0, "figures": some})
+    seat._hear({"kind": "ask", "id": 0, "answer": [{}, 2, 1.5]})
+    answer = await asking
+    assert (answer.workers, answer.since) == (2, 1.5)
+    assert summed([answer.report["figures"]]) == summed([metrics.figures()])
+    seat._hear({"kind": "figures", "id": 0, "figures": []})
+    seat._hear({"kind": "ask", "id": 0, "answer": [{}, 2, 1.5]})  # nobody waits for it any more
