@@ -34,7 +34,7 @@ RINGS = {
     "service": [
         "reactor", "channel", "worker", "crew", "census", "services", "handover", "notify", "supervisor", "demo",
     ],
-    "commands": ["fetch", "explain", "remote", "commands", "cli", "__main__"],
+    "commands": ["trouble", "fetch", "explain", "remote", "commands", "cli", "__main__"],
 }  # fmt: skip
 
 PURE = {*RINGS["values"], *RINGS["configuration"], *RINGS["decisions"]}

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,10 @@ def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the op
             output=None if options["output"] == Path("-") else options["output"],
             **{name: options[name] for name in ("include", "resume", "cancel", "quiet")},
         )
+    except UnicodeError as error:
+        raise click.UsageError(
+            "what is given is not UTF-8; content that is none goes into a file, as `@FILE`"
+        ) from error
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     try:
@@ -80,6 +85,8 @@ def _order(options: dict[str, Any]) -> "Order":
     from proxy.fetch import content_of, field, order_for
 
     data, documents = options["data"], options["documents"]
+    if options["timeout"] is not None and isnan(options["timeout"]):
+        raise ValueError("`--timeout` is a number of seconds")
     if options["resume"] and (data or documents or options["method"]):
         raise ValueError("`--resume` asks a status URL, which takes no method and no content")
     content = content_of(data, documents, sys.stdin.buffer)

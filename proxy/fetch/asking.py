@@ -4,7 +4,6 @@ What aiohttp raises becomes `Ended` with curl's exit code, where nothing can be 
 request off, or keeps it from being sent.
 """
 
-import os
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import ExitStack, asynccontextmanager
@@ -18,8 +17,14 @@ from yarl import URL
 
 from proxy.fetch.ending import BROKEN_OFF, NO_TLS, NOT_CONNECTED, NOT_TRUSTED, TOO_LATE, UNKNOWN_HOST, Ended
 from proxy.fetch.order import Order, Pair
+from proxy.trouble import reason
 
 TROUBLE: Final = (aiohttp.ClientError, TimeoutError, ConnectionError, UnicodeError)  # the last: no name of a host
+HOPELESS: Final = (
+    aiohttp.ClientSSLError,
+    aiohttp.InvalidURL,
+    UnicodeError,
+)  # of these: the same however often one asks
 CONNECTING: Final = 30.0  # seconds
 LONGEST_SILENCE: Final = 60.0  # seconds, in content that is on its way
 LARGEST_HEAD: Final = 1 << 18  # bytes, of one field too
@@ -98,9 +103,9 @@ def trust_in(authorities: Path | None, *, insecure: bool) -> ssl.SSLContext | bo
 def ended_by(trouble: BaseException, url: URL) -> Ended:
     """The end that this trouble is, if it is not overcome."""
     code, text = next((code, text) for kinds, code, text in _ENDS if isinstance(trouble, kinds))
-    number = getattr(trouble, "errno", None)
-    reason = os.strerror(number) if number else trouble
-    return Ended(code, text.format(host=url.host, server=f"{url.host}:{url.port}", reason=reason))
+    inner = trouble.os_error if isinstance(trouble, aiohttp.ClientConnectorError) else trouble
+    host = f"[{url.host}]" if ":" in (url.host or "") else url.host
+    return Ended(code, text.format(host=host, server=f"{host}:{url.port}", reason=reason(inner, "`--cacert`")))
 
 
 _ENDS: Final = (
@@ -109,11 +114,13 @@ _ENDS: Final = (
         NOT_TRUSTED,
         "the certificate of {server} is not trusted: {reason}",
     ),
-    (aiohttp.ClientSSLError, NO_TLS, "no TLS with {server}"),
-    ((aiohttp.ClientConnectorDNSError, UnicodeError), UNKNOWN_HOST, "there is no host {host}"),
+    (aiohttp.ClientSSLError, NO_TLS, "no TLS with {server}: {reason}"),
+    ((aiohttp.ClientConnectorDNSError, UnicodeError), UNKNOWN_HOST, "the host {host} was not found: {reason}"),
+    (aiohttp.InvalidURL, UNKNOWN_HOST, "the host {host} was not found: that is no name of a host"),
     (aiohttp.ClientConnectorError, NOT_CONNECTED, "no connection to {server}: {reason}"),
     (TimeoutError, TOO_LATE, "{server} has been silent for too long"),
     ((BrokeOff, ConnectionError), BROKEN_OFF, "{server} closed the connection"),
+    (aiohttp.ClientPayloadError, BROKEN_OFF, "{server} broke off its response"),
     (BaseException, BROKEN_OFF, "what {server} sends cannot be used: {reason}"),
 )
 

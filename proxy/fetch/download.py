@@ -50,7 +50,7 @@ class Download:
         pauses = self._patience()
         while (trouble := await self._copied(response)) is not None:
             if self._identity is None:
-                raise _cut(url, trouble, "and it cannot be continued")
+                raise self._cut(url, trouble, "and nothing makes sure that the rest would be of the same")
             if self._came:
                 pauses = self._patience()
             response = await self._rest(url, self._identity, pauses, trouble)
@@ -103,8 +103,8 @@ class Download:
                 return response
             response.close()
             if response.status not in TRANSIENT:
-                raise _cut(url, trouble, f"and the rest is answered with {response.status}")
-        raise _cut(url, trouble, "again and again")
+                raise self._cut(url, trouble, f"and the rest is answered with {response.status}")
+        raise self._cut(url, trouble, "again and again")
 
     def _is_the_rest(self, response: aiohttp.ClientResponse) -> bool:
         found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
@@ -112,6 +112,11 @@ class Download:
             return False
         self._size = int(found[2])
         return True
+
+    def _cut(self, url: URL, trouble: BaseException, how: str) -> Ended:
+        whole = "" if self._size is None else f" of {self._size}"
+        after = f"{self._done}{whole} bytes"
+        return Ended(INCOMPLETE, f"the result is cut after {after}: {ended_by(trouble, url)}, {how}")
 
     def _state(self) -> str:
         whole = "" if self._size is None else f" of {amount(self._size)}"
@@ -137,7 +142,3 @@ def head_of(response: aiohttp.ClientResponse) -> bytes:
 
 def _has_content(response: aiohttp.ClientResponse) -> bool:
     return response.method != "HEAD" and response.status not in (204, 304)
-
-
-def _cut(url: URL, trouble: BaseException, how: str) -> Ended:
-    return Ended(INCOMPLETE, f"the result is cut: {ended_by(trouble, url)}, {how}")

@@ -20,7 +20,10 @@ from proxy.fetch.pursuit import Outcome, Pursuit
 from proxy.fetch.terms import WATCHED_POLL, Terms
 
 GOODBYE: Final = 10.0  # seconds for a DELETE at the end
-GONE: Final = frozenset({404, 410})
+GONE: Final = {
+    404: "the operation was deleted, has expired, or is another's, whose credentials it takes.",
+    410: "the operation has expired, and its result with it. Only the request brings another, where it may be sent twice.",
+}
 
 
 async def run(order: Order, terms: Terms, stdout: BinaryIO, stderr: TextIO) -> int:
@@ -116,7 +119,7 @@ class Errand:
         url, response, status = outcome
         lost = status in GONE and "AsyncResult" not in response.headers
         if lost and self._monitor is not None and url == self._monitor.url:
-            return f"The status URL answers {status}: the operation has expired, was deleted, or is another's."
+            return f"The status URL answers {status}: {GONE[status]}"
         reason = response.reason if status == response.status else None
         return f"The outcome is {status} {reason or ''}".rstrip() + "."
 

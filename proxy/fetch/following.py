@@ -117,7 +117,8 @@ def retry_after(fields: Mapping[str, str], now: float) -> float | None:
 
 def _step_by_document(monitor: Monitor, answer: Answer, pause: float | None) -> Step:
     document = _document(answer.content) if answer.status == 200 else {}
-    state = str(document.get("status", "")).lower()
+    status = document.get("status")
+    state = status.lower() if isinstance(status, str) else ""
     if state in BAD:
         return Arrived(500)  # Azure answers 200, and means that it failed
     if not state or state in GOOD:

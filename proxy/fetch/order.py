@@ -23,6 +23,7 @@ SCHEMES: Final = ("http", "https")
 AGENT: Final = f"respond-async/{__version__}"
 # What tells nothing of whoever asks, and may be told anybody.
 HARMLESS: Final = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language", "user-agent"})
+OF_THE_CONTENT: Final = frozenset({"content-length", "transfer-encoding"})
 # What speaks of the first request alone. Host too: where a status URL is, it says itself.
 OF_THE_REQUEST: Final = frozenset(
     {"expect", "host", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since",
@@ -33,7 +34,7 @@ _ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 _USER: Final = re.compile(r"(\w+://)([^/?#]*)@")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")  # controls, and bytes that are not UTF-8
 
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -72,7 +73,11 @@ def order_for(
 ) -> Order:
     """The request for what a command line says; `user` is name and password. Raises ValueError."""
     address, user_of_url = url_of(url)
+    if method is not None and not _NAME.fullmatch(method):
+        raise ValueError("a method is a token, such as PUT")
     given = {name.lower() for name, _ in fields}
+    if made := OF_THE_CONTENT & {name.lower() for name, value in fields if value is not None}:
+        raise ValueError(f"`{min(made)}` cannot be given: it is made for the content")
     lines = [one for one in _usual(user or user_of_url, content) if one[0].lower() not in given]
     lines += [(name, value) for name, value in fields if value is not None]
     return Order((method or ("GET" if content is None else "POST")).upper(), address, tuple(lines), content)
@@ -91,8 +96,13 @@ def url_of(text: str) -> tuple[URL, str | None]:
     """A URL, and what it says of user and password. Raises ValueError."""
     text = text if _SCHEME.match(text) else f"http://{text}"
     found = _USER.match(text)
-    url = URL(quote(_USER.sub(r"\1", text), safe=_ASCII), encoded=True).with_fragment(None)
-    if url.scheme not in SCHEMES or not url.host:
+    written = quote(_USER.sub(r"\1", text), safe=_ASCII)
+    try:
+        url = URL(written, encoded=True).with_fragment(None)
+        usable = url.scheme in SCHEMES and bool(url.host)
+    except ValueError as error:
+        raise ValueError(f"the URL cannot be read: {error}") from error
+    if not usable:
         raise ValueError("a URL begins with http:// or https:// and a host")
     return url, None if found is None else unquote(found[2])
 
@@ -129,8 +139,8 @@ def field(text: str) -> Given:
     if not colon and not name.endswith(";"):
         raise ValueError(f"`{text}` is no field: write `Name: value`")
     name, value = name.removesuffix(";"), value.strip(" \t")
-    if not _NAME.fullmatch(name) or _CONTROL.search(value):
-        raise ValueError(f"`{name}` cannot be sent: a field's name is a token, and its value has no line ends")
+    if not _NAME.fullmatch(name) or _UNSENDABLE.search(value):
+        raise ValueError(f"`{name}` cannot be sent: a field's name is a token, and its value UTF-8 without line ends")
     return name, None if colon and not value else value
 
 
@@ -148,4 +158,8 @@ def _file(text: str) -> Path:
     path = Path(text[1:])
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     return path

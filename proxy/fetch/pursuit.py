@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain, repeat
 from typing import Final, NamedTuple, assert_never
 
@@ -9,7 +10,7 @@ import aiohttp
 from yarl import URL
 
 from proxy.clock import Clock
-from proxy.fetch.asking import TROUBLE, Asker, ended_by
+from proxy.fetch.asking import HOPELESS, TROUBLE, Asker, ended_by
 from proxy.fetch.ending import TOO_MANY_REDIRECTS, Ended
 from proxy.fetch.following import Answer, Arrived, Look, Monitor, Step, Stumbled, Wait, next_step
 from proxy.fetch.order import Order
@@ -74,8 +75,10 @@ class Pursuit:
             try:
                 response, step = await self._poll(monitor)
             except TROUBLE as trouble:
-                if pause is None:
-                    raise ended_by(trouble, monitor.url) from trouble
+                end = ended_by(trouble, monitor.url)
+                if pause is None or isinstance(trouble, HOPELESS):
+                    raise end from trouble
+                self._progress.tell(partial("{}; asking again".format, end))
             else:
                 if not isinstance(step, Stumbled):
                     return response, step

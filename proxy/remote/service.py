@@ -1,11 +1,9 @@
 """What a service can be asked by an operator. What goes wrong is said in plain words, with what to do."""
 
 import json
-import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from ssl import SSLCertVerificationError
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -15,6 +13,7 @@ from yarl import URL
 from proxy.remote import answers
 from proxy.remote.answers import Json, Shape
 from proxy.remote.place import Place
+from proxy.trouble import reason
 
 PATIENCE: Final = aiohttp.ClientTimeout(total=120, sock_connect=10)
 LARGEST_PAGE: Final = 500
@@ -106,10 +105,11 @@ class Service:
         except aiohttp.ClientConnectorCertificateError as error:
             raise NoAnswer(f"the certificate of {self._place} is not trusted: {_reason(error)}") from error
         except aiohttp.ClientSSLError as error:
-            raise NoAnswer(f"{self._place} speaks no TLS; is it `http://`?") from error
+            raise NoAnswer(f"no TLS with {self._place}: {_reason(error)}") from error
         except (aiohttp.ClientConnectorError, UnicodeError) as error:
-            reason = _reason(error)
-            what = f"nobody answers at {self._place} ({reason}); is the service running, and is that its `admin`?"
+            what = (
+                f"nobody answers at {self._place} ({_reason(error)}); is the service running, and is that its `admin`?"
+            )
             raise NoAnswer(what) from error
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise NoAnswer(f"{self._place} does not answer as it should: {_reason(error)}") from error
@@ -170,17 +170,4 @@ def _document(content: bytes) -> object:
 
 
 def _reason(error: BaseException) -> str:
-    """In one line; libraries quote what they have been sent."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        error = error.os_error
-    match error:
-        case SSLCertVerificationError():
-            return error.verify_message
-        case UnicodeError():
-            return "that is no name of a host"
-        case OSError(errno=int(number)) if number > 0:
-            return os.strerror(number)
-        case OSError(strerror=str(text)):
-            return text
-        case _:
-            return " ".join(str(error).split()) or "it is silent"
+    return reason(error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error) or "it is silent"

@@ -4,6 +4,7 @@ import asyncio
 import json
 from base64 import b64encode
 from collections.abc import Callable
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,31 @@ async def test_what_is_cancelled_closes_the_exchange_with_the_origin(
 async def test_a_result_that_is_gone_is_said_to_be(proxy: Proxy, fetch: Fetch) -> None:
     fetched = await fetch(f"http://127.0.0.1:{proxy.port}/.async/none", resume=True)
     assert fetched.code == 22
-    assert "the operation has expired, was deleted, or is another's" in fetched.err
+    assert "the operation was deleted, has expired, or is another's" in fetched.err
+
+
+async def test_a_result_that_expires_meanwhile_is_said_to_have(origin: ScriptedOrigin, fetch: Fetch) -> None:
+    waits = [read_all(), answer(202, [(b"Retry-After", b"0")])]
+    origin.route(by_target(_=[accepted()], status=[waits, [read_all(), answer(410, body=b"gone")]]))
+    fetched = await fetch(origin.url)
+    assert (fetched.code, fetched.out) == (22, b"gone")
+    assert "The status URL answers 410: the operation has expired, and its result with it." in fetched.err
+
+
+@pytest.mark.parametrize("to_file", [False, True])
+async def test_a_result_may_be_empty(
+    proxy: Proxy,
+    origin: ScriptedOrigin,
+    fetch: Fetch,
+    tmp_path: Path,
+    to_file: bool,  # noqa: FBT001
+) -> None:
+    origin.script(read_all(), answer(200))
+    file = tmp_path / "result"
+    url = f"http://127.0.0.1:{proxy.port}/"
+    fetched = await fetch(url, prefer="respond-async, wait=0", output=file if to_file else None)
+    assert (fetched.code, fetched.out, fetched.err) == (0, b"", "")
+    assert not to_file or file.read_bytes() == b""
 
 
 async def test_a_large_result_appears_whole(
@@ -388,7 +413,8 @@ async def test_what_may_have_changed_is_not_continued(
     file = tmp_path / "result"
     fetched = await fetch(origin.url, output=file)
     assert fetched.code == 18
-    assert "it cannot be continued" in fetched.why
+    cut = f"the result is cut after 100 of 10240 bytes: {origin.url[7:]} broke off its response"
+    assert fetched.why == f"{cut}, and nothing makes sure that the rest would be of the same"
     assert names_in(tmp_path) == set(), "nothing that could be taken for a result"
 
 
@@ -432,7 +458,8 @@ async def test_a_rest_that_is_asked_for_too_often_waits(origin: ScriptedOrigin, 
 async def test_patience_has_an_end(origin: ScriptedOrigin, fetch: Fetch) -> None:
     origin.route(lambda _: [reset()] if len(origin.requests) > 1 else cut_at(10, ETAG))
     fetched = await fetch(origin.url)
-    assert (fetched.code, "again and again" in fetched.why) == (18, True)
+    cut = f"the result is cut after 10 of 10240 bytes: {origin.url[7:]} closed the connection, again and again"
+    assert (fetched.code, fetched.why) == (18, cut)
     assert len(origin.requests) == 4
 
 
@@ -481,4 +508,20 @@ async def test_nobody_listens(unused_port: int, fetch: Fetch) -> None:
 
 async def test_no_tls_is_spoken_there(origin: ScriptedOrigin, fetch: Fetch) -> None:
     origin.on_accept(send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), close())
-    assert (await fetch(origin.url.replace("http:", "https:"))).code == 35
+    fetched = await fetch(origin.url.replace("http:", "https:"))
+    said = f"no TLS with {origin.url[7:]}: what answers there is not TLS; is it http://?"
+    assert (fetched.code, fetched.why) == (35, said)
+
+
+@pytest.mark.parametrize("host", ["no..such.example", "1.2.3.4.5"])
+@pytest.mark.parametrize("resume", [False, True])
+async def test_there_is_no_such_host(fetch: Fetch, host: str, resume: bool) -> None:  # noqa: FBT001
+    fetched = await fetch(f"http://{host}/", resume=resume, patience=lambda: repeat(3600.0))
+    assert (fetched.code, fetched.why) == (6, f"the host {host} was not found: that is no name of a host")
+
+
+async def test_a_terminal_sees_why_a_status_url_is_asked_again(unused_port: int, fetch_too_late: Fetch) -> None:
+    told = f"no connection to 127.0.0.1:{unused_port}: Connection refused; asking again"
+    url = f"http://127.0.0.1:{unused_port}/status"
+    fetched = await fetch_too_late(url, told, resume=True, patience=lambda: repeat(3600.0))
+    assert (fetched.code, f"--resume {url}" in fetched.err) == (28, True)

@@ -1,6 +1,7 @@
 """`respond-async fetch` as a shell sees it: options, standard output, Ctrl-C."""
 
 import asyncio
+import errno
 import os
 import resource
 import signal
@@ -17,6 +18,7 @@ from click.testing import CliRunner, Result
 
 from proxy.cli import main
 from tests.commands.conftest import names_in
+from tests.conftest import self_signed
 from tests.process.child import ROOT
 from tests.scripted_origin import ScriptedOrigin, answer, read_all
 
@@ -154,6 +156,16 @@ async def test_whoever_leaves_a_pipe_is_told_of_no_defect(origin: ScriptedOrigin
         pytest.param(["h", "--resume", "-d", "a"], "no method and no content", id="resume with content"),
         pytest.param(["h", "--wait", "1", "-H", "prefer: x"], "beside a Prefer of your own", id="two Prefers"),
         pytest.param(["h", "--cacert", "/no/such"], "no certificates to trust", id="no authorities"),
+        pytest.param(["http://h:99999"], "the URL cannot be read: Port out of range", id="no port"),
+        pytest.param(["http://[::1"], "the URL cannot be read: Invalid IPv6 URL", id="no address"),
+        pytest.param(["h", "-X", "GE T"], "a method is a token", id="no method"),
+        pytest.param(["h", "-X", ""], "a method is a token", id="an empty method"),
+        pytest.param(["h", "-H", "a: \udcff"], "its value UTF-8 without line ends", id="no text in a field"),
+        pytest.param(["h", "-d", "\udcff"], "what is given is not UTF-8", id="no text as content"),
+        pytest.param(["http://h/\udcff"], "what is given is not UTF-8", id="no text in a URL"),
+        pytest.param(["h", "-d", "abc", "-H", "Content-Length: 5"], "`content-length` cannot be given", id="length"),
+        pytest.param(["h", "-H", "Transfer-Encoding: chunked"], "`transfer-encoding` cannot be given", id="coding"),
+        pytest.param(["h", "--timeout", "nan"], "`--timeout` is a number of seconds", id="no number"),
     ],
 )
 async def test_wrong_usage_is_2_and_explained(arguments: list[str], said: str) -> None:
@@ -162,15 +174,48 @@ async def test_wrong_usage_is_2_and_explained(arguments: list[str], said: str) -
     assert said in result.stderr
 
 
+@pytest.mark.parametrize("more", [[], ["-d", "a"]], ids=["alone", "one of two"])
+async def test_a_file_that_cannot_be_read_is_told_before_anything_is_sent(
+    origin: ScriptedOrigin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    file = tmp_path / "order"
+    file.touch()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    result = await run(origin.url, *more, "-d", f"@{file}")
+    assert (result.exit_code, f"{file} cannot be read: Permission denied" in result.stderr) == (2, True)
+    assert not origin.connections
+
+
 async def test_a_certificate_is_trusted_where_it_is_told_to_be(certificate: tuple[Path, Path]) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
     async with ScriptedOrigin(ssl=context) as origin:
         refused = await run(origin.url)
         assert refused.exit_code == 60
-        assert "is not trusted: " in refused.stderr
+        said = f"the certificate of {origin.url[8:]} is not trusted: self-signed certificate; `--cacert` names others to trust"
+        assert said in refused.stderr
         assert (await run(origin.url, "--cacert", str(certificate[0]))).exit_code == 0
         assert (await run(origin.url, "-k")).exit_code == 0
+
+
+async def test_a_certificate_for_another_name_is_not_trusted(tmp_path: Path) -> None:
+    cert, key = self_signed(tmp_path, "DNS:other.example")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    async with ScriptedOrigin(ssl=context) as origin:
+        refused = await run(origin.url, "--cacert", str(cert))
+        resumed = await run(f"{origin.url}/status", "--cacert", str(cert), "--resume")
+    for result in (refused, resumed):
+        assert result.exit_code == 60
+        assert (
+            "IP address mismatch, certificate is not valid for '127.0.0.1'; ask by a name that it is for"
+            in result.stderr
+        )
+    assert f"Go on with: respond-async fetch --resume {origin.url}/status" in resumed.stderr
 
 
 async def test_ctrl_c_cancels_where_one_has_asked_for_it(origin: ScriptedOrigin) -> None:

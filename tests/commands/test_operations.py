@@ -447,7 +447,10 @@ async def test_what_is_wrong_with_tls_is_said(origin: ScriptedOrigin, certificat
         assert f"the certificate of {other.url} is not trusted: self-signed certificate" in result.stderr
     origin.on_accept(send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), close())
     url = origin.url.replace("http:", "https:")
-    assert f"{url} speaks no TLS; is it `http://`?" in (await run("list", "--admin", url)).stderr
+    assert (
+        f"no TLS with {url}: what answers there is not TLS; is it http://?"
+        in (await run("list", "--admin", url)).stderr
+    )
 
 
 async def test_there_is_no_such_host() -> None:
