@@ -36,15 +36,18 @@ function show(tip, next) {
   settle();
 }
 
-/** Puts it beside its owner, which may have been scrolled; or, on a small screen, to the edge that is farther away. */
+/**
+ * Puts it above its owner, which may have been scrolled, so that what stands beside and below can be read with it; where there
+ * is no room, below; and on a small screen to the edge that is farther away.
+ */
 function settle() {
   if (owner === null) return;
   const tip = byId("tip");
   const around = owner.getBoundingClientRect();
-  const [top, bottom] = [GAP, innerHeight - GAP - tip.offsetHeight];
-  const below = around.bottom + GAP;
-  const beside = below < bottom ? below : around.top - GAP - tip.offsetHeight;
-  const apart = around.top < innerHeight / 2 ? bottom : top;
+  const bottom = innerHeight - GAP - tip.offsetHeight;
+  const above = around.top - GAP - tip.offsetHeight;
+  const beside = above >= GAP ? above : around.bottom + GAP;
+  const apart = around.top < innerHeight / 2 ? bottom : GAP;
   tip.style.top = `${SMALL.matches ? apart : beside}px`;
   tip.style.left = `${Math.max(GAP, Math.min(around.left, innerWidth - tip.offsetWidth - GAP))}px`;
 }

@@ -253,6 +253,8 @@ async def test_what_a_tip_says_can_be_had_with_the_keyboard_alone(
     await expect(rows.nth(2).get_by_role("time")).to_be_focused()
     await press("ArrowRight")
     await expect(tip).to_contain_text("at the origin")
+    (_, tip_ends), (row_begins, _) = await box(tip), await box(rows.nth(2).get_by_role("paragraph").first)
+    assert tip_ends < row_begins, "what it explains is not covered"
     await tip.hover()
     await expect(tip).to_be_visible()
     await press("Escape")
