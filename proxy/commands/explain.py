@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from proxy.message import Field
 
 
+def _address(_: click.Context, __: click.Parameter, text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError as error:
+        raise click.BadParameter("must be an IP address, such as 192.0.2.7") from error
+
+
 @click.command(short_help="What would become of a request, and why.")
 @click.argument("request", metavar="REQUEST")
 @click.option("-H", "--header", "lines", metavar=FIELD, multiple=True, help="A field; as often as needed.")
@@ -20,7 +27,9 @@ if TYPE_CHECKING:
 @click.option(
     "--config", "file", type=FILE, default=DEFAULT_CONFIG, show_default=True, help="The configuration that decides."
 )
-@click.option("--peer", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Who sends it.")
+@click.option(
+    "--peer", callback=_address, default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Who sends it."
+)
 @click.option("--json", "wants_json", is_flag=True, help="As JSON.")
 def explain(**options: Any) -> None:  # noqa: ANN401  # what click makes of the options above
     """Explain what would become of REQUEST, such as 'POST /reports', without sending anything.
@@ -43,10 +52,11 @@ def explain(**options: Any) -> None:  # noqa: ANN401  # what click makes of the 
         loaded = load_with_source(options["file"], os.environ)
         length = len(options["data"].encode()) if options["data"] is not None else options["length"]
         fields = _fields(options["lines"], sends_form=options["data"] is not None)
-        peer = str(ip_address(options["peer"]))
-        imagined = imagine(options["request"], fields, loaded.config, peer, length)
+        imagined = imagine(options["request"], fields, loaded.config, options["peer"], length)
     except ConfigError as error:
         bad_configuration(error, options["file"])
+    except UnicodeError as error:
+        raise click.UsageError("what is given is not UTF-8") from error
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     tell = as_json if options["wants_json"] else as_text

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from proxy.config import Config
+from proxy.grammar import number
 from proxy.message import Field, Fields, RequestHead
 
 WORDS: Final = re.compile(r"(?:(\S+)\s+)?(\S+)(?:\s+HTTP/1\.([01]))?")
@@ -30,8 +31,11 @@ def imagine(text: str, given: Iterable[Field], config: Config, peer: str, length
     fields = Fields(given)
     if not fields.has(b"host"):
         fields = Fields(((b"Host", _own_authority(config)), *fields))
-    if length is not None and not fields.has(b"content-length"):
+    announced = fields.first(b"content-length")
+    if announced is None and length is not None:
         fields = fields.plus((b"Content-Length", b"%d" % length))
+    elif announced is not None and length is None:
+        length = number(announced)
     version = (1, int(found[3] or 1))
     method = found[1] or ("GET" if length is None else "POST")
     return Imagined(RequestHead(method, found[2].encode(), fields, version), peer, length)

@@ -254,12 +254,31 @@ def test_a_refusal_is_told_as_json(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [("GET / HTTP/2.0 x",), ("",), ("/", "-H", "nonsense"), ("/", "--peer", "somewhere"), ("/", "--length", "-1")],
+    ("arguments", "said"),
+    [
+        (("GET / HTTP/2.0 x",), "a request is written as"),
+        (("",), "a request is written as"),
+        (("/", "-H", "nonsense"), "`nonsense` is no field"),
+        (("/", "--peer", "somewhere"), "'--peer': must be an IP address"),
+        (("/", "--peer", ""), "'--peer': must be an IP address"),
+        (("/", "--length", "-1"), "'--length'"),
+        (("/\udcff",), "what is given is not UTF-8"),
+        (("/", "-d", "\udcff"), "what is given is not UTF-8"),
+    ],
     ids=str,
 )
-def test_wrong_usage_is_2(file: Path, arguments: tuple[str, ...]) -> None:
-    assert run(file, *arguments).exit_code == 2
+def test_wrong_usage_is_2(file: Path, arguments: tuple[str, ...], said: str) -> None:
+    result = run(file, *arguments)
+    assert (result.exit_code, said in result.stderr) == (2, True)
+
+
+def test_a_length_may_be_said_as_a_field(file: Path) -> None:
+    by_field, by_option = (
+        run(file, "POST /reports", *length)
+        for length in (("-H", "Content-Length: 1000000000"), ("--length", "1000000000"))
+    )
+    assert by_field.stdout == by_option.stdout
+    assert "It has 1000000000 bytes, and no more than" in by_field.stdout
 
 
 def test_a_bad_configuration_is_1(file: Path) -> None:
