@@ -34,6 +34,7 @@ UNSETTLED: Final = ("queued", "running")
 SETTLED: Final = ("completed", "failed", "dismissed")
 STATUS_URL: Final = re.compile(r".*/([A-Za-z0-9_-]{8})[A-Za-z0-9_-]*(?:[?#].*)?", re.DOTALL)
 SHOWN: Final = 8  # characters of an id
+OPTION: Final = re.compile("--[a-z]+(-[a-z]+)*(=.*)?", re.DOTALL)  # there is hardly an id like that
 # Ids may begin with a dash.
 IDS: Final = {"ignore_unknown_options": True}
 
@@ -67,6 +68,8 @@ def _ids(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple
 
 
 def _id(name: str) -> str:
+    if OPTION.fullmatch(name):
+        raise click.NoSuchOption(name)
     if not name.startswith(("http://", "https://", "/")):
         return name
     found = STATUS_URL.fullmatch(name)
@@ -79,13 +82,15 @@ def _given(texts: tuple[str, ...]) -> tuple[str, ...]:
     """The texts, of which none is empty: it would mean all that there is, and is a variable that was not set."""
     if "" in texts:
         raise click.BadParameter("is empty: is it from a variable that is not set?")
+    try:
+        "".join(texts).encode()
+    except UnicodeError as error:
+        raise click.BadParameter("is not UTF-8") from error
     return texts
 
 
-def _token(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+def _token(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
     """A token that a service can have; what it is instead is never shown."""
-    from click.core import ParameterSource
-
     from proxy.config.scalars import Refused, secret
 
     if text is None:
@@ -93,11 +98,20 @@ def _token(context: click.Context, parameter: click.Parameter, text: str | None)
     try:
         secret(text)
     except Refused as refused:
-        source = context.get_parameter_source(str(parameter.name))
-        by = "`--token`" if source is ParameterSource.COMMANDLINE else TOKEN_VARIABLE
         reason = refused.reason if text == text.strip() else "begins or ends with a space or a line end"
-        raise click.UsageError(f"{by}: {reason}") from refused
+        raise click.UsageError(f"{_token_source()}: {reason}") from refused
     return text
+
+
+def _token_source() -> str:
+    return "`--token`" if _is_option("token") else TOKEN_VARIABLE
+
+
+def _is_option(name: str) -> bool:
+    """Whether it was given as an option, and not by the environment."""
+    from click.core import ParameterSource
+
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _where(command: Command) -> Command:
@@ -376,7 +390,7 @@ def _asked(options: dict[str, Any], question: "Callable[[Service], Coroutine[Any
     """The answer of the service that the options name."""
     import asyncio
 
-    from proxy.remote import NoAnswer, TokenMissing, asking
+    from proxy.remote import NoAnswer, TokenMissing, TokenWrong, asking
 
     async def ask(place: "Place") -> T:
         async with asking(place) as service:
@@ -386,6 +400,9 @@ def _asked(options: dict[str, Any], question: "Callable[[Service], Coroutine[Any
         return asyncio.run(ask(_place(options)))
     except TokenMissing as reason:
         end(NOT_DONE, f"{NAME}: {reason}: give it by {TOKEN_VARIABLE}, `--token` or `--config`")
+    except TokenWrong as reason:
+        source = _token_source() if options["token"] else f"{options['file'] or DEFAULT_CONFIG}"
+        end(NOT_DONE, f"{NAME}: {reason}; the one that was shown is from {source}")
     except NoAnswer as reason:
         end(NOT_DONE, f"{NAME}: {reason}")
 
@@ -394,6 +411,8 @@ def _place(options: dict[str, Any]) -> "Place":
     from proxy.config import ConfigError, load
     from proxy.remote import place_at, place_of
 
+    if options["file"] is not None and _is_option("admin"):
+        raise click.UsageError("`--config` and `--admin` each say which service is meant: give one of them")
     if options["file"] is None and options["admin"] is not None:
         try:
             return place_at(options["admin"], options["token"])

@@ -5,7 +5,7 @@ In reading order: `place` (where that is, and the token), `answers` (what it ans
 """
 
 from proxy.remote.place import Place, place_at, place_of
-from proxy.remote.service import Declined, NoAnswer, Service, TokenMissing, Unknown, asking
+from proxy.remote.service import Declined, NoAnswer, Service, TokenMissing, TokenWrong, Unknown, asking
 from proxy.remote.table import details, lines, table
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Place",
     "Service",
     "TokenMissing",
+    "TokenWrong",
     "Unknown",
     "asking",
     "details",

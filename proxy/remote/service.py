@@ -30,6 +30,10 @@ class TokenMissing(NoAnswer):
     """It wants a token, and was shown none."""
 
 
+class TokenWrong(NoAnswer):
+    """It was shown a token that is not its own."""
+
+
 class Declined(NoAnswer):
     """It answers, and says why it cannot be."""
 
@@ -144,7 +148,7 @@ class Service:
     def _locked(self) -> NoAnswer:
         if self._place.token is None:
             return TokenMissing(f"{self._place} wants its `admin_token`")
-        return NoAnswer(f"the token is not the one of {self._place}: it is the service's `admin_token`")
+        return TokenWrong(f"the token is not the one of {self._place}, which is the service's `admin_token`")
 
 
 @asynccontextmanager

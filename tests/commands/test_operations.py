@@ -280,6 +280,20 @@ async def test_the_token_is_asked_for(proxy: Proxy, token: dict[str, str], said:
     assert (result.exit_code, said in result.stderr) == (1, True)
 
 
+async def test_a_token_that_is_wrong_is_told_with_where_it_came_from(proxy: Proxy, tmp_path: Path) -> None:
+    file, wrong = tmp_path / "operator.yaml", TOKEN[::-1]
+    text = (tmp_path / "proxy.yaml").read_text().replace(TOKEN, wrong)
+    file.write_text(text.replace("admin: 127.0.0.1:0", f"admin: 127.0.0.1:{proxy.admin_port}"))
+    where = "--admin", f"127.0.0.1:{proxy.admin_port}"
+    for source, result in {
+        "`--token`": await run("list", *where, "--token", wrong, RESPOND_ASYNC_ADMIN_TOKEN=TOKEN),
+        "RESPOND_ASYNC_ADMIN_TOKEN": await run("list", *where, RESPOND_ASYNC_ADMIN_TOKEN=wrong),
+        str(file): await run("list", "--config", str(file)),
+    }.items():
+        assert (result.exit_code, wrong in result.output) == (1, False)
+        assert result.stderr.endswith(f"; the one that was shown is from {source}\n")
+
+
 @pytest.mark.parametrize("by", ["--token", "RESPOND_ASYNC_ADMIN_TOKEN"])
 @pytest.mark.parametrize(
     ("token", "said"),
@@ -485,6 +499,11 @@ async def test_something_else_is_asked_of_one(origin: ScriptedOrigin, command: t
         pytest.param(["list", "--younger-than", "5"], "did you mean `5s`?", id="what unit"),
         pytest.param(["show"], "Missing argument", id="nothing to show"),
         pytest.param(["show", ""], "'ID...': is empty", id="an empty id to show"),
+        pytest.param(["list", "--admin", "h:1", "--config", "x"], "each say which service is meant", id="two services"),
+        pytest.param(["cancel", "--rout", "x"], "No such option", id="no option of cancel"),
+        pytest.param(["purge", "--older-tham", "1h", "--yes"], "No such option", id="no option of purge"),
+        pytest.param(["show", "\udcff" * 8], "'ID...': is not UTF-8", id="no text as id"),
+        pytest.param(["list", "--route", "\udcff"], "'--route': is not UTF-8", id="no text as route"),
         pytest.param(["show", "http://h/.async/short"], "is a URL, and no status URL", id="no status URL"),
         pytest.param(["cancel", "/reports"], "is a URL, and no status URL", id="a path that is none"),
         pytest.param(["purge", "abcdefgh", "--route", "a"], "name operations by their ids", id="too much to purge"),
