@@ -121,8 +121,8 @@ class Forwarder:
 
     async def _promised(self, inbound: Inbound, exchange: Exchange, race: Race, later: Later) -> bool:
         """Whether the client has its 202, and the keeper the exchange; False if it cannot be and the client waits on."""
-        if not self._origin.is_full:
-            await exchange.turn_within(A_MOMENT)
+        # Where it is full the exchange still has to get into line: what holds it is not known before.
+        await exchange.turn_within(0 if self._origin.is_full else A_MOMENT)
         operation, held_by = later.operation(exchange, inbound, race), exchange.held_by
         terms = later.terms(exchange, operation, inbound.arrival)
         try:

@@ -151,6 +151,21 @@ async def test_one_in_the_queue_is_told_from_one_at_the_origin(
     assert settled["lag"] >= 0
 
 
+async def test_each_one_behind_a_full_origin_is_told_that_it_is_full(
+    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    gate = asyncio.Event()
+    origin.route(lambda _: [wait_for(gate), answer(200)])
+    client = await (await start({"max_connections": 1})).client()
+    for _ in range(4):
+        await client.exchange("GET", b"/", [AT_ONCE])
+    await line_of(quiet_log, number=4)
+    whys = [line["why"] for line in lines_of(quiet_log, "operation queued")]
+    assert whys == [f"The request had no turn at origin legacy yet: {FULL}."] * 3
+    gate.set()
+    await line_of(quiet_log, "operation settled", 4)
+
+
 async def test_how_long_one_was_queued_counts_from_its_request_wherever_it_is_told(
     start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
 ) -> None:
