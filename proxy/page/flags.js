@@ -1,7 +1,9 @@
 /** The two letters that say who ended a request, and how far it was: those of the log's access lines, in words. */
 
+const CLIENT_LEFT = "client-left"; // the error of a request whose client did; any other that is the client's is a refusal
+const LEFT = "The client left";
 const WHO = {
-  C: "The client left",
+  C: "What the client asked for, or sent, was refused",
   O: "The origin failed",
   P: "The proxy, or its store, could not go on",
   L: "A limit or a timeout of the configuration was reached",
@@ -22,10 +24,10 @@ const HANDED_OVER = {
 const PLAIN_END =
   "Its answer was sent whole, and nobody broke that off. If it tells of an error, that is the origin’s own or its operation’s.";
 
-/** What a flag means; one of a newer service than this page is left as it is. */
-export function meaningOf(flag) {
+/** What the flag of a request with this error means; one of a newer service than this page is left as it is. */
+export function meaningOf(flag, error) {
   if (flag in HANDED_OVER) return HANDED_OVER[flag];
-  const [who, when] = [WHO[flag[0]], WHEN[flag[1]]];
+  const [who, when] = [error === CLIENT_LEFT ? LEFT : WHO[flag[0]], WHEN[flag[1]]];
   if (flag === "--") return PLAIN_END;
   return who && when ? `${who}, ${when}.` : `Ended with ${flag}.`;
 }

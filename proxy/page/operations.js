@@ -83,10 +83,9 @@ function outcome({ state, status }) {
   return { kind, words: status === null ? state : `${state} ${status}`, tip: STATES[state] };
 }
 
-/** That it runs, or is completed, is said by its state; there is more to say where it waits, failed, or was sent again. */
-function explained({ method, target, state, attempts, why, error }) {
-  const isPlain = state === "completed" || (state === "running" && attempts < 2);
-  return { method, target, why: isPlain ? "" : why, cause: error?.code };
+/** That it is completed is said by its state; of any other there is more to say: why it was answered with 202, or ended. */
+function explained({ method, target, state, why, error }) {
+  return { method, target, why: state === "completed" ? "" : why, cause: error?.code };
 }
 
 /** How much of it has come; what its client is told of that is the tip. */

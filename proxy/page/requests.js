@@ -87,18 +87,18 @@ function briefly({ method, path, why, error, cause }) {
 
 /** All of it, and what the flag and the time that it took mean. */
 export function atLength(item) {
-  const { end } = item;
-  return { ...briefly(item), more: [end && `${end}: ${meaningOf(end)}`, parts(item)].filter(Boolean).join(" ") };
+  const { end, error } = item;
+  return { ...briefly(item), more: [end && `${end}: ${meaningOf(end, error)}`, parts(item)].filter(Boolean).join(" ") };
 }
 
 function flag(cell) {
   const button = element("button", { type: "button", class: "flag" });
   cell.append(button);
-  return ({ end }) => {
+  return ({ end, error }) => {
     button.hidden = !end;
     setText(button, end ?? "");
     setAttribute(button, "aria-label", `Flag ${end}`);
-    setAttribute(button, "data-tip", end ? meaningOf(end) : null);
+    setAttribute(button, "data-tip", end ? meaningOf(end, error) : null);
   };
 }
 

@@ -12,7 +12,7 @@ from playwright.async_api import Error, Locator, Page, Route, expect
 from proxy.recent import MOST
 from tests.browser.conftest import OpenPage, serving_at
 from tests.conftest import Proxy, StartProxy, settings_for
-from tests.raw_client import Field
+from tests.raw_client import Field, RawClient, request
 from tests.scripted_origin import ScriptedOrigin, read_all, stall
 
 AT_ONCE: Field = (b"Prefer", b"respond-async, wait=0")
@@ -80,6 +80,20 @@ async def test_every_flag_of_the_log_has_words(page: Page) -> None:
         return [...flags, "-H", "-Q", "--"].filter((flag) => meaningOf(flag).includes(flag));
     }""")
     assert unexplained == []
+
+
+async def test_a_client_is_said_to_have_left_only_where_it_did(
+    page: Page, watched: Proxy, origin: ScriptedOrigin
+) -> None:
+    origin.script(read_all(), stall())
+    client = await watched.client()
+    assert (await client.exchange("GET", b"/.async/nobodys_" + b"x" * 16)).status == 404
+    async with RawClient(port=watched.port) as impatient:
+        await impatient.send(request("GET", b"/left"))
+        await origin.request_received()
+    for status, words in ((404, "What the client asked for, or sent, was refused"), (499, "The client left")):
+        await with_status(page, status).get_by_role("button").focus()
+        await expect(page.get_by_role("tooltip")).to_contain_text(words)
 
 
 async def test_an_id_leads_to_its_operation_and_its_request(page: Page, watched: Proxy, origin: ScriptedOrigin) -> None:

@@ -69,6 +69,7 @@ async def test_an_operation_appears_progresses_and_completes(
     await expect(row).to_contain_text(id)
     await expect(row).to_contain_text("running")
     await expect(row).to_contain_text("POST /reports/ledger")
+    await expect(row).to_contain_text("The client asked not to wait (Prefer: wait=0); answered 202.")
     await expect(row).not_to_contain_text("secret")
     received = row.locator("td.received")
     await expect(received).to_have_text("2.9 MiB of 8.6 MiB")
