@@ -136,7 +136,7 @@ class Forwarder:
             await inbound.client.respond(monitor.accepted(operation, href, race.honoured_wait, estimate))
         except (StoreUnavailable, ShuttingDown, Busy, TooManyOperations) as refusal:
             if isinstance(refusal, Busy | TooManyOperations) and not operation.is_running:
-                raise later.refused(refusal) from refusal
+                raise later.refused(refusal, held_by) from refusal
             self._ignore_preference(inbound, refusal.why or refusal.detail or f"{refusal.title()}.", refusal.cause)
             return False
         except (asyncio.CancelledError, ConnectionError):

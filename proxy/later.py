@@ -12,7 +12,7 @@ from proxy.account import Inbound
 from proxy.config import RespondAsync, Route
 from proxy.context import Context
 from proxy.custody import Terms, overdue
-from proxy.errors import ProxyError, StoreUnavailable, TooManyOperations
+from proxy.errors import Busy, ProxyError, StoreUnavailable, TooManyOperations
 from proxy.estimate import Estimate
 from proxy.exchange import Deadlines, Exchange
 from proxy.fields import Forwarding
@@ -23,7 +23,7 @@ from proxy.operation import KeptRequest, Operation, RequestSummary, State, owner
 from proxy.origin import Origin
 from proxy.plan import Race
 from proxy.pool import Turn
-from proxy.reasons import Reasons
+from proxy.reasons import Bound, Reasons
 from proxy.spool import NO_CONTENT, Content, Stored
 from proxy.store import Quotas
 from proxy.tracing import ExchangeTrace
@@ -98,9 +98,15 @@ class Later:
             reasons=self._reasons,
         )
 
-    def refused(self, refusal: ProxyError) -> ProxyError:
-        """The refusal of an operation that would have been queued, with when the queue is expected to be shorter."""
-        return type(refusal)(refusal.detail, why=refusal.why, retry_after=self._pace.next_end(self._at_once))
+    def refused(self, refusal: ProxyError, held_by: tuple[Bound, ...] | None) -> ProxyError:
+        """The refusal of an operation that would have been queued, with when the queue is expected to be shorter.
+
+        Of a queue that is full, it tells what its operations wait for, too.
+        """
+        why = refusal.why
+        if isinstance(refusal, Busy) and held_by is not None:
+            why = f"{why} {self._reasons.queued(held_by)}"
+        return type(refusal)(refusal.detail, why=why, retry_after=self._pace.next_end(self._at_once))
 
     async def estimate(self, operation: Operation) -> Estimate:
         """What can be told of a new operation."""

@@ -98,15 +98,15 @@ class Reasons:
 
     def __init__(self, route: Route, origin: OriginSettings) -> None:
         self._route = route
-        of_route, of_origin = f"of route {route.name}", f"of origin {route.origin}"
+        of_route, of_origin, it = f"of route {route.name}", f"of origin {route.origin}", f"Origin {route.origin}"
         connecting = f"{origin.connect_timeout:g} s (connect_timeout {of_origin})"
         silence = f"{route.idle_timeout:g} s (idle_timeout {of_route})"
         self._timeouts = {
             "dns_timeout": f"The origin's name was not resolved within {connecting}.",
             "connection_timeout": f"No connection within {connecting}.",
-            "http_response_timeout": f"No response head within {route.timeout:g} s (timeout {of_route}).",
-            "connection_read_timeout": f"No more of the response for {silence}.",
-            "connection_write_timeout": f"The origin took no more of the request for {silence}.",
+            "http_response_timeout": f"{it} sent no response head within {route.timeout:g} s (timeout {of_route}).",
+            "connection_read_timeout": f"{it} sent no more of the response for {silence}.",
+            "connection_write_timeout": f"{it} took no more of the request for {silence}.",
         }
         later = route.respond_async
         most = None if later is None else later.max_running
@@ -144,7 +144,8 @@ class Reasons:
 
     def too_long(self, seconds: float) -> str:
         """Why an operation's exchange was ended."""
-        return f"The origin's response was not complete within {seconds:g} s ({self._key('respond_async.timeout')})."
+        what = f"The response of origin {self._route.origin} was not complete {seconds:g} s after the request was sent"
+        return f"{what} ({self._key('respond_async.timeout')})."
 
     @property
     def unclaimed(self) -> str:

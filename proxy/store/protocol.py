@@ -45,11 +45,12 @@ class Quotas(NamedTuple):
     ) -> None:
         """Raise Busy or TooManyOperations if there is no room for the operation."""
         most = self.max_queued
-        if most is not None and operation.state is State.QUEUED and queued_on(operation.route) >= most:
-            raise Busy(
-                f"As many operations wait for their turn on this route as may: {most}.",
-                why=f"As many operations waited for their turn as may: {most} (respond_async.max_queued of route {operation.route}).",
+        if most is not None and operation.state is State.QUEUED and (waiting := queued_on(operation.route)) >= most:
+            why = (
+                f"No more operations of route {operation.route} may wait for a turn at origin {operation.origin}:"
+                f" {waiting} did already (respond_async.max_queued of route {operation.route}: {most})."
             )
+            raise Busy(f"No more operations of this route may wait for their turn than {most}.", why=why)
         most = self.max_of_client
         if most is not None and operation.client and unsettled_of(operation.client) >= most:
             why = f"The client had as many operations under way as it may: {most} (limits.max_operations_per_client)."

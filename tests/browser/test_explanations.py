@@ -58,7 +58,9 @@ async def test_the_page_says_why_a_request_got_202_503_or_504(
 
     page = await open_page(proxy.admin_port)
     late, handed_over, crowded = (with_status(page, status) for status in (504, 202, 503))
-    await expect(late).to_contain_text("No response head within 0.15 s (timeout of route everything).")
+    await expect(late).to_contain_text(
+        "Origin legacy sent no response head within 0.15 s (timeout of route everything)."
+    )
     await expect(late).to_contain_text("origin-timeout")
     await expect(handed_over).to_contain_text("The client asked not to wait (Prefer: wait=0); answered 202")
     await expect(crowded).to_contain_text("no turn at origin legacy within 0.1 s (queue_timeout of origin legacy)")

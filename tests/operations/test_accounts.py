@@ -192,8 +192,8 @@ class Case(NamedTuple):
 
 
 HALF: Final = send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfour")
-LATE: Final = "No response head within 0.05 s (timeout of route everything)."
-SILENT: Final = "No more of the response for 0.05 s (idle_timeout of route everything)."
+LATE: Final = "Origin legacy sent no response head within 0.05 s (timeout of route everything)."
+SILENT: Final = "Origin legacy sent no more of the response for 0.05 s (idle_timeout of route everything)."
 CUT: Final = "The origin closed the connection before its response was complete."
 JUNK: Final = "The origin's response is not valid HTTP. The origin's response is not HTTP."
 
@@ -444,7 +444,7 @@ async def test_one_that_takes_too_long_was_ended_by_a_timeout_wherever_it_was(
     assert (settled["state"], settled["error"]) == ("failed", "origin-timeout")
     assert settled["error_type"] == "http_response_timeout"
     assert settled["why"] == (
-        "The origin's response was not complete within 0.1 s (respond_async.timeout of route everything)."
+        "The response of origin legacy was not complete 0.1 s after the request was sent (respond_async.timeout of route everything)."
     )
     failed = await line_of(quiet_log, "exchange failed")
     assert (failed["error"], failed["cause"]) == ("origin-timeout", None)

@@ -137,8 +137,13 @@ async def test_a_503_because_too_many_waited(service: Service, origin: ScriptedO
     await origin.request_received()
     await service.accepted(b"/lined-up")
     response = await service.child.ask("GET", b"/lined-up", LATER, SOMEBODY, NAMED)
-    line = await service.explains(response, 503, "(respond_async.max_queued of route lined-up)")
+    line = await service.explains(response, 503, "(respond_async.max_queued of route lined-up: 1)")
     assert line["end"] == "LQ"
+    assert line["why"] == (
+        "No more operations of route lined-up may wait for a turn at origin another: 1 did already"
+        " (respond_async.max_queued of route lined-up: 1). The request had no turn at origin another yet:"
+        " all its connections were in use (max_connections of origin another: 1)."
+    )
 
 
 async def test_a_429_because_a_client_had_too_many_operations(service: Service) -> None:

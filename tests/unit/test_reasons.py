@@ -42,13 +42,13 @@ def late(error_type: str) -> OriginTimeout:
     ("error", "why"),
     [
         pytest.param(late("connection_timeout"), "No connection within 3 s (connect_timeout of origin legacy).", id="connect"),
-        pytest.param(late("http_response_timeout"), "No response head within 30 s (timeout of route reports).", id="head"),
+        pytest.param(late("http_response_timeout"), "Origin legacy sent no response head within 30 s (timeout of route reports).", id="head"),
         pytest.param(
-            late("connection_read_timeout"), "No more of the response for 10 s (idle_timeout of route reports).", id="read"
+            late("connection_read_timeout"), "Origin legacy sent no more of the response for 10 s (idle_timeout of route reports).", id="read"
         ),
         pytest.param(
             late("connection_write_timeout"),
-            "The origin took no more of the request for 10 s (idle_timeout of route reports).",
+            "Origin legacy took no more of the request for 10 s (idle_timeout of route reports).",
             id="write",
         ),
         pytest.param(
@@ -79,7 +79,7 @@ def test_an_error_is_told_with_the_key_that_decided_it(error: ProxyError, why: s
 
 
 def test_an_operation_has_a_time_of_its_own() -> None:
-    why = "The origin's response was not complete within 300 s (respond_async.timeout of route reports)."
+    why = "The response of origin legacy was not complete 300 s after the request was sent (respond_async.timeout of route reports)."
     assert REASONS.too_long(300) == why
 
 
@@ -177,7 +177,7 @@ def test_where_there_is_room_an_operation_waits_for_a_connection_alone() -> None
 
 def test_a_route_that_never_answers_later_has_sentences_too() -> None:
     assert Reasons(SYNC_ROUTE, ORIGIN).failed(late("http_response_timeout"), later=False) == (
-        "No response head within 60 s (timeout of route plain)."
+        "Origin legacy sent no response head within 60 s (timeout of route plain)."
     )
 
 
