@@ -136,7 +136,7 @@ class Origin:
         except BaseException as exc:
             self._pool.stop_waiting(number, granted)
             if isinstance(exc, TimeoutError):
-                raise Busy(IN_USE, why=no_turn(self.name, self.settings)) from exc
+                raise Busy(IN_USE, why=no_turn(self.name, self.settings, closing=self._pool.closing)) from exc
             raise
 
     def _use(self, place: Place, link: Link) -> Connection:

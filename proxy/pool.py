@@ -89,6 +89,11 @@ class Pool:
         return sum(map(len, self._idle.values()))
 
     @property
+    def closing(self) -> bool:
+        """Whether any of its connections is still being closed: it keeps its place until the origin knows."""
+        return any(place.state is CLOSING for place in self._places.values())
+
+    @property
     def waiting(self) -> int:
         return len(self._asks)
 
@@ -104,9 +109,10 @@ class Pool:
         """
         if not any(waiting is turn for waiting, _ in reversed(self._asks.values())):
             return ()
+        full: Bound = "closing" if self.closing else "max_connections"
         if turn.max_running is None:
-            return ("max_connections",)
-        return ("max_running",) if self._places and not self.contended else ("max_connections", "max_running")
+            return (full,)
+        return ("max_running",) if self._places and not self.contended else (full, "max_running")
 
     # What exchanges do.
 

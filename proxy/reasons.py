@@ -17,7 +17,8 @@ STOPPED: Final = "The proxy was stopped, and did not wait for it any longer (dra
 OWN_ANSWER: Final = "The origin itself answered {status}."
 TLS: Final = ("tls_certificate_error", "tls_protocol_error")
 
-Bound = Literal["max_connections", "max_running"]  # the key of what keeps a request from its turn at an origin
+# What keeps a request from its turn at an origin: a key; "closing" is max_connections where some are still being closed.
+Bound = Literal["max_connections", "closing", "max_running"]
 
 
 def of(error: ProxyError) -> str:
@@ -62,10 +63,10 @@ def unsettled(operation: Operation, it: str) -> str:
     return f"{it} waits for its turn at the origin."
 
 
-def no_turn(origin: str, settings: OriginSettings) -> str:
-    """Why a request whose client waits had none."""
+def no_turn(origin: str, settings: OriginSettings, *, closing: bool) -> str:
+    """Why a request whose client waits had none; `closing`: some connections are still being closed."""
     within = f"within {settings.queue_timeout:g} s (queue_timeout of origin {origin})"
-    return f"The request had no turn at origin {origin} {within}: {_in_use(origin, settings)}."
+    return f"The request had no turn at origin {origin} {within}: {_in_use(origin, settings, closing=closing)}."
 
 
 def left_alone(origin: str) -> str:
@@ -89,8 +90,9 @@ _LEFT: Final = {
 }
 
 
-def _in_use(origin: str, settings: OriginSettings) -> str:
-    return f"all its connections were in use (max_connections of origin {origin}: {settings.max_connections})"
+def _in_use(origin: str, settings: OriginSettings, *, closing: bool) -> str:
+    how = "in use, or still being closed" if closing else "in use"
+    return f"all its connections were {how} (max_connections of origin {origin}: {settings.max_connections})"
 
 
 class Reasons:
@@ -111,7 +113,8 @@ class Reasons:
         later = route.respond_async
         most = None if later is None else later.max_running
         self._bounds: dict[Bound, str] = {
-            "max_connections": _in_use(route.origin, origin),
+            "max_connections": _in_use(route.origin, origin, closing=False),
+            "closing": _in_use(route.origin, origin, closing=True),
             "max_running": f"no more operations of its route may be there (respond_async.max_running {of_route}: {most})",
         }
 

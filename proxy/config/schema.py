@@ -180,7 +180,8 @@ class OriginSettings(Section):
     """
     max_connections: Count = 256
     """Open at the same time, idle ones included: to all servers of the origin, and from all worker processes, together.
-    Further requests wait for their turn.
+    Further requests wait for their turn. A connection whose exchange was given up, after a timeout for instance, counts
+    until the origin has closed it too, or had a second to do so.
     """
     queue_timeout: Duration = duration("5s")
     """How long a request whose client waits does so for its turn; then it gets 503 `busy`."""

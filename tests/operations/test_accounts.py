@@ -151,6 +151,22 @@ async def test_one_in_the_queue_is_told_from_one_at_the_origin(
     assert settled["lag"] >= 0
 
 
+async def test_who_waits_for_the_place_of_an_exchange_that_was_given_up_is_told_that_it_is_being_closed(
+    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    gate = asyncio.Event()
+    origin.route(lambda _: [wait_for(gate), answer(200)])
+    proxy = await start({"max_connections": 1, "queue_timeout": "50ms"}, timeout="50ms")
+    client = await proxy.client()
+    statuses = [(await client.exchange("GET", b"/", fields)).status for fields in ((), (AT_ONCE,), ())]
+    assert statuses == [504, 202, 503]
+    lines = [await line_of(quiet_log, "operation queued"), await line_of(quiet_log, number=3)]
+    closing = ": all its connections were in use, or still being closed (max_connections of origin legacy: 1)."
+    assert all(line["why"].endswith(closing) for line in lines)
+    gate.set()
+    await line_of(quiet_log, "operation settled")
+
+
 async def test_each_one_behind_a_full_origin_is_told_that_it_is_full(
     start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
 ) -> None:

@@ -101,6 +101,7 @@ def test_one_whose_client_left_before_its_202_was_ended_by_the_routes_settings()
 
 WAIT: Final = "respond_async.wait of route reports"
 FULL: Final = "all its connections were in use (max_connections of origin legacy: 256)"
+CLOSING: Final = "all its connections were in use, or still being closed (max_connections of origin legacy: 256)"
 
 
 @pytest.mark.parametrize(
@@ -138,8 +139,12 @@ def test_a_202_of_one_that_waits_for_its_turn_names_the_bound_and_the_time() -> 
 
 
 def test_a_503_of_one_whose_client_waited_names_the_bound_and_the_time() -> None:
-    assert reasons.no_turn("legacy", ORIGIN) == (
-        f"The request had no turn at origin legacy within 5 s (queue_timeout of origin legacy): {FULL}."
+    within = "within 5 s (queue_timeout of origin legacy)"
+    assert reasons.no_turn("legacy", ORIGIN, closing=False) == (
+        f"The request had no turn at origin legacy {within}: {FULL}."
+    )
+    assert reasons.no_turn("legacy", ORIGIN, closing=True) == (
+        f"The request had no turn at origin legacy {within}: {CLOSING}."
     )
 
 
@@ -149,6 +154,7 @@ def test_a_503_of_one_whose_client_waited_names_the_bound_and_the_time() -> None
         pytest.param(None, "The origin had not answered {}.", id="sent"),
         pytest.param((), "There was no connection to origin legacy {}.", id="connecting"),
         pytest.param(("max_connections",), f"The request had no turn at origin legacy {{}}: {FULL}.", id="in line"),
+        pytest.param(("closing",), f"The request had no turn at origin legacy {{}}: {CLOSING}.", id="in line, closing"),
     ],
 )
 def test_one_that_could_be_no_operation_has_both_times(held_by: tuple[Bound, ...] | None, what: str) -> None:
