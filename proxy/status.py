@@ -23,7 +23,7 @@ from proxy.urls import StatusUrls
 
 METHODS: Final = "GET, HEAD, DELETE, OPTIONS"
 OK: Final = 200
-DELETED: Final = "A client dismissed it: DELETE of its status URL."
+DELETED: Final = "A client cancelled it: DELETE of its status URL."
 
 
 class StatusMonitor:

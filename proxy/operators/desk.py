@@ -25,7 +25,9 @@ from proxy.words import timestamp
 log = structlog.get_logger()
 
 BEGINNING: Final = re.compile("[A-Za-z0-9_-]{8,64}")
-CANCELLED: Final = "An operator dismissed it: DELETE at the admin address, as the page and `operations cancel` do."
+CANCELLED: Final = (
+    "An operator cancelled it: on the page, with respond-async operations cancel, or with DELETE at the admin address."
+)
 NOW: Final = {
     State.QUEUED: "is queued.",
     State.RUNNING: "is running.",

@@ -1,11 +1,9 @@
 /** The controls that say what is looked at; what they say is in the page's address. */
 
-import { byId, element } from "./elements.js";
+import { element } from "./elements.js";
 import { visible } from "./words.js";
 
 const DEFAULTS = { route: "", state: "unsettled", older_than: "", younger_than: "", status: "" };
-
-const A_STATUS_URL = /\/([\w-]{8})[\w-]*\/?([?#].*)?$/;
 
 export class Filters {
   constructor(place) {
@@ -54,15 +52,4 @@ function choose(select, value) {
     select.append(element("option", { value }, visible(value)));
   }
   select.value = value;
-}
-
-/** What somebody asks for: of a status URL, only as much as finds its operation, since the whole gives its result away. */
-const named = (text) => text.match(A_STATUS_URL)?.[1] ?? text;
-
-/** The field in which an id is looked for; `place` is where that leads. */
-export function searching(place) {
-  byId("search").addEventListener("submit", (event) => {
-    event.preventDefault();
-    place.go({ q: named(byId("q").value.trim()) });
-  });
 }

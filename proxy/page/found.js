@@ -1,8 +1,12 @@
-/** What is known of an id: the requests that have it, or whose operation has it, each with its why; then that operation. */
+/**
+ * What is known of an id: the requests that have it, or that made the operation which has it, each with its why; then what
+ * has become of that operation, and who asked for it.
+ */
 
 import { told } from "./asked.js";
 import { byId, element, setText } from "./elements.js";
-import { atLength, requests } from "./requests.js";
+import { atLength, briefly, requests } from "./requests.js";
+import { missed } from "./search.js";
 import { age, clock, count, duration, size, visible } from "./words.js";
 
 const unknown = (kept) =>
@@ -10,7 +14,12 @@ const unknown = (kept) =>
   `${kept === undefined ? "ones" : count(kept)} that were handed over, went wrong, or were left by their clients. ` +
   "The log has a line for every one.";
 const NO_ANSWER = "The service does not say. It is asked again as soon as it tells anything.";
+const ASKED = "that asked for an operation with this id";
 const [NOT_FOUND, AMBIGUOUS] = [404, 409];
+const MISSED =
+  "There is no operation with this id: it never was, was removed, or has expired. Of those whose ids begin alike, these " +
+  "requests are known; they may be somebody else’s.";
+const FEW = 5; // of those who asked for an operation
 const AN_OPERATION = /^[\w-]{1,64}$/;
 
 export class Found {
@@ -25,9 +34,12 @@ export class Found {
     this.cancelling = element("button", { type: "button", class: "cancel" }, "Cancel this operation");
     this.cancelling.addEventListener("click", () => cancel(this.operation));
     this.title = element("h3");
-    byId("found-list").append(this.none);
-    this.requests = requests(byId("found-list"), place, { label: "Requests found", wording: atLength, empty: element("span") });
-    byId("found-list").append(this.title, this.facts.list, this.cancelling);
+    this.pollsTitle = element("h3");
+    const list = byId("found-list");
+    list.append(this.none);
+    this.requests = requests(list, place, { label: "Requests found", wording: atLength, empty: element("span") });
+    list.append(this.title, this.facts.list, this.cancelling, this.pollsTitle);
+    this.polls = requests(list, place, { label: "Requests that asked for the operation", wording: briefly, empty: element("span") });
     byId("found-close").addEventListener("click", () => place.go({ q: "" }));
   }
 
@@ -55,16 +67,20 @@ export class Found {
     else if (this.place.get("q") !== "") this.show(false);
   }
 
-  #show(id, { operation, requests, trouble }) {
+  #show(id, { operation, requests, polls, trouble }) {
+    const isNothing = operation === null && requests.length + polls.length === 0;
     this.operation = operation;
-    setText(byId("found-title"), `Found for “${visible(id)}”`);
+    setText(byId("found-title"), `${isNothing || missed(id) ? "Nothing found" : "Found"} for “${visible(id)}”`);
     this.title.hidden = operation === null;
     setText(this.title, operation ? `What has become of operation ${operation.id}` : "");
     this.facts.show(operation ? facts(operation) : {});
     this.cancelling.hidden = operation === null || operation.settled !== null;
     this.requests.show(requests);
-    this.none.hidden = operation !== null || requests.length > 0;
-    setText(this.none, trouble ?? unknown(this.kept));
+    this.pollsTitle.hidden = polls.length === 0;
+    setText(this.pollsTitle, polls.length > FEW ? `The last ${FEW} of ${polls.length} ${ASKED}` : `Those ${ASKED}`);
+    this.polls.show(polls.slice(0, FEW));
+    this.none.hidden = !isNothing && missed(id) === null;
+    setText(this.none, trouble ?? (isNothing ? unknown(this.kept) : MISSED));
     if (this.leads) byId("found-title").focus();
     this.leads = false;
   }
@@ -94,14 +110,24 @@ class Facts {
   }
 }
 
-/** `{operation, requests, trouble}`: the trouble says why there may be something that was not found. */
+/** `{operation, requests, polls, trouble}`: the trouble says why there may be something that was not found. */
 async function everythingOf(id) {
-  const { operation, trouble } = await operationOf(id);
-  if (trouble) return { operation: null, requests: [], trouble };
-  const document = await requestsOf(operation ? [{ operation: operation.id }] : [{ id }, { operation: id }]);
-  if (document === null) return { operation, requests: [], trouble: NO_ANSWER };
-  return { operation: operation ?? only(document.operations), requests: document.requests, trouble: null };
+  const begins = missed(id);
+  const { operation, trouble } = begins === null ? await operationOf(id) : { operation: null };
+  if (trouble) return nothing(null, trouble);
+  const short = begins ?? operation?.id;
+  const document = await requestsOf(short ? [{ operation: short }] : [{ id }, { operation: id }]);
+  if (document === null) return nothing(operation, NO_ANSWER);
+  const isPoll = (request) => request.plan === "status" && request.id !== id;
+  return {
+    operation: begins === null ? (operation ?? only(document.operations)) : null,
+    requests: document.requests.filter((request) => !isPoll(request)),
+    polls: document.requests.filter(isPoll),
+    trouble: null,
+  };
 }
+
+const nothing = (operation, trouble) => ({ operation, requests: [], polls: [], trouble });
 
 /** Those that are like the first of these of which there are any: an operation may be gone, and its requests be known. */
 async function requestsOf(likes) {
@@ -126,13 +152,13 @@ function facts(operation) {
     Why: operation.why,
     Operation: operation.id,
     State: status === null ? state : `${state}, ${status}`,
-    Error: error && `${error.code}${error.detail ? `: ${error.detail}` : ""}`,
+    Error: error?.code,
     Request: `${operation.method} ${operation.target}`,
     "Request id": operation.request_id,
     Route: operation.route,
     Origin: operation.origin,
     Created: clock(new Date(operation.created), new Date()),
-    "Waited for its turn": operation.waited === null ? null : duration(operation.waited),
+    "Waited for its turn after the 202": operation.waited === null ? null : duration(operation.waited),
     "Since its 202": settled === null ? age(operation.age) : null,
     "From 202 to end": settled === null ? null : duration(operation.duration),
     Settled: settled && clock(new Date(settled), new Date()),

@@ -1,7 +1,7 @@
 /**
  * The operator page. It is told by the service what happens (`feed`), and shows what its address names (`place`).
  *
- * The parts: `service` and its overview, `operations` in a `table` each, `requests`, `found` for what was looked for,
+ * The parts: `service` and its overview, `operations` in a `table` each, `requests`, `search` for an id and what was `found`,
  * `routes` with their `plots`, `origins`; `filters` and `cancel` for what an operator does, `example` for who has
  * nothing to look at; `elements`, `cells`, `words`, `flags`, `tips` and `announce` for how it is said.
  */
@@ -11,13 +11,14 @@ import { Cancelling } from "./cancel.js";
 import { byId, element, setAttribute, setText } from "./elements.js";
 import { example } from "./example.js";
 import { Feed } from "./feed.js";
-import { Filters, searching } from "./filters.js";
+import { Filters } from "./filters.js";
 import { Found } from "./found.js";
 import { isSettled, range, settled, titleOf, underWay } from "./operations.js";
 import { origins, serversOf } from "./origins.js";
 import { Place } from "./place.js";
 import { Recent } from "./requests.js";
 import { Routes } from "./routes.js";
+import { searching } from "./search.js";
 import { Service } from "./service.js";
 import { explain } from "./tips.js";
 import { visible, zone } from "./words.js";

@@ -81,7 +81,8 @@ function statusOf({ status }) {
   return { kind: status < 400 ? "completed" : "failed", words: String(status) };
 }
 
-function briefly({ method, path, why, error, cause }) {
+/** Why it was answered so, and its error. */
+export function briefly({ method, path, why, error, cause }) {
   return { method, target: path, why, cause: error && (cause ? `${error}: ${cause}` : error) };
 }
 

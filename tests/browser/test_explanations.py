@@ -147,7 +147,7 @@ async def test_what_was_asked_about_comes_first_and_then_what_became_of_its_oper
     said = {
         "asked": ["202.*The client asked not to wait.*-H: Nobody ended it.*it waited"],
         "polled": [r"504.*failed: .*respond_async.timeout of route everything.*--: Its answer was sent whole"],
-        f"{status_url.geturl().decode()}?of=ours": ["504.*failed", "202.*The client asked not to wait"],
+        f"{status_url.geturl().decode()}?of=ours": ["202.*The client asked not to wait", "504.*failed"],
     }
     for id, rows in said.items():
         await looked_for(page, id)
@@ -155,6 +155,73 @@ async def test_what_was_asked_about_comes_first_and_then_what_became_of_its_oper
         await expect(found).to_have_text(
             re.compile("(202|504).*What has become of operation.*Why.*respond_async.timeout of route", re.DOTALL)
         )
+    await expect(found).to_have_text(re.compile("202.*What has become of.*that asked for an operation.*504", re.DOTALL))
+    await expect(found).not_to_contain_text("--: Its answer was sent whole")
+
+
+async def test_of_many_who_asked_for_an_operation_the_last_few_are_shown(
+    page: Page, watched: Proxy, origin: ScriptedOrigin
+) -> None:
+    origin.script(read_all(), stall())
+    client = await watched.client()
+    accepted = await client.exchange("POST", b"/reports", [AT_ONCE], b"")
+    path = urlsplit(accepted.field(b"location") or b"").path
+    for method in ("GET", "DELETE"):
+        for end in (b"_A", b"_B", b"_C"):
+            assert (await client.exchange(method, path[:-2] + end)).status == 404
+    await looked_for(page, path.decode())
+    polls = page.get_by_role("table", name="Requests that asked for the operation")
+    await expect(polls.get_by_role("row")).to_have_count(1 + 5)
+    await expect(page.locator("#found")).to_have_text(re.compile("202.*What has become of.*404", re.DOTALL))
+
+
+async def test_an_id_that_only_begins_like_an_operations_does_not_pass_for_it(
+    page: Page, watched: Proxy, origin: ScriptedOrigin
+) -> None:
+    origin.script(read_all(), stall())
+    client = await watched.client()
+    accepted = await client.exchange("POST", b"/reports", [AT_ONCE], b"")
+    url = (accepted.field(b"location") or b"").decode()
+    whole = url.rpartition("/")[2]
+    short, other = whole[:8], whole[:-1] + ("A" if whole[-1] != "A" else "B")
+    heading = page.locator("#found").get_by_role("heading", level=2)
+    for asked in (other, url[: -len(whole)] + other, f"{short}____"):
+        await looked_for(page, asked)
+        await expect(heading).to_have_text(f"Nothing found for “{short}…”")
+        await expect(page.locator("#found")).to_contain_text("There is no operation with this id")
+        await expect(page.locator("#found")).to_contain_text("The client asked not to wait")
+        await expect(page.locator("#found")).not_to_contain_text("What has become of")
+    for asked in (whole, f" '{whole}' ", url, short, whole[:12]):
+        await looked_for(page, asked)
+        await expect(heading).to_have_text(f"Found for “{short}”")
+        await expect(page.locator("#found")).to_contain_text("What has become of")
+        await expect(page.get_by_role("searchbox")).to_have_value(short)
+        assert page.url.endswith(f"?q={short}")
+
+
+@pytest.mark.parametrize("id", ["short-id", "as-long-as-an-operation-", "as long as nobody thought that it might be"])
+async def test_a_request_is_found_by_its_id_however_that_was_copied(
+    page: Page, watched: Proxy, origin: ScriptedOrigin, id: str
+) -> None:
+    origin.script(read_all(), stall())
+    client = await watched.client()
+    await client.exchange("POST", b"/reports", [AT_ONCE, (b"X-Request-Id", id.encode())], b"")
+    for asked in (f"X-Request-Id: {id}", f"x-request-id={id}", f"  {id} ", f'"{id}"', f'X-Request-Id: "{id}"'):
+        await looked_for(page, "nobody")
+        await expect(page.locator("#found")).to_contain_text("Nothing found for “nobody”")
+        await looked_for(page, asked)
+        await expect(page.locator("#found").get_by_role("heading", level=2)).to_have_text(f"Found for “{id}”")
+        await expect(page.locator("#found tbody tr")).to_contain_text(id)
+
+
+async def test_an_id_is_shown_whole(page: Page, watched: Proxy, origin: ScriptedOrigin) -> None:
+    origin.script(read_all(), stall())
+    client = await watched.client()
+    await client.exchange("POST", b"/reports", [AT_ONCE, (b"X-Request-Id", b"4f" * 32)], b"")
+    link = requests(page).get_by_role("link", name="Request")
+    await expect(link).to_have_text("4f" * 32)
+    assert await link.evaluate("(link) => link.scrollWidth <= link.clientWidth || link.scrollWidth <= link.offsetWidth")
+    assert await link.evaluate("(link) => getComputedStyle(link).textOverflow") == "clip"
 
 
 async def test_the_requests_of_an_operation_are_found_though_it_is_gone(
@@ -184,7 +251,7 @@ async def test_an_answer_that_comes_late_does_not_take_the_place_of_a_newer_one(
     await looked_for(page, "sought")
     late = await held.get()
     await looked_for(page, "other")
-    await expect(found).to_contain_text("Found for “other”")
+    await expect(found).to_contain_text("Nothing found for “other”")
     await page.route("**/requests?id=sought", as_told({"requests": [REQUEST], "operations": []}))
     await looked_for(page, "sought")
     await expect(found.get_by_role("table")).to_contain_text("/newer")

@@ -433,7 +433,7 @@ async def test_a_deleted_operation_did_not_fail(start: StartVia, origin: Scripte
     await origin.connection_closed()
     settled = await line_of(quiet_log, "operation settled")
     assert (settled["state"], settled["id"]) == ("dismissed", "abc")
-    assert settled["why"] == "A client dismissed it: DELETE of its status URL."
+    assert settled["why"] == "A client cancelled it: DELETE of its status URL."
     assert lines_of(quiet_log, "exchange failed") == []
 
 

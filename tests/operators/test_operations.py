@@ -127,11 +127,11 @@ async def test_one_that_was_cancelled_says_by_whom(desk: Desk) -> None:
     by_client, by_operator = [await desk.runs() for _ in range(2)]
     async with RawClient(port=desk.proxy.port) as client:
         assert (await client.exchange("DELETE", f"/.async/{by_client}".encode())).status == 200
-    assert (await desk.operator.ends(f"/operations/{by_operator[:8]}"))["why"].startswith("An operator dismissed it")
+    assert (await desk.operator.ends(f"/operations/{by_operator[:8]}"))["why"].startswith("An operator cancelled it")
     found = [(await desk.operator.sees(f"/operations/{id_[:8]}"))["why"] for id_ in (by_client, by_operator)]
     assert found == [
-        "A client dismissed it: DELETE of its status URL.",
-        "An operator dismissed it: DELETE at the admin address, as the page and `operations cancel` do.",
+        "A client cancelled it: DELETE of its status URL.",
+        "An operator cancelled it: on the page, with respond-async operations cancel, or with DELETE at the admin address.",
     ]
 
 
