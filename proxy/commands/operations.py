@@ -32,8 +32,12 @@ NOT_DONE: Final = 1
 MANY: Final = 500  # more are not counted before one is asked whether one means it
 UNSETTLED: Final = ("queued", "running")
 SETTLED: Final = ("completed", "failed", "dismissed")
-STATUS_URL: Final = re.compile(r".*/([A-Za-z0-9_-]{8})[A-Za-z0-9_-]*(?:[?#].*)?", re.DOTALL)
+STATUS_URL: Final = re.compile(r".*/([A-Za-z0-9_-]{8,64})/?(?:[?#].*)?", re.DOTALL)
 SHOWN: Final = 8  # characters of an id
+NO_REQUEST: Final = (
+    "Nor has a recent request it as X-Request-Id that was answered with 202, went wrong, or was told of a failure. The log"
+    """ has a line for every request, also for those that went well: grep '"event": "request".*"id": "ID"'."""
+)
 OPTION: Final = re.compile("--[a-z]+(-[a-z]+)*(=.*)?", re.DOTALL)  # there is hardly an id like that
 # Ids may begin with a dash.
 IDS: Final = {"ignore_unknown_options": True}
@@ -63,7 +67,7 @@ def _routes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tu
 
 
 def _ids(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Beginnings of ids; of a status URL only as much as finds its operation, since the whole gives its result away."""
+    """Ids, or beginnings of them; of a status URL its id, which the service compares as a whole and nothing shows."""
     return tuple(map(_id, _given(names)))
 
 
@@ -188,7 +192,7 @@ def operations() -> None:
 @_json
 @_where
 def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN401  # what click makes of the options
-    """List operations, the newest first.
+    """List operations, the newest first. AGE is the time since the 202, and 202 TO END what it took from there.
 
     \b
     What failed in the last hour:
@@ -310,7 +314,7 @@ async def _known(service: "Service", id: str) -> dict[str, Any]:
     except Unknown as unknown:
         found = await service.requests(id)
         if not found["requests"]:
-            raise Unknown(f"{unknown} No recent request that could be asked about has it as X-Request-Id.") from unknown
+            raise Unknown(f"{unknown} {NO_REQUEST}") from unknown
         return found
 
 

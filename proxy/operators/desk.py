@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from proxy.ledger import Ledger
-from proxy.operation import Operation, State
+from proxy.operation import SHORT_ID, Operation, State
 from proxy.operators.filters import Asked
 from proxy.operators.refusal import Refusal
 from proxy.operators.report import Entry
@@ -115,9 +115,19 @@ class Desk:
             case [one]:
                 return one
             case []:
-                raise Refusal(404, "No operation has an id that begins so: it never was, was removed, or has expired.")
+                raise await self._unknown(short)
             case _:
                 raise Refusal(409, "Several operations have ids that begin so: give more of the id.")
+
+    async def _unknown(self, id: str) -> Refusal:
+        """What is said of an id that is none, or the beginning of none; it may have been copied badly."""
+        alike = await self._store.beginning(id[:SHORT_ID])
+        if alike:
+            short = alike[0].short_id
+            return Refusal(
+                404, f"No operation has this id; one that begins alike is {short}, which may be somebody else's."
+            )
+        return Refusal(404, "No operation has an id that begins so: it never was, was removed, or has expired.")
 
     async def _end(self, one: Operation, asked: Asked) -> str | None:
         """What has become of it; None: somebody else was first, or it has been settled since it was asked for."""

@@ -6,8 +6,13 @@ from typing import Any, Final
 from proxy.remote.answers import Json
 from proxy.words import amount, elapsed, printable
 
-HEADING: Final = ("ID", "STATE", "ROUTE", "METHOD", "TARGET", "AGE", "TOOK", "SIZE", "OUTCOME")
+HEADING: Final = ("ID", "STATE", "ROUTE", "METHOD", "TARGET", "AGE", "202 TO END", "SIZE", "OUTCOME")
 AGES: Final = frozenset({"age", "waited", "duration", "left"})
+NAMES: Final = {
+    "age": "since 202",
+    "waited": "waited after 202",
+    "duration": "from 202 to end",
+}  # others are as in JSON
 ENDED_OTHERWISE: Final = frozenset({"failed", "dismissed"})
 SIZES: Final = frozenset({"bytes", "size"})
 
@@ -29,9 +34,9 @@ def details(operation: Json) -> str:
 
 def lines(members: Json) -> str:
     """One line for each member that says something."""
-    known = {name: _said(name, value) for name, value in members.items() if value is not None}
+    known = {_name(name): _said(name, value) for name, value in members.items() if value is not None}
     width = max(map(len, known), default=0)
-    return "\n".join(f"{printable(name.replace('_', ' ')).ljust(width)}  {value}" for name, value in known.items())
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in known.items())
 
 
 def _row(operation: Json) -> Sequence[str]:
@@ -51,6 +56,10 @@ def _outcome(operation: Json) -> str:
         code = f"{operation['error']['code']}: " if operation["error"] else ""
         return printable(f"{code}{operation['why']}")
     return printable(str(operation["status"] or operation["progress"] or ""))
+
+
+def _name(member: str) -> str:
+    return NAMES.get(member) or printable(member.replace("_", " "))
 
 
 def _said(name: str, value: Any) -> str:  # noqa: ANN401  # what JSON can hold

@@ -89,7 +89,7 @@ async def test_a_list_is_a_table(proxy: Proxy, ask: Ask) -> None:
     slow, fast = await begun(proxy, b"/slow?secret", b"/fast")
     result = await ask("list")
     heading, newest, oldest = result.stdout.splitlines()
-    assert heading.split() == ["ID", "STATE", "ROUTE", "METHOD", "TARGET", "AGE", "TOOK", "SIZE", "OUTCOME"]
+    assert heading.split() == ["ID", "STATE", "ROUTE", "METHOD", "TARGET", "AGE", "202", "TO", "END", "SIZE", "OUTCOME"]
     assert newest.split()[:5] == [fast, "completed", "fast", "GET", "/fast"]
     assert newest.split()[-3:] == ["2.9", "KiB", "200"]
     assert oldest.split()[:5] == [slow, "running", "slow", "GET", "/slow"]
@@ -118,7 +118,8 @@ async def test_one_is_shown_with_all_that_is_known(proxy: Proxy, ask: Ask, origi
     await origin.request_received(2)
     result = await ask("show", "--", slow, fast)
     first, second = result.stdout.split("\n\n")
-    assert f"id          {slow}" in first.splitlines() or f"id        {slow}" in first.splitlines()
+    assert ["id", slow] in [line.split() for line in first.splitlines()]
+    assert {"since 202", "from 202 to end"} <= {line.partition("  ")[0] for line in second.splitlines()}
     assert "It still runs: the origin's response is not complete." in first
     assert "completed" in second
     assert json.loads((await ask("show", "--json", "--", fast)).stdout)["status"] == 200
@@ -199,6 +200,31 @@ async def test_a_status_url_is_an_id_and_is_never_shown_whole(
     gone = await ask("show", "--", named)
     assert (gone.exit_code, "No operation has an id that begins so" in gone.stderr) == (1, True)
     assert id not in "".join(result.output for result in (shown, early, late, gone))
+
+
+@pytest.mark.parametrize(
+    "form", ["http://127.0.0.1/.async/{id}", "/.async/{id}?a=/b", "{id}"], ids=["URL", "path", "id"]
+)
+@pytest.mark.parametrize("command", ["show", "cancel", "purge"])
+async def test_an_id_that_differs_in_its_last_letter_is_not_taken_for_another(
+    proxy: Proxy, ask: Ask, origin: ScriptedOrigin, command: str, form: str
+) -> None:
+    async with RawClient(port=proxy.port) as client:
+        id = json.loads((await client.exchange("GET", b"/slow", LATER)).body)["id"]
+    await origin.request_received()
+    wrong = id[:-1] + ("A" if id[-1] != "A" else "B")
+    result = await ask(command, "--", form.format(id=wrong))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert (
+        f"No operation has this id; one that begins alike is {id[:8]}, which may be somebody else's." in result.stderr
+    )
+    assert wrong not in result.stderr
+    assert [one["state"] for one in await listed(ask)] == ["running"]
+
+
+async def test_who_asks_for_a_request_that_is_not_kept_is_led_to_the_log(ask: Ask) -> None:
+    result = await ask("show", "own404")
+    assert (result.exit_code, "The log has a line for every request" in result.stderr) == (1, True)
 
 
 async def test_all_of_a_route_are_cancelled_if_one_means_it(proxy: Proxy, ask: Ask) -> None:
@@ -580,7 +606,7 @@ def test_a_table_is_as_wide_as_the_terminal_and_obeys_nobody() -> None:
     assert max(len(heading), len(row)) <= 40
     assert "\x1b" not in table([OPERATION], None)
     assert table([OPERATION], None).endswith(
-        "1:15  0:03        origin-timeout: It was late (timeout of route reports)."
+        "1:15  0:03              origin-timeout: It was late (timeout of route reports)."
     )
     cancelled = OPERATION | {"state": "dismissed", "error": None, "why": "A client dismissed it."}
     assert table([cancelled], None).endswith("A client dismissed it.")
@@ -588,9 +614,9 @@ def test_a_table_is_as_wide_as_the_terminal_and_obeys_nobody() -> None:
 
 def test_details_leave_out_what_is_not_known() -> None:
     assert details(OPERATION | {"size": 2048}).splitlines()[-3:] == [
-        "size      2.0 KiB",
-        "error     origin-timeout",
-        "why       It was late (timeout of route reports).",
+        "size             2.0 KiB",
+        "error            origin-timeout",
+        "why              It was late (timeout of route reports).",
     ]
 
 

@@ -56,7 +56,7 @@ async def test_one_that_failed_says_why(desk: Desk) -> None:
     ("settings", "script", "why"),
     [
         pytest.param(
-            {"timeout": "50ms"}, [stall()], " 0.05 s (respond_async.timeout of route everything).", id="a timeout",
+            {"timeout": "50ms"}, [stall()], " 0.05 s after the request was sent (respond_async.timeout of route everything).", id="a timeout",
         ),
         pytest.param(
             {"max_response_body": "1KiB"}, [read_all(), answer(200, body=bytes(2000))],
