@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 
+from proxy.errors import ProxyError
 from proxy.ledger import Course
 from proxy.operation import Operation
 
@@ -31,6 +32,11 @@ def taken_over(operation: Operation) -> None:
     """The process that had it is dead, and it waits for its turn here."""
     why = "The process that had it is dead; its request was kept, and is sent when its turn comes."
     log.info("operation taken over", **_names(operation), attempts=operation.attempts, why=why)
+
+
+def exchange_failed(operation: Operation, error: ProxyError) -> None:
+    """There is no usable response, by the origin's doing or because it was late."""
+    log.info("exchange failed", **_names(operation), error=error.code, cause=error.cause)
 
 
 def settled(operation: Operation, course: Course) -> None:

@@ -198,7 +198,7 @@ class Custody:
             error = ProxyError(NOT_STORED, why=f"{NOT_STORED} {reasons.of(exc)}")
         except ProxyError as exc:
             if self._late or not self._exchange.closed:
-                log.info("exchange failed", operation=short_id, error=exc.code, cause=exc.cause)
+                chronicle.exchange_failed(self.operation, exc)
             error = exc
         except Exception:
             log.exception("operation failed", operation=short_id)

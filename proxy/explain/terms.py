@@ -54,8 +54,8 @@ def _of_the_content(config: Config, request: RequestHead, section: str, most: in
 def _before_the_answer(taken: Taken) -> Iterator[Term]:
     """Whose client waits until the head of the response is there."""
     route, origin = taken.route, taken.origin
-    most = f"a turn at the origin, which has {origin.max_connections} at once"
-    yield Term(_origin(taken, "queue_timeout"), duration_text(origin.queue_timeout), most, "503 busy")
+    yield _turn(taken)
+    yield Term(_origin(taken, "queue_timeout"), duration_text(origin.queue_timeout), "waiting for its turn", "503 busy")
     yield _connecting(taken)
     bounds = "from the request sent to the head of the response"
     yield Term(_route(taken, "timeout"), duration_text(route.timeout), bounds, "504 origin-timeout")
@@ -76,6 +76,7 @@ def _of_a_race(config: Config, taken: Taken, race: Race, later: RespondAsync) ->
     most = config.limits.max_operations_per_client
     if most is not None:
         yield Term("limits.max_operations_per_client", str(most), "operations of its client", "429")
+    yield _turn(taken)
     yield _connecting(taken)
     wait = duration_text(race.wait)
     yield Term(_key_of_wait(taken, race, later), wait, "from the request received to the head of the response", "202")
@@ -94,6 +95,11 @@ def _of_a_race(config: Config, taken: Taken, race: Race, later: RespondAsync) ->
     longest = duration_text(later.max_wait)
     yield Term(f"{section}.max_wait", longest, "each long poll of the status URL", "202, and the client asks again")
     yield Term(f"{section}.keep", duration_text(later.keep), "the result, once it is settled", "410 expired-operation")
+
+
+def _turn(taken: Taken) -> Term:
+    value = str(taken.origin.max_connections)
+    return Term(_origin(taken, "max_connections"), value, "connections to the origin at once", "it waits for its turn")
 
 
 def _connecting(taken: Taken) -> Term:

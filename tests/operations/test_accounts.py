@@ -483,9 +483,10 @@ async def test_one_that_the_origin_broke_off_is_told_with_its_cause(
     gate = asyncio.Event()
     origin.script(wait_for(gate), reset())
     client = await (await start()).client()
-    await client.exchange("GET", b"/", [AT_ONCE])
+    await client.exchange("GET", b"/", [AT_ONCE, (b"X-Request-Id", b"order-17")])
     gate.set()
     settled = await line_of(quiet_log, "operation settled")
     assert settled["why"].startswith("The origin closed the connection")
     assert settled["origin"] > 0
-    assert (await line_of(quiet_log, "exchange failed"))["error"] == "origin-broke-off"
+    failed = await line_of(quiet_log, "exchange failed")
+    assert (failed["error"], failed["id"], failed["route"]) == ("origin-broke-off", "order-17", settled["route"])

@@ -131,7 +131,8 @@ def test_an_offer_is_passed_on(file: Path) -> None:
         pytest.param(
             "POST /reports", [PREFERS], 5,
             ["limits.header_timeout", "limits.max_fields", "routes[2].respond_async.max_request_body", "limits.body_timeout",
-             "limits.min_upload_rate", "limits.max_operations_per_client", "origins.legacy.connect_timeout",
+             "limits.min_upload_rate", "limits.max_operations_per_client", "origins.legacy.max_connections",
+             "origins.legacy.connect_timeout",
              "routes[2].respond_async.wait", "routes[2].respond_async.max_running", "routes[2].respond_async.max_queued",
              "routes[2].respond_async.timeout", "routes[2].idle_timeout", "routes[2].respond_async.max_response_body",
              "routes[2].respond_async.max_wait", "routes[2].respond_async.keep"],
@@ -140,14 +141,14 @@ def test_an_offer_is_passed_on(file: Path) -> None:
         pytest.param(
             "POST /reports", [], 5,
             ["limits.header_timeout", "limits.max_fields", "routes[2].max_request_body", "limits.body_timeout",
-             "limits.min_upload_rate", "origins.legacy.queue_timeout", "origins.legacy.connect_timeout", "routes[2].timeout",
-             "routes[2].idle_timeout"],
+             "limits.min_upload_rate", "origins.legacy.max_connections", "origins.legacy.queue_timeout",
+             "origins.legacy.connect_timeout", "routes[2].timeout", "routes[2].idle_timeout"],
             id="sync",
         ),
         pytest.param(
             "GET /socket", WEB_SOCKET, None,
-            ["limits.header_timeout", "limits.max_fields", "origins.legacy.queue_timeout", "origins.legacy.connect_timeout",
-             "routes[3].timeout", "routes[3].idle_timeout"],
+            ["limits.header_timeout", "limits.max_fields", "origins.legacy.max_connections",
+             "origins.legacy.queue_timeout", "origins.legacy.connect_timeout", "routes[3].timeout", "routes[3].idle_timeout"],
             id="upgrade",
         ),
         pytest.param("GET /.async/x", [], None, ["limits.header_timeout", "limits.max_fields"], id="status URL"),
