@@ -12,7 +12,7 @@ from proxy.client import ClientRequest
 from proxy.errors import Busy, ProxyError, TooManyOperations
 from proxy.exchange import Exchange
 from proxy.forwarded import Arrival
-from proxy.message import RequestHead
+from proxy.message import Field, RequestHead
 from proxy.operation import SHORT_ID, Operation
 from proxy.response import SWITCHING_PROTOCOLS
 from proxy.target import readable_path
@@ -181,8 +181,13 @@ class Account:
 
     @property
     def id(self) -> str:
-        """X-Request-Id; empty where it was not looked at."""
+        """X-Request-Id; empty before it was looked at."""
         return self.request_id.decode("latin-1")
+
+    @property
+    def named(self) -> Field:
+        """What an error's response has, so that whoever was told of it can say which request that was."""
+        return b"X-Request-Id", self.request_id
 
     @property
     def trace_id(self) -> str | None:

@@ -19,6 +19,7 @@ from proxy.errors import (
     NoRoute,
     ProxyError,
     ShuttingDown,
+    UnknownOperation,
 )
 from proxy.fields import hop_counted
 from proxy.forward import Forwarder
@@ -95,15 +96,15 @@ class Handler:
         else:
             account.refused(error)
             self._books.refuse(account, error)
-        return problem(error, "/", self._monitor.proxy_name, (b"X-Request-Id", account.request_id))
+        return problem(error, "/", self._monitor.proxy_name, account.named)
 
     def _answer(self, account: Account) -> Awaitable[None]:
         """Find out whose it is to respond, and have that done by awaiting what is returned."""
         client = account.client
         head = client.head
+        account.request_id = (head.fields.first(b"x-request-id") or next(self._ids))[:LONGEST_ID]
         target = checked(head)
         account.target = target.origin_form
-        account.request_id = (head.fields.first(b"x-request-id") or next(self._ids))[:LONGEST_ID]
         arrival = self._trusted.arrival(client.link.peer, target.authority, head.fields)
         if account.trace is not None:
             account.trace.came_from(arrival.client)
@@ -142,7 +143,9 @@ class Handler:
             client.abort()
             return
         client.keep_alive = client.keep_alive and not error.closes
-        more = (VARY,) if account.varies else ()
+        # Strangers to an operation get the very bytes that they would get if there were none.
+        named = () if isinstance(error, UnknownOperation) else (account.named,)
+        more = (*named, VARY) if account.varies else named
         try:
             as_page = prefers_page(client.head.fields)
             await client.respond(problem(error, account.path, self._monitor.proxy_name, *more, as_page=as_page))

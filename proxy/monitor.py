@@ -53,12 +53,12 @@ def completed(operation: Operation) -> ResponseHead:
     return head._replace(fields=fields.plus((b"AsyncResult", b"%d" % head.status), NO_STORE))
 
 
-def failed(operation: Operation, instance: str, proxy_name: str, *, as_page: bool = False) -> Reply:
+def failed(operation: Operation, instance: str, proxy_name: str, *more: Field, as_page: bool = False) -> Reply:
     """Why there is no response of the origin's."""
     if operation.failure is None:
         raise ValueError("only a failed operation has a failure")
     error = operation.failure.error()
-    return problem(error, instance, proxy_name, (b"AsyncResult", b"%d" % error.status), as_page=as_page)
+    return problem(error, instance, proxy_name, (b"AsyncResult", b"%d" % error.status), *more, as_page=as_page)
 
 
 def _status(operation: Operation, href: str, now: float, estimate: Estimate, *more: Field) -> Reply:

@@ -116,7 +116,8 @@ class StatusMonitor:
                 await self._replay(request, operation)
             case State.FAILED:
                 as_page = prefers_page(request.head.fields)
-                await request.respond(monitor.failed(operation, account.path, self.proxy_name, as_page=as_page))
+                told = monitor.failed(operation, account.path, self.proxy_name, account.named, as_page=as_page)
+                await request.respond(told)
             case State.DISMISSED:
                 raise UnknownOperation("It was deleted a moment ago.")
             case never:

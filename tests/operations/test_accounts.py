@@ -11,7 +11,7 @@ import structlog
 from proxy import status
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.operations.house import eventually, status_path
-from tests.raw_client import RawClient, request
+from tests.raw_client import Field, RawClient, request
 from tests.scripted_origin import (
     ScriptedOrigin,
     Step,
@@ -165,6 +165,46 @@ async def test_who_waits_for_the_place_of_an_exchange_that_was_given_up_is_told_
     assert all(line["why"].endswith(closing) for line in lines)
     gate.set()
     await line_of(quiet_log, "operation settled")
+
+
+@pytest.mark.parametrize(
+    ("target", "fields", "status"),
+    [
+        pytest.param(b"/", (), 502, id="no answer"),
+        pytest.param(b"/", ((b"X-Request-Id", b"x" * 200),), 502, id="an id of the client's, as the log has it"),
+        pytest.param(b"/#", (), 400, id="a target that cannot be"),
+    ],
+)
+async def test_an_error_of_the_proxys_own_has_the_id_by_which_it_is_found(
+    client: RawClient,
+    origin: ScriptedOrigin,
+    quiet_log: Lines,
+    *,
+    target: bytes,
+    fields: tuple[Field, ...],
+    status: int,
+) -> None:
+    origin.script(read_all(), close())
+    response = await client.exchange("GET", target, fields)
+    line = await line_of(quiet_log)
+    assert (response.status, response.field(b"x-request-id")) == (status, line["id"].encode())
+    assert line["id"]
+
+
+async def test_whoever_is_told_how_an_operation_failed_has_the_id_of_having_asked(
+    client: RawClient, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    origin.script(read_all(), close())
+    path = status_path(await client.exchange("GET", b"/", [AT_ONCE]))
+    response = await client.exchange("GET", path, [(b"Prefer", b"wait=5")])
+    line = await line_of(quiet_log, number=2)
+    assert (response.status, response.field(b"x-request-id")) == (502, line["id"].encode())
+
+
+async def test_an_error_of_the_origins_own_has_no_id_of_the_proxys(client: RawClient, origin: ScriptedOrigin) -> None:
+    origin.script(read_all(), answer(503))
+    response = await client.exchange("GET", b"/")
+    assert (response.status, response.field(b"x-request-id")) == (503, None)
 
 
 async def test_each_one_behind_a_full_origin_is_told_that_it_is_full(
