@@ -165,7 +165,10 @@ class Account:
         self.wrong, self.end = wrong, f"{wrong.who}{self.phase}"
 
     def _why_failed(self, error: ProxyError) -> str:
-        return reasons.of(error) if self.reasons is None else self.reasons.failed(error, later=self.plan == RACE)
+        if self.reasons is None:
+            return reasons.of(error)
+        may_be_done = self.exchange is not None and self.exchange.may_be_done and not self.client.started
+        return self.reasons.failed(error, later=self.plan == RACE, may_be_done=may_be_done)
 
     def _note_own_answer(self, status: int) -> None:
         """It is the origin's, and may be taken for the proxy's."""

@@ -205,7 +205,7 @@ class Custody:
             error = ProxyError(DEFECT)
         else:
             return self.operation.completed(head, body, self._ledger.now())
-        why = self._terms.reasons.failed(error, later=True)
+        why = self._terms.reasons.failed(error, later=True, may_be_done=self._exchange.may_be_done)
         return self.operation.failed(Failure.of(error), self._ledger.now(), why)
 
     async def _collect_in_time(self) -> tuple[ResponseHead, BodyRef]:

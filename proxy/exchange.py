@@ -28,6 +28,7 @@ T = TypeVar("T")
 CLOSED: Final = "The exchange was closed before its response was complete."
 CHUNKED: Final[Field] = (b"Transfer-Encoding", b"chunked")
 REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE: Final = REPEATABLE | {"TRACE"}  # RFC 9110 section 9.2.1
 
 
 class Deadlines(NamedTuple):
@@ -78,6 +79,7 @@ class Exchange:
         self.when_over: Callable[[Exchange], None] | None = None  # called when it is closed, and its outcome known
         self._failure: ProxyError | None = None  # what ended it early
         self.handed_over = False
+        self._sent_whole = False
         # When, on a clock of its own; 0 before it happens.
         self._asked = monotonic()  # for a connection
         self.sent_at = 0.0  # the first byte of the request
@@ -183,6 +185,11 @@ class Exchange:
     def lasted(self) -> float:
         """Seconds since its sending; 0 before."""
         return monotonic() - self.sent_at if self.sent_at else 0.0
+
+    @property
+    def may_be_done(self) -> bool:
+        """Whether the origin may have carried out what changes something there: all of the request was sent to it."""
+        return self._sent_whole and self.request.method not in SAFE
 
     def arrived(self) -> bytes:
         """What of the response's body is here already."""
@@ -292,7 +299,7 @@ class Exchange:
             return self._upload_and_listen(connection)
         head = self._head_to_wire(connection)
         connection.write(head + self._encoded(whole) + self._last_chunk if self.content.present else head)
-        connection.sent_whole()
+        self._sent_to_its_end(connection)
         return connection.head(self._deadlines.head)
 
     async def _upload_and_listen(self, connection: Connection) -> ResponseHead:
@@ -313,7 +320,11 @@ class Exchange:
             connection.write(self._encoded(piece))
             await connection.drain(self._deadlines.idle)
         connection.write(self._last_chunk)
+        self._sent_to_its_end(connection)
+
+    def _sent_to_its_end(self, connection: Connection) -> None:
         connection.sent_whole()
+        self._sent_whole = True
 
     def _encoded(self, piece: bytes) -> bytes:
         return chunk(piece) if self.content.length is None else piece

@@ -7,13 +7,14 @@ something. Clients are told less (see `errors`).
 from typing import Final, Literal
 
 from proxy.config import OriginSettings, Route
-from proxy.errors import OriginTimeout, OriginUnreachable, ProxyError, RequestTooLarge, ResponseTooLarge
+from proxy.errors import OriginError, OriginTimeout, OriginUnreachable, ProxyError, RequestTooLarge, ResponseTooLarge
 from proxy.operation import Operation, State
 from proxy.plan import Race
 
 DISGUISED: Final = "Its path is that of a status URL in another spelling, or leads through one, which makes it none."
 LEAST_SERVER_ERROR: Final = 500  # for who answered: the rest is the client's doing
 STOPPED: Final = "The proxy was stopped, and did not wait for it any longer (drain_timeout)."
+MAY_BE_DONE: Final = "It had been sent, so the origin may have carried it out."
 OWN_ANSWER: Final = "The origin itself answered {status}."
 TLS: Final = ("tls_certificate_error", "tls_protocol_error")
 
@@ -118,8 +119,15 @@ class Reasons:
             "max_running": f"no more operations of its route may be there (respond_async.max_running {of_route}: {most})",
         }
 
-    def failed(self, error: ProxyError, *, later: bool) -> str:
-        """Why there is an error in place of a response, on the way of those that may be answered later or another."""
+    def failed(self, error: ProxyError, *, later: bool, may_be_done: bool = False) -> str:
+        """Why there is an error in place of a response, on the way of those that may be answered later or another.
+
+        Where the origin may have carried out the request all the same, that is said: it changes something.
+        """
+        why = self._failed(error, later=later)
+        return f"{why} {MAY_BE_DONE}" if may_be_done and isinstance(error, OriginError) else why
+
+    def _failed(self, error: ProxyError, *, later: bool) -> str:
         match error:
             case ProxyError(why=why) if why:
                 return why

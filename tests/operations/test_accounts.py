@@ -441,6 +441,46 @@ async def test_what_is_wrong_with_content_names_the_limit(
     assert (await line_of(quiet_log))["why"] == why
 
 
+MAY_BE_DONE: Final = " It had been sent, so the origin may have carried it out."
+
+
+@pytest.mark.parametrize(
+    ("method", "script", "said"),
+    [
+        pytest.param("POST", [read_all(), stall()], True, id="no answer"),
+        pytest.param("DELETE", [read_all(), close()], True, id="broken off"),
+        pytest.param("GET", [read_all(), close()], False, id="what changes nothing"),
+        pytest.param("POST", [read_all(), HALF, close()], False, id="one that was answered"),
+    ],
+)
+async def test_an_error_tells_operators_where_the_origin_may_have_carried_out_the_request(
+    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines, *, method: str, script: list[Step], said: bool
+) -> None:  # fmt: skip
+    origin.script(*script)
+    client = await (await start(timeout="100ms")).client()
+    await client.send(request(method, b"/", body=b"item=42"))
+    assert (await line_of(quiet_log))["why"].endswith(MAY_BE_DONE) is said
+
+
+async def test_one_that_was_not_sent_whole_was_not_carried_out(
+    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    origin.script(close())
+    client = await (await start()).client()
+    await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfirst")
+    line = await line_of(quiet_log)
+    assert (line["error"], MAY_BE_DONE in line["why"]) == ("origin-broke-off", False)
+
+
+async def test_an_operation_that_failed_tells_the_same(
+    start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
+) -> None:
+    origin.script(read_all(), HALF, close())
+    client = await (await start()).client()
+    await client.exchange("POST", b"/", [AT_ONCE], b"item=42")
+    assert (await line_of(quiet_log, "operation settled"))["why"].endswith(MAY_BE_DONE)
+
+
 async def test_a_status_url_that_shows_nothing_tells_operators_why(
     start: StartVia, origin: ScriptedOrigin, quiet_log: Lines
 ) -> None:
