@@ -1,7 +1,8 @@
 """Messages between two processes, as the supervisor and a worker: JSON objects, a line each, both ways over a socket.
 
 `Lines` does no I/O. `Channel` is the supervisor's end, which never waits; `Link` is a worker's end, on its event loop.
-Between these two nonsense is a defect. A `WaryChannel` is for a process that may be of another version, or of no service.
+Another service's process may be of another version, or of no service: a `Channel` leads to that, too. Whoever talks nonsense
+is heard no longer, whether it is a stranger or a worker with a defect; what becomes of it is for the owner to say.
 """
 
 import asyncio
@@ -14,11 +15,7 @@ from math import inf
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, Final, cast
 
-import structlog
-
 from proxy.reactor import Reactor
-
-log = structlog.get_logger()
 
 PIECE: Final = 65_536  # bytes read at once
 LONGEST: Final = 1_048_576  # bytes that a stranger may send in one line
@@ -65,22 +62,24 @@ def _decoded(line: bytes) -> Message:
 class Channel:
     """The supervisor's end. What the other side does not take at once is kept, and sent as it does."""
 
-    _longest = inf  # line that is heard
-
     def __init__(
         self,
         sock: socket.socket,
         reactor: Reactor,
         hear: Callable[[Message], None],
-        lost: Callable[[], None] = lambda: None,
+        lost: Callable[["Nonsense | None"], None] = lambda _: None,
+        longest: float = inf,
     ) -> None:
-        """`lost` is called when the other end is gone."""
+        """`lost` is called once: when the other end is gone, or has talked nonsense, which it gets then.
+
+        `hear` may raise Nonsense. A line that is longer than the `longest` is nonsense, too.
+        """
         sock.settimeout(0)
         self._sock = sock
         self._reactor = reactor
         self._hear = hear
         self._lost = lost
-        self._lines = Lines(self._longest)
+        self._lines = Lines(longest)
         self._unsent = bytearray()
         reactor.watch(sock, self._ready)
 
@@ -94,10 +93,12 @@ class Channel:
             socket.send_fds(self._sock, [encoded(message)], [sock.fileno() for sock in sockets])
 
     def finish(self) -> None:
-        """Hear what a worker that is gone has still said, and close."""
-        while self._receive():
-            pass
-        self.close()
+        """Hear what a worker that is gone has still said, and close. Raises Nonsense, and is closed then."""
+        try:
+            while self._receive():
+                pass
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Can be called again."""
@@ -112,12 +113,21 @@ class Channel:
     def _ready(self, events: int) -> None:
         if events & EVENT_WRITE:
             self._flush()
-        if events & EVENT_READ and not self._receive():
-            self._reactor.forget(self._sock)
-            self._lost()
+        if events & EVENT_READ:
+            self._read()
+
+    def _read(self) -> None:
+        nonsense = None
+        try:
+            if self._receive():
+                return
+        except Nonsense as exc:
+            nonsense = exc
+        self._reactor.forget(self._sock)
+        self._lost(nonsense)
 
     def _receive(self) -> bool:
-        """Whether there was something."""
+        """Whether there was something. Raises Nonsense."""
         try:
             data = self._sock.recv(PIECE)
         except OSError:  # nothing at the moment, or it was reset
@@ -137,19 +147,6 @@ class Channel:
         self._reactor.watch(self._sock, self._ready, EVENT_READ | (EVENT_WRITE if self._unsent else 0))
 
 
-class WaryChannel(Channel):
-    """The same to a stranger. `hear` may raise Nonsense; who talks such, or without end, counts as gone."""
-
-    _longest: float = LONGEST
-
-    def _receive(self) -> bool:
-        try:
-            return super()._receive()
-        except Nonsense as exc:
-            log.warning("peer dropped", reason=str(exc))
-            return False
-
-
 class Link(asyncio.Protocol):
     """A worker's end. When the supervisor is gone the process ends at once, as if it had been killed with it."""
 
@@ -158,12 +155,27 @@ class Link(asyncio.Protocol):
         self._lines = Lines()
         self._transport: asyncio.WriteTransport | None = None
         self._unsent: list[bytes] = []
+        self._finished: asyncio.Future[None] | None = None
 
     def send(self, message: Message) -> None:
         """What is said in one turn of the event loop goes out together: the supervisor wakes once for all of it."""
+        if self._finished is not None:  # after the last words
+            return
         if not self._unsent:
             asyncio.get_running_loop().call_soon(self._flush)
         self._unsent.append(encoded(message))
+
+    async def finish(self, message: Message) -> None:
+        """Say the last, after all that has been said before, until the other side has taken it or is gone.
+
+        Nothing is heard any more.
+        """
+        self.send(message)
+        self._finished = asyncio.get_running_loop().create_future()
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()  # which sends first what is kept
+            await self._finished
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.WriteTransport", transport)
@@ -173,9 +185,12 @@ class Link(asyncio.Protocol):
             self._hear(message)
 
     def connection_lost(self, _: BaseException | None) -> None:
-        os._exit(1)
+        if self._finished is None:
+            os._exit(1)
+        if not self._finished.done():  # else it took too long
+            self._finished.set_result(None)
 
     def _flush(self) -> None:
         data, self._unsent = b"".join(self._unsent), []
-        if self._transport is not None:
+        if data and self._transport is not None:
             self._transport.write(data)

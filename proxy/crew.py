@@ -15,7 +15,7 @@ from typing import Final, NoReturn, Protocol
 import structlog
 
 from proxy import worker as program
-from proxy.channel import Channel, Message
+from proxy.channel import Channel, Message, Nonsense
 from proxy.config import Config
 from proxy.listeners import Doors
 from proxy.operators.report import Report
@@ -177,7 +177,7 @@ class Crew:
                 raise
             if not worker.pid:
                 self._become(worker, ours, theirs)
-        worker.channel = Channel(ours, self._reactor, partial(self._heard, worker))
+        worker.channel = Channel(ours, self._reactor, partial(self._heard, worker), partial(self._lost, worker))
         generation.workers.add(worker)
         log.info("worker started", pid=worker.pid)
 
@@ -198,6 +198,20 @@ class Crew:
         raise OSError(errno.EAGAIN, "Too many workers")
 
     def _heard(self, worker: Worker, message: Message) -> None:
+        """Raises Nonsense, and nothing else for what a worker says: the service must not die of a defect of one of it."""
+        try:
+            self._hear(worker, message)
+        except (LookupError, TypeError, ValueError) as exc:
+            raise Nonsense(f"{type(exc).__name__}: {exc}") from exc
+
+    def _lost(self, worker: Worker, nonsense: Nonsense | None) -> None:
+        """Kill one that cannot be understood. Of one that is gone it is heard when it can be reaped."""
+        if nonsense is not None:
+            _complain(worker, nonsense)
+            worker.channel.close()
+            os.kill(worker.pid, signal.SIGKILL)  # and it has died, as if somebody else had done it
+
+    def _hear(self, worker: Worker, message: Message) -> None:
         match message["kind"]:
             case "ready":
                 worker.ready = True
@@ -217,7 +231,10 @@ class Crew:
 
     def _gone(self, worker: Worker, code: int) -> None:
         generation = worker.generation
-        worker.channel.finish()
+        try:
+            worker.channel.finish()
+        except Nonsense as exc:
+            _complain(worker, exc)
         generation.workers.remove(worker)
         self._admitted.clear(worker.slot)
         died = not worker.killed and not (code == 0 and generation.ending)
@@ -255,6 +272,10 @@ class Crew:
 def tell(workers: Iterable[Worker], message: Message) -> None:
     for worker in workers:
         worker.channel.send(message)
+
+
+def _complain(worker: Worker, nonsense: Nonsense) -> None:
+    log.error("worker not understood", pid=worker.pid, reason=str(nonsense))
 
 
 def _how(code: int) -> dict[str, str | int]:

@@ -31,7 +31,7 @@ from typing import Final, TypeVar, cast
 
 import structlog
 
-from proxy.channel import LONGEST, PIECE, Lines, Message, Nonsense, WaryChannel, encoded
+from proxy.channel import LONGEST, PIECE, Channel, Lines, Message, Nonsense, encoded
 from proxy.config import Address
 from proxy.listeners import Bound, CannotListen, Doors
 from proxy.reactor import Reactor
@@ -54,7 +54,7 @@ class Peer:
         self.shares: set[Bound] = set()
         self.is_newer = is_newer  # it came after this one
         self.serves = False  # that as well, and it is ready
-        self.channel: WaryChannel
+        self.channel: Channel
 
     @property
     def shares_admin(self) -> bool:
@@ -171,7 +171,8 @@ class Handover:
                 sock.close()
 
     def _welcome(self, peer: Peer) -> None:
-        peer.channel = WaryChannel(peer.sock, self._reactor, partial(self._heard, peer), partial(self._lost, peer))
+        heard, lost = partial(self._heard, peer), partial(self._lost, peer)
+        peer.channel = Channel(peer.sock, self._reactor, heard, lost, LONGEST)
         self._peers.add(peer)
 
     def _heard(self, peer: Peer, message: Message) -> None:
@@ -202,7 +203,9 @@ class Handover:
             log.info("handed over")
             self._on_change()
 
-    def _lost(self, peer: Peer) -> None:
+    def _lost(self, peer: Peer, nonsense: Nonsense | None) -> None:
+        if nonsense is not None:
+            log.warning("peer dropped", reason=str(nonsense))
         peer.part()
         peer.channel.close()
         self._peers.discard(peer)

@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Final, NamedTuple, NoReturn
 
+import structlog
 import uvloop
 
-from proxy.channel import Link, Message, encoded
+from proxy.channel import Link, Message
 from proxy.config import Config
 from proxy.errors import StoreUnavailable
 from proxy.figures import Figures
@@ -33,10 +34,12 @@ from proxy.pool import Places
 from proxy.server import Service, in_background, opened
 from proxy.tally import Cell
 
+log = structlog.get_logger()
+
 Hear = Callable[[Message], None]
 TakeFigures = Callable[[Figures], None]
 
-LAST_WORDS: Final = 1.0  # seconds for the supervisor to take what a worker says at its end
+LAST_WORDS: Final = 10.0  # seconds for the supervisor to take what a worker says at its end; it may be busy, or stopped
 SWITCH: Final = 0.001  # seconds after which the event loop lets the store's threads have the interpreter
 GARBAGE: Final = (
     10_000  # objects more than there were, after which the interpreter looks for cycles of them; we make few
@@ -63,10 +66,7 @@ def run(given: Equipment) -> NoReturn:
         configure_logging(given.config.log, writer)
         sys.setswitchinterval(SWITCH)
         gc.set_threshold(GARBAGE)
-        last_words = uvloop.run(_work(given))
-        given.sock.settimeout(LAST_WORDS)
-        given.sock.sendall(encoded(last_words))
-        code = FAILED if last_words["kind"] == "failed" else 0
+        code = uvloop.run(_work(given))
     except BaseException:  # noqa: BLE001  # nothing may get to the code of the supervisor, whose stack this is
         traceback.print_exc()
     finally:
@@ -74,10 +74,21 @@ def run(given: Equipment) -> NoReturn:
         os._exit(code)
 
 
-async def _work(given: Equipment) -> Message:
-    """Serve; the message to end with."""
+async def _work(given: Equipment) -> int:
+    """Serve, and say how that ended; the exit code."""
     seat = _Seat(alone=given.config.workers == 1)
     await asyncio.get_running_loop().connect_accepted_socket(lambda: seat.link, given.sock.dup())
+    last_words = await _served(given, seat)
+    try:
+        async with asyncio.timeout(LAST_WORDS):
+            await seat.link.finish(last_words)
+    except TimeoutError:
+        log.warning("last words lost", pid=os.getpid(), seconds=LAST_WORDS)
+    return FAILED if last_words["kind"] == "failed" else 0
+
+
+async def _served(given: Equipment, seat: "_Seat") -> Message:
+    """Serve; the message to end with."""
     try:
         async with opened(given.config, seat.places, given.admitted) as service:
             seat.take(service)

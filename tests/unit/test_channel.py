@@ -1,11 +1,12 @@
 """Messages between two processes."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 
 import pytest
 
-from proxy.channel import Channel, Lines, Message, encoded
+from proxy.channel import Channel, Lines, Link, Message, Nonsense, encoded
 from proxy.reactor import Reactor
 
 
@@ -22,12 +23,9 @@ class Ends:
     def __init__(self) -> None:
         self.reactor = Reactor()
         self.heard: list[Message] = []
-        self.lost = 0
+        self.lost: list[Nonsense | None] = []
         ours, self.other = socket.socketpair()
-        self.channel = Channel(ours, self.reactor, self.heard.append, self._lose)
-
-    def _lose(self) -> None:
-        self.lost += 1
+        self.channel = Channel(ours, self.reactor, self.heard.append, self.lost.append)
 
 
 @pytest.fixture
@@ -44,7 +42,7 @@ def test_what_is_said_is_heard_and_the_end_is_told_once(ends: Ends) -> None:
     ends.reactor.turn()
     ends.other.close()
     ends.reactor.turn()
-    assert (ends.heard, ends.lost) == ([{"kind": "ready"}], 1)
+    assert (ends.heard, ends.lost) == ([{"kind": "ready"}], [None])
 
 
 def test_who_sends_does_not_wait_and_nothing_is_lost(ends: Ends) -> None:
@@ -67,11 +65,60 @@ def test_what_a_process_said_before_its_end_is_heard_after_it(ends: Ends) -> Non
     ends.channel.finish()
     assert ends.heard == [{"kind": "failed"}]
     ends.channel.send({"kind": "ping"})  # to nobody
-    assert ends.lost == 0
+    assert not ends.lost
 
 
 def test_who_is_gone_is_sent_nothing(ends: Ends) -> None:
     ends.other.close()
     ends.channel.send({"kind": "ping"})
     ends.reactor.turn()
-    assert ends.lost == 1
+    assert ends.lost == [None]
+
+
+def test_whoever_talks_nonsense_is_lost_and_heard_no_longer(ends: Ends) -> None:
+    ends.other.sendall(
+        encoded({"kind": "ready"}) + b'{"kind":"figu' + encoded({"kind": "ended"}) + encoded({"kind": "x"})
+    )
+    ends.reactor.turn()
+    ends.reactor.later(0, lambda: None)
+    ends.reactor.turn()
+    assert ends.heard == [{"kind": "ready"}]
+    assert [str(nonsense) for nonsense in ends.lost] == ["not JSON"]
+
+
+def test_nonsense_that_a_process_said_before_its_end_is_told_and_the_channel_is_closed(ends: Ends) -> None:
+    ends.other.sendall(b"nonsense\n")
+    ends.other.close()
+    with pytest.raises(Nonsense):
+        ends.channel.finish()
+    ends.channel.finish()  # there is nothing any more
+
+
+async def test_the_last_words_come_after_all_that_the_other_side_has_not_taken_before() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        link = Link(lambda _: None)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: link, ours)
+        reader, writer = await asyncio.open_connection(sock=theirs, limit=4_000_000)
+        sent: list[Message] = [{"kind": "figures", "text": str(number) * 1_000_000} for number in range(3)]
+        for message in sent:
+            link.send(message)
+            await asyncio.sleep(0)  # so that the first is under way already, and is stuck
+        finishing = asyncio.ensure_future(link.finish({"kind": "ended"}))
+        await asyncio.sleep(0)
+        link.send({"kind": "figures", "text": "too late"})
+        data = await reader.read()
+        assert list(Lines().feed(data)) == [*sent, {"kind": "ended"}]
+        await finishing
+        writer.close()
+
+
+async def test_who_has_said_the_last_does_not_wait_for_one_that_is_gone() -> None:
+    ours, theirs = socket.socketpair()
+    link = Link(lambda _: None)
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: link, ours)
+    finishing = asyncio.ensure_future(link.finish({"kind": "ended", "text": "x" * 1_000_000}))
+    await asyncio.sleep(0)
+    theirs.close()
+    async with asyncio.timeout(5):
+        await finishing

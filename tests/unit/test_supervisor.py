@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 
@@ -56,7 +57,9 @@ class Office:
         pairs = [socket.socketpair() for _ in range(2)]
         self.workers = [Worker(number, generation, deaths=0, slot=number) for number in (1, 2)]
         for worker, (ours, _) in zip(self.workers, pairs, strict=True):
-            worker.channel = Channel(ours, self.supervisor._reactor, lambda _: None)
+            crew = self.supervisor._crew
+            heard, lost = partial(crew._heard, worker), partial(crew._lost, worker)
+            worker.channel = Channel(ours, self.supervisor._reactor, heard, lost)
         generation.workers.update(self.workers)
         self.ends = [theirs for _, theirs in pairs]
 
@@ -241,6 +244,54 @@ def test_a_worker_that_has_not_answered_half_a_minute_long_is_killed_once(
     assert not office.workers[0].killed, "its death counts as one"
     assert office.told_to(0) == [{"kind": "ping"}], "nothing piles up before one that does not read"
     assert len(office.told_to(1)) == patience + 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(b'{"kind":"figures","id":0,"fig{"kind":"ended","report":{}}\n', id="half a line"),
+        pytest.param(b"[]\n", id="no object"),
+        pytest.param(b"{}\n", id="no kind"),
+        pytest.param(b'{"kind":"nonsense"}\n', id="of a kind that there is not"),
+        pytest.param(b'{"kind":"figures","id":7,"figures":[]}\n', id="an answer to no question"),
+        pytest.param(b'{"kind":"ask","id":7,"question":5}\n', id="of another shape"),
+    ],
+)
+def test_a_worker_that_talks_nonsense_is_killed_and_replaced_and_the_supervisor_goes_on(
+    office: Office,
+    hanging: subprocess.Popen[bytes],
+    quiet_log: Lines,
+    monkeypatch: pytest.MonkeyPatch,
+    said: bytes,
+) -> None:
+    crew, worker, hired = office.supervisor._crew, office.workers[0], list[Generation]()
+    monkeypatch.setattr(crew, "_hire", lambda generation, deaths: hired.append(generation))  # noqa: ARG005
+    worker.pid, worker.generation.begun = hanging.pid, True
+    worker.generation.workers.remove(office.workers[1])  # which is no process
+    office.ends[0].sendall(said)
+    office.supervisor._reactor.turn()
+    os.waitid(os.P_PID, hanging.pid, os.WEXITED | os.WNOWAIT)
+    crew.reap()
+    office.supervisor._reactor.turn()
+    assert [line["event"] for line in quiet_log] == ["worker not understood", "worker died"]
+    assert (quiet_log[0]["pid"], quiet_log[1]["signal"]) == (hanging.pid, "SIGKILL")
+    assert hired == [worker.generation]
+
+
+def test_nonsense_at_its_end_does_not_keep_a_worker_from_being_replaced(
+    office: Office, hanging: subprocess.Popen[bytes], quiet_log: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crew, worker, hired = office.supervisor._crew, office.workers[0], list[Generation]()
+    monkeypatch.setattr(crew, "_hire", lambda generation, deaths: hired.append(generation))  # noqa: ARG005
+    worker.pid, worker.generation.begun = hanging.pid, True
+    worker.generation.workers.remove(office.workers[1])
+    office.ends[0].sendall(b"nonsense\n")
+    hanging.send_signal(signal.SIGTERM)
+    os.waitid(os.P_PID, hanging.pid, os.WEXITED | os.WNOWAIT)
+    crew.reap()
+    office.supervisor._reactor.turn()
+    assert [line["event"] for line in quiet_log] == ["worker not understood", "worker died"]
+    assert hired == [worker.generation]
 
 
 def test_who_answers_late_begins_anew(office: Office, quiet_log: Lines) -> None:

@@ -1,14 +1,20 @@
 """What a worker tells its supervisor, and between which parts of that it does something else."""
 
 import asyncio
+import os
+import socket
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+import structlog
+
+from proxy import worker
 from proxy.channel import Message
 from proxy.figures import MOST, packed, summed
 from proxy.metrics import Metrics
 from proxy.operators.report import FIGURES, Report
-from proxy.worker import _Seat
+from proxy.worker import Equipment, _Seat
 from tests.unit.accounts import ended
 
 ROUTES = 500
@@ -51,3 +57,19 @@ async def test_what_all_processes_told_comes_in_parts_too_and_is_whole() -> None
     assert summed([answer.report["figures"]]) == summed([metrics.figures()])
     seat._hear({"kind": "figures", "id": 0, "figures": []})
     seat._hear({"kind": "ask", "id": 0, "answer": [{}, 2, 1.5]})  # nobody waits for it any more
+
+
+async def test_where_the_supervisor_takes_no_last_words_one_line_of_the_log_says_so_and_the_end_is_a_good_one(
+    monkeypatch: pytest.MonkeyPatch, quiet_log: list[structlog.types.EventDict]
+) -> None:
+    async def served(_: Equipment, seat: _Seat) -> Message:
+        seat.link.send({"kind": "figures", "text": "x" * 1_000_000})
+        return {"kind": "ended", "report": {}}
+
+    monkeypatch.setattr(worker, "_served", served)
+    monkeypatch.setattr(worker, "LAST_WORDS", 0.01)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        given = cast("Any", SimpleNamespace(config=SimpleNamespace(workers=2), sock=theirs))
+        assert await worker._work(given) == 0
+    assert quiet_log == [{"event": "last words lost", "log_level": "warning", "pid": os.getpid(), "seconds": 0.01}]
