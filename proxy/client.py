@@ -40,6 +40,7 @@ class Link(Protocol):
     peer: Peer
     clock: Clock
     writing_paused: bool  # whether the client takes less than it is sent
+    half_closed: bool  # whether it says nothing more
 
     @property
     def local(self) -> bytes:

@@ -78,7 +78,7 @@ class ClientConnection(asyncio.Protocol):
         self._idle_since = 0.0
         self._admitted = False
         self._reading_paused = False
-        self._half_closed = False  # the client says nothing more
+        self.half_closed = False
         self._unfed = b""  # what has come and found no room
         self._current: ClientRequest | None = None  # whose answer is under way
         self._lost: asyncio.Future[None] = self._loop.create_future()
@@ -176,7 +176,7 @@ class ClientConnection(asyncio.Protocol):
 
         What ends with the connection must not look whole where it is cut.
         """
-        self._half_closed = True
+        self.half_closed = True
         if self._front.answers_half_closed and self._owes_answer:
             return True
         if self._current is not None and self._current.lasts_until_close:
@@ -302,7 +302,7 @@ class ClientConnection(asyncio.Protocol):
 
     async def _linger(self) -> None:
         """Let a client that still sends have its answer: to close at once would be a reset (RFC 9112 section 9.6)."""
-        if self._transport.is_closing() or self._lost.done() or self._half_closed or self.draining:
+        if self._transport.is_closing() or self._lost.done() or self.half_closed or self.draining:
             return
         self._current = None
         self._drop_the_rest()

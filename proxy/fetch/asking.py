@@ -20,11 +20,11 @@ from proxy.fetch.order import Order, Pair
 from proxy.trouble import reason
 
 TROUBLE: Final = (aiohttp.ClientError, TimeoutError, ConnectionError, UnicodeError)  # the last: no name of a host
-HOPELESS: Final = (
-    aiohttp.ClientSSLError,
+HOPELESS: Final = (  # of these: the same however often one asks
+    aiohttp.ClientConnectorCertificateError,
     aiohttp.InvalidURL,
     UnicodeError,
-)  # of these: the same however often one asks
+)
 CONNECTING: Final = 30.0  # seconds
 LONGEST_SILENCE: Final = 60.0  # seconds, in content that is on its way
 LARGEST_HEAD: Final = 1 << 18  # bytes, of one field too

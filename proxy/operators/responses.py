@@ -102,14 +102,16 @@ async def send(client: ClientRequest, response: Response) -> None:
             _begin(client, head.with_fields(head.fields.plus(*length)), len(whole))
             await _write(client, whole)
         case Stream(head, first, rest):
-            _begin(client, head, None)
-            await _follow(client, first, rest)
+            await _follow(client, head, first, rest)
     await client.end()
 
 
-async def _follow(client: ClientRequest, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
+async def _follow(client: ClientRequest, head: ResponseHead, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
     """Write all of a stream, which ends where the store fails: whoever asks again is told."""
     async with aclosing(rest):
+        if client.link.half_closed:  # before there was anything to follow
+            raise ConnectionError("who follows a stream has left with the own side")
+        _begin(client, head, None)
         await _write(client, first)
         if client.head.method == "HEAD":
             return

@@ -513,6 +513,16 @@ async def test_no_tls_is_spoken_there(origin: ScriptedOrigin, fetch: Fetch) -> N
     assert (fetched.code, fetched.why) == (35, said)
 
 
+async def test_a_status_url_without_tls_for_a_moment_is_asked_again(
+    origin: ScriptedOrigin, fetch_too_late: Fetch
+) -> None:
+    """As where a balancer starts anew, and refuses in plain text meanwhile."""
+    origin.on_accept(send(b"HTTP/1.0 503 Service Unavailable\r\n\r\n"), close())
+    told = f"no TLS with {origin.url[7:]}: what answers there is not TLS; is it http://"  # all that fits
+    url = origin.url.replace("http:", "https:") + "/status"
+    assert (await fetch_too_late(url, told, resume=True, patience=lambda: repeat(3600.0))).code == 28
+
+
 @pytest.mark.parametrize("host", ["no..such.example", "1.2.3.4.5"])
 @pytest.mark.parametrize("resume", [False, True])
 async def test_there_is_no_such_host(fetch: Fetch, host: str, resume: bool) -> None:  # noqa: FBT001

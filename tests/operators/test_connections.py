@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 
 import pytest
 
 from proxy.config import Limits
+from proxy.operators.responses import Stream, stream
 from proxy.operators.survey import Survey
 from proxy.problem import REASONS
 from proxy.reception import FOR_PROBES, MOST, SHARE, for_operators
@@ -210,7 +212,7 @@ async def test_who_closes_only_the_own_side_is_answered_also_if_that_takes_time(
     async with RawClient(port=desk.proxy.admin_port) as client:
         await client.send(request("GET", b"/store", LOCAL))
         client.half_close()
-        await eventually(lambda: any(one._half_closed for one in desk._reception._front.connections))
+        await eventually(lambda: any(one.half_closed for one in desk._reception._front.connections))
         gate.set()
         assert (await client.response()).status == 200
         assert await client.eof()
@@ -237,6 +239,23 @@ async def test_who_follows_a_stream_has_left_with_the_own_side(desk: Desk) -> No
         await client.begin()
         client.half_close()
         await eventually(lambda: desk.streams == 0)
+
+
+async def test_so_has_who_closes_it_before_the_stream_begins(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = asyncio.Event()
+
+    async def late(events: AsyncGenerator[bytes, None]) -> Stream:
+        await gate.wait()
+        return await stream(events)
+
+    monkeypatch.setattr("proxy.admin.stream", late)
+    async with RawClient(port=desk.proxy.admin_port) as client:
+        await client.send(request("GET", b"/events", LOCAL))
+        client.half_close()
+        await eventually(lambda: any(one.half_closed for one in desk._reception._front.connections))
+        gate.set()
+        assert await closed(client)
+    await eventually(lambda: desk.streams == 0)
 
 
 async def test_the_oldest_without_a_request_gives_way_where_there_are_too_many(

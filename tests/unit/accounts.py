@@ -18,6 +18,7 @@ class NoLink:
     peer = Peer("192.0.2.1", b"192.0.2.1", "http", trusted=False)
     clock = Clock()
     writing_paused = False
+    half_closed = False
     local = b"proxy.test"
     draining = False
 
