@@ -61,7 +61,7 @@ class Account:
         """`trace` tells a collector of it, if that is wanted."""
         self.client = client
         self.began = monotonic()
-        self.request_id = b""
+        self.request_id = client.id
         self.target = b""
         self.disguised = False  # whether it would be for a status URL if it were written as these are
         self.trace = trace
@@ -184,7 +184,7 @@ class Account:
 
     @property
     def id(self) -> str:
-        """X-Request-Id; empty before it was looked at."""
+        """X-Request-Id; empty before it has one."""
         return self.request_id.decode("latin-1")
 
     @property

@@ -127,6 +127,7 @@ class ClientRequest:
     def __init__(self, head: RequestHead, inflow: Inflow, link: Link, *, keep_alive: bool) -> None:
         self.head = head
         self.link = link
+        self.id = b""  # by which it is found in the log; empty before it has one
         self.status = 0  # of the response; 0 before it began
         self.sent = 0  # bytes of its content
         self.tunnelled: int | None = (

@@ -64,6 +64,7 @@ class Handler:
 
     async def handle(self, client: ClientRequest) -> None:
         """Respond, in any case."""
+        client.id = (client.head.fields.first(b"x-request-id") or next(self._ids))[:LONGEST_ID]
         account = Account(client, None if self._tracing is None else self._tracing.request(client.head.fields))
         try:
             await self._answer(account)
@@ -87,10 +88,10 @@ class Handler:
     def refusal(self, client: ClientRequest, error: ProxyError) -> Reply:
         """The response to what never became a request, or whose account made the proxy fail.
 
-        It has the id by which it is found in the log: whoever asked has none of its own, or none that was read.
+        It has the id by which it is found in the log: whoever asked may have none of its own, or none that was read.
         """
+        client.id = client.id or next(self._ids)
         account = Account(client)
-        account.request_id = next(self._ids)
         if type(error) is ProxyError:
             log.error("handler failed", id=account.id, exc_info=error.__cause__)
         else:
@@ -102,7 +103,6 @@ class Handler:
         """Find out whose it is to respond, and have that done by awaiting what is returned."""
         client = account.client
         head = client.head
-        account.request_id = (head.fields.first(b"x-request-id") or next(self._ids))[:LONGEST_ID]
         target = checked(head)
         account.target = target.origin_form
         arrival = self._trusted.arrival(client.link.peer, target.authority, head.fields)
@@ -148,7 +148,7 @@ class Handler:
         more = (*named, VARY) if account.varies else named
         try:
             as_page = prefers_page(client.head.fields)
-            await client.respond(problem(error, account.path, self._monitor.proxy_name, *more, as_page=as_page))
+            await client.respond(problem(error, account.path or "/", self._monitor.proxy_name, *more, as_page=as_page))
         except ConnectionError:
             client.abort()
 

@@ -277,6 +277,41 @@ async def test_a_defect_is_counted_once_and_logged_once_beside_the_request(
     assert (line["status"], line["bytes"]) == (500, len(response.body))
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="no Host"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", id="two of them"),
+        pytest.param(b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", id="no target"),
+        pytest.param(b"GET / HTTP/1.1\r\nX-Request-Id: mine\r\n\r\n", id="an id of its own"),
+    ],
+)
+async def test_what_is_refused_for_its_head_is_found_in_the_log_by_the_id_in_the_response(
+    client: RawClient, quiet_log: Lines, head: bytes
+) -> None:
+    await client.send(head)
+    response = await client.response()
+    assert (response.status, json.loads(response.body)["instance"]) == (400, "/")
+    [line] = [line for line in quiet_log if line["event"] == "request"]
+    assert response.field(b"x-request-id") == line["id"].encode() != b""
+    assert (b"mine" in head) == (line["id"] == "mine")
+
+
+async def test_a_request_that_could_not_be_told_of_its_defect_keeps_its_id(
+    client: RawClient, quiet_log: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("s3cret cause")
+
+    monkeypatch.setattr(handler, "checked", broken)
+    monkeypatch.setattr(handler, "prefers_page", broken)
+    response = await client.exchange("GET", b"/")
+    assert response.status == 500
+    assert await client.eof()
+    assert sorted(line["event"] for line in quiet_log) == ["handler failed", "handler failed", "request"]
+    assert {line["id"].encode() for line in quiet_log} == {response.field(b"x-request-id")}
+
+
 async def test_a_defect_of_the_books_is_told_and_counted_by_nobody(
     client: RawClient, proxy: Proxy, quiet_log: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
