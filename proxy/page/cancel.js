@@ -5,6 +5,12 @@ import { told } from "./asked.js";
 import { byId, setText } from "./elements.js";
 import { visible } from "./words.js";
 
+const CONSEQUENCES = {
+  queued: "No byte of its request was sent to the origin, and none will be. Its client will find it cancelled.",
+  running:
+    "Its connection to the origin is closed, and its client will find it cancelled. What the origin has done already stays done.",
+};
+
 export class Cancelling {
   constructor() {
     this.dialog = byId("confirm");
@@ -18,6 +24,7 @@ export class Cancelling {
     this.operation = operation;
     this.asked = document.activeElement;
     setText(byId("confirm-what"), visible(`${operation.id}: ${operation.method} ${operation.target}`));
+    setText(byId("confirm-text"), CONSEQUENCES[operation.state]);
     this.dialog.showModal();
   }
 

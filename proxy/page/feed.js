@@ -106,10 +106,10 @@ async function refusal(url) {
   }
 }
 
-/** That of a problem document; of anything else, the text. */
+/** That of a problem document, without the marks around what is code; of anything else, the text. */
 function detail(text) {
   try {
-    return JSON.parse(text).detail;
+    return JSON.parse(text).detail.replaceAll("`", "");
   } catch {
     return text.slice(0, MOST_SAID);
   }

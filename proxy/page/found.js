@@ -5,6 +5,7 @@
 
 import { told } from "./asked.js";
 import { byId, element, setText } from "./elements.js";
+import { wordOf } from "./operations.js";
 import { atLength, briefly, requests } from "./requests.js";
 import { missed } from "./search.js";
 import { age, clock, count, duration, size, visible } from "./words.js";
@@ -151,7 +152,7 @@ function facts(operation) {
   return {
     Why: operation.why,
     Operation: operation.id,
-    State: status === null ? state : `${state}, ${status}`,
+    State: status === null ? wordOf(state) : `${wordOf(state)}, ${status}`,
     Error: error?.code,
     Request: `${operation.method} ${operation.target}`,
     "Request id": operation.request_id,

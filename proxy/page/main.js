@@ -21,7 +21,7 @@ import { Routes } from "./routes.js";
 import { searching } from "./search.js";
 import { Service } from "./service.js";
 import { explain } from "./tips.js";
-import { visible, zone } from "./words.js";
+import { day, visible, zone } from "./words.js";
 
 const SECOND = 1000; // milliseconds
 const NONE_SETTLED = "No operation has been settled yet. Results are kept for as long as their route’s keep says.";
@@ -50,7 +50,7 @@ class Page {
 
   begin() {
     explain();
-    setText(byId("zone"), `times in ${zone(new Date())}`);
+    this.#showDay();
     searching(this.place);
     byId("pause").addEventListener("click", () => this.#pause());
     byId("older").addEventListener("click", () => this.place.go({ cursor: this.next }));
@@ -94,6 +94,10 @@ class Page {
   #show(view) {
     this.view = view;
     this.came = performance.now();
+    this.#draw(view);
+  }
+
+  #draw(view) {
     this.service.show(view.service, view.store);
     this.#teach();
     this.service.showCounts(view.operations.counts);
@@ -142,7 +146,17 @@ class Page {
     this.said = state;
   }
 
+  /** Times are those of this day, unless they have another one with them. */
+  #showDay() {
+    const today = day(new Date());
+    if (today === this.today) return;
+    this.today = today;
+    setText(byId("zone"), `${today}, times in ${zone(new Date())}`);
+    if (this.view) this.#draw(this.view);
+  }
+
   #tick() {
+    this.#showDay();
     if (this.view === undefined || this.feed.state !== "live") return;
     this.underWay.tick((performance.now() - this.came) / SECOND);
     this.service.tick();
@@ -150,7 +164,9 @@ class Page {
 
   #pause() {
     this.isPaused = !this.isPaused;
-    setAttribute(byId("pause"), "aria-pressed", String(this.isPaused));
+    const word = this.isPaused ? "Resume" : "Pause";
+    setText(byId("pause"), word);
+    setAttribute(byId("pause"), "aria-label", `${word} updates`);
     this.#rest();
   }
 

@@ -13,15 +13,18 @@ const TITLES = {
   settled: "Settled",
   completed: "Completed",
   failed: "Failed",
-  dismissed: "Dismissed",
+  dismissed: "Cancelled",
 };
 const STATES = {
   queued: "It waits for its turn at the origin. No byte of its request was sent yet.",
   running: "Its request was sent to the origin, and the response is not complete yet.",
   completed: "The origin’s response is stored whole, and served from the status URL.",
   failed: "There is no usable response of the origin’s; the status URL tells its client why.",
-  dismissed: "It was cancelled, by its client or by an operator.",
+  dismissed: "Its client or an operator cancelled it, or its route did when the client left. The log and JSON say dismissed.",
 };
+
+/** What a state is called here: by the word of the button that leads to it. */
+export const wordOf = (state) => (state === "dismissed" ? "cancelled" : state);
 
 /** The title of the list of operations in this state. */
 export const titleOf = (state) => TITLES[state] ?? TITLES.unsettled;
@@ -36,7 +39,7 @@ export function underWay(where, place, cancel, empty) {
     key: ({ id }) => id,
     empty,
     columns: [
-      { title: "State", name: "state", make: badge(({ state }) => ({ kind: state, words: state, tip: STATES[state] })) },
+      { title: "State", name: "state", make: badge(({ state }) => ({ kind: state, words: wordOf(state), tip: STATES[state] })) },
       { title: "Operation", name: "operation", make: finding(place, ({ id }) => id, "Operation") },
       { title: "Route", name: "route", make: text(({ route }) => visible(route)) },
       { title: "Request", name: "request", make: request(explained) },
@@ -80,7 +83,7 @@ export function range(shown, state, counts) {
 
 function outcome({ state, status }) {
   const kind = state === "completed" && status >= 400 ? "failed" : state;
-  return { kind, words: status === null ? state : `${state} ${status}`, tip: STATES[state] };
+  return { kind, words: status === null ? wordOf(state) : `${wordOf(state)} ${status}`, tip: STATES[state] };
 }
 
 /** That it is completed is said by its state; of any other there is more to say: why it was answered with 202, or ended. */

@@ -18,7 +18,7 @@ export function span(points) {
 }
 
 export class Plot {
-  /** `say(number)` puts a figure into words; `most` is the top of the scale where that is fixed. */
+  /** `say(number, step)` puts a figure of so many seconds into words; `most` is the top of the scale where that is fixed. */
   constructor({ title, series, say, most = null }) {
     Object.assign(this, { series, say, most });
     this.values = series.map((_, index) => element("span", { class: `value value-${index}` }));
@@ -32,7 +32,7 @@ export class Plot {
       this.cursor,
     );
     const name = element("span", {}, title, " ", this.top);
-    const heading = element("figcaption", {}, name, element("span", {}, ...this.values));
+    const heading = element("figcaption", {}, name, element("span", { class: "values" }, ...this.values));
     const wide = series.length > 1 ? "wide" : null;
     this.figure = element("figure", { class: wide }, heading, element("div", { class: "plot" }, this.graphic));
     this.title = title;
@@ -40,13 +40,14 @@ export class Plot {
 
   /** Draws points, each with its time `t` in seconds. */
   draw(points, step) {
+    this.step = step;
     const [end, seconds] = [points.at(-1)?.t ?? 0, span(points)];
     const figures = points.flatMap((point) => this.series.map(({ of }) => of(point))).filter(isThere);
     const most = this.most ?? Math.max(0, ...figures);
     this.x = (point) => WIDTH * (1 - (end - point.t) / seconds);
     const y = (number) => HEIGHT - (HEIGHT - TOP) * (most > 0 ? number / most : 0);
     this.series.forEach(({ of }, index) => setAttribute(this.lines[index], "d", path(points, of, this.x, y, step)));
-    setText(this.top, this.most === null && most > 0 ? `up to ${this.say(most)}` : "");
+    setText(this.top, this.most === null && most > 0 ? `up to ${this.say(most, step)}` : "");
   }
 
   /** The figures at a point, in the heading, and a line there unless it is the last one. */
@@ -61,7 +62,8 @@ export class Plot {
   }
 
   #figure({ name, of }, point) {
-    return name ? `${name} ${this.say(of(point))}` : this.say(of(point));
+    const said = this.say(of(point), this.step);
+    return name ? `${name} ${said}` : said;
   }
 }
 

@@ -22,7 +22,7 @@ export function requests(where, place, { label, wording, empty }) {
     columns: [
       { title: "Status", name: "state", make: badge(statusOf) },
       { title: "Flag", name: "flag", make: flag },
-      { title: "Time", name: "number", make: moment(({ time }) => time) },
+      { title: "Ended", name: "number", make: moment(({ time }) => time) },
       { title: "Route", name: "route", make: text(({ route }) => visible(route)) },
       { title: "Request", name: "request", make: request(wording) },
       { title: "Took", name: "number", make: took },
@@ -118,5 +118,5 @@ function parts({ seconds, waiting, origin }) {
     waiting !== undefined && `waited ${duration(waiting)} for its turn`,
     origin !== undefined && `was ${duration(origin)} at the origin`,
   ].filter(Boolean);
-  return known.length > 0 ? `Of ${duration(seconds)}, it ${known.join(" and ")}.` : null;
+  return known.length > 0 ? `Of ${duration(seconds)} until the end of its answer, it ${known.join(" and ")}.` : null;
 }

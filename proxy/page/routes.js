@@ -39,7 +39,7 @@ const PLOTS = [
     say: duration,
   },
   { title: "Answered in time", series: [{ name: "", of: (point) => point.in_time }], say: percent, most: 1 },
-  { title: "Failures", series: [{ name: "", of: failuresOf }], say: figure },
+  { title: "Failures", series: [{ name: "", of: failuresOf }], say: (number, step) => `${figure(number)} in ${duration(step)}` },
 ];
 
 export class Routes {

@@ -3,6 +3,7 @@
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 const COUNTS = new Intl.NumberFormat("en");
 const TIME = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const DAY = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium" });
 const DAY_AND_TIME = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 
 // Characters that could not be seen, or would turn round what stands beside them.
@@ -67,6 +68,9 @@ export function percent(share) {
 export function clock(date, today) {
   return (date.toDateString() === today.toDateString() ? TIME : DAY_AND_TIME).format(date);
 }
+
+/** A date without the time: "1 May 2026". */
+export const day = (date) => DAY.format(date);
 
 /** Text of strangers, all of whose characters can be seen. */
 export function visible(text) {

@@ -1,7 +1,7 @@
 """The operator page for everybody: without a mouse, with a screen reader, in the dark, on a small screen."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -134,8 +134,9 @@ async def test_it_holds_still_when_told_to(page: Page, watched: Proxy, origin: S
     await expect(page.locator("#connection")).to_have_text("paused")
     await have_something_to_show(watched, origin)
     assert await page.locator("#operations-table tbody tr").count() == 0
-    await pause.click()
+    await page.get_by_role("button", name="Resume").click()
     await expect(page.locator("#operations-table tbody tr")).to_have_count(3)
+    await expect(pause).to_have_text("Pause")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -173,7 +174,7 @@ async def test_every_control_has_a_name_of_its_own(watched: Proxy, open_page: Op
     await page.locator("#requests-table").get_by_role("link", name="Request").first.click()
     await expect(page.get_by_role("table", name="Requests found").get_by_role("row")).to_have_count(2)
     await expect(page.get_by_role("table", name="Recent requests").get_by_role("row")).to_have_count(4)
-    for name in ("Pause updates", "Close what was found", "Show all operations", "Cancel this operation", "Find"):
+    for name in ("Pause updates", "Close what was found", "Clear filters", "Cancel this operation", "Find"):
         await expect(page.get_by_role("button", name=name, exact=True)).to_have_count(1)
     await expect(page.get_by_role("button", name="Flag -H")).to_have_count(4)
 
@@ -276,6 +277,17 @@ async def test_the_zone_of_all_times_is_told_once(
     time = page.locator("#requests-table time").first
     there = datetime.fromisoformat(await time.get_attribute("datetime") or "").astimezone(ZoneInfo(zone))
     await expect(time).to_have_text(f"{there:%H:%M:%S}")
+
+
+async def test_what_is_of_another_day_has_its_date(page: Page, watched: Proxy, origin: ScriptedOrigin) -> None:
+    await have_something_to_show(watched, origin)
+    time = page.locator("#requests-table time").first
+    await expect(time).to_have_text(re.compile(r"^[\d:]{8}$"))
+    ended = datetime.fromisoformat(await time.get_attribute("datetime") or "").astimezone()
+    await expect(page.get_by_role("banner")).to_contain_text(f"{ended:%-d %b %Y}, times in")
+    await page.clock.set_fixed_time(ended + timedelta(days=1))
+    await expect(time).to_have_text(f"{ended:%-d %b %Y, %H:%M:%S}")
+    await expect(page.get_by_role("banner")).to_contain_text(f"{ended + timedelta(days=1):%-d %b %Y}, times in")
 
 
 EXAMPLES = {

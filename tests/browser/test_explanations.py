@@ -122,7 +122,7 @@ async def test_an_id_leads_to_its_operation_and_its_request(page: Page, watched:
     await found.get_by_role("button", name="Cancel this operation").click()
     await page.get_by_role("button", name="Cancel the operation").click()
     await origin.connection_closed()
-    await expect(found).to_contain_text("dismissed")
+    await expect(found).to_contain_text("State cancelled", use_inner_text=True)
 
     await search.fill("nobody-has-this")
     await search.press("Enter")
@@ -306,7 +306,7 @@ async def test_a_filter_is_in_the_address_and_can_be_shared(
     await expect(other.locator("#operations-table")).to_contain_text("No operation is like that now.")
     await other.go_back()
     await expect(other.locator("#operations-table tbody tr")).to_have_count(1)
-    await other.get_by_role("button", name="Show all").click()
+    await other.get_by_role("button", name="Clear filters").click()
     await expect(other.locator("#operations-table tbody tr")).to_have_count(2)
     await other.get_by_label("State").select_option("failed")
     await expect(other.get_by_role("heading", name="Failed")).to_be_visible()
@@ -353,5 +353,5 @@ async def test_a_service_that_has_another_token_is_not_asked_again_and_again(
         await expect(page.locator("#connection")).to_have_text("live")
     async with serving_at(unused_port, origin, tmp_path, admin_token=f"another-{TOKEN}"):
         await expect(page.locator("#connection")).to_contain_text(
-            "It answers 401. This needs the service's `admin_token`"
+            "It answers 401. This needs the service's admin_token: as"
         )

@@ -12,7 +12,7 @@ from playwright.async_api import Locator, Page, expect
 from proxy.clock import Clock
 from proxy.store.memory import MemoryStore
 from tests.browser.conftest import OpenPage, serving_at
-from tests.conftest import Proxy
+from tests.conftest import Proxy, StartProxy, settings_for
 from tests.raw_client import RawClient
 from tests.scripted_origin import ScriptedOrigin, answer, read_all, send, stall, wait_for
 from tests.store.samples import running
@@ -94,6 +94,7 @@ async def test_cancelling_asks_first_and_closes_the_origins_connection(
     await under_way(page).get_by_role("button", name=f"Cancel {id}").click()
     dialog = page.get_by_role("dialog")
     await expect(dialog).to_contain_text(f"{id}: POST /slow")
+    await expect(dialog).to_contain_text("Its connection to the origin is closed")
     await expect(dialog.get_by_role("button", name="Keep it")).to_be_focused()
     await dialog.get_by_role("button", name="Keep it").click()
     await expect(dialog).to_be_hidden()
@@ -104,7 +105,21 @@ async def test_cancelling_asks_first_and_closes_the_origins_connection(
     await origin.connection_closed()
     await expect(page.get_by_role("status")).to_have_text(f"Operation {id} is cancelled.")
     await expect(under_way(page)).to_have_count(0)
-    await expect(last_settled(page)).to_contain_text("dismissed")
+    await expect(last_settled(page)).to_contain_text("cancelled")
+
+
+async def test_of_one_that_was_not_sent_no_connection_is_said_to_be_closed(
+    start_proxy: StartProxy, open_page: OpenPage, origin: ScriptedOrigin
+) -> None:
+    origin.script(read_all(), stall())
+    settings = settings_for(origin.url)
+    settings["origins"]["legacy"] |= {"max_connections": 1}
+    proxy = await start_proxy(settings, admin="127.0.0.1:0")
+    _, queued = await accepted(proxy), await accepted(proxy)
+    page = await open_page(proxy.admin_port)
+    await page.get_by_role("button", name=f"Cancel {queued}").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("No byte of its request was sent")
+    await expect(page.get_by_role("dialog")).not_to_contain_text("connection")
 
 
 async def test_one_that_completes_while_somebody_decides_keeps_its_result(
