@@ -33,6 +33,8 @@ MANY: Final = 500  # more are not counted before one is asked whether one means 
 UNSETTLED: Final = ("queued", "running")
 SETTLED: Final = ("completed", "failed", "dismissed")
 STATUS_URL: Final = re.compile(r".*/([A-Za-z0-9_-]{8,64})/?(?:[?#].*)?", re.DOTALL)
+STATUS: Final = re.compile("[1-5]([0-9]{2}|xx)")
+OF_STATUS_URLS: Final = "(status)"  # what stands for the route of requests for them
 SHOWN: Final = 8  # characters of an id
 NO_REQUEST: Final = (
     "Nor has a recent request it as X-Request-Id that was answered with 202, went wrong, or was told of a failure. The log"
@@ -91,6 +93,16 @@ def _given(texts: tuple[str, ...]) -> tuple[str, ...]:
     except UnicodeError as error:
         raise click.BadParameter("is not UTF-8") from error
     return texts
+
+
+def _value(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    return None if text is None else _given((text,))[0]
+
+
+def _status(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    if text is not None and not STATUS.fullmatch(text):
+        raise click.BadParameter("must be a status such as `504`, or a class of them such as `5xx`")
+    return text
 
 
 def _token(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
@@ -171,7 +183,7 @@ _json = click.option("--json", "wants_json", is_flag=True, help="As JSON.")
 _yes = click.option("--yes", is_flag=True, help="Without asking whether one means it.")
 
 
-@click.group(short_help="List, show and end the operations of a service that runs.")
+@click.group(short_help="List, show and end the operations of a service that runs; list its recent requests.")
 def operations() -> None:
     """The operations of a service that runs, asked at its `admin` address.
 
@@ -179,6 +191,8 @@ def operations() -> None:
     What runs for longer than five minutes, and its end:
         respond-async operations list --state running --older-than 5m
         respond-async operations cancel Wz6GBxat
+    Why requests were answered with 503:
+        respond-async operations requests --status 503
     A service elsewhere:
         respond-async operations list --admin http://10.0.0.5:8081
 
@@ -233,6 +247,35 @@ def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # 
         respond-async operations show 4f1d7c1e9b0a4c6f8d2e3b5a7c9d1e0f
     """
     _each(options, ids, partial(_shown, wants_json=wants_json), between="" if wants_json else "\n")
+
+
+@operations.command(short_help="The recent requests, and why they were answered so.")
+@click.option("--status", callback=_status, metavar="STATUS", help="Answered with that: `504`, or `5xx` for a class.")
+@click.option("--route", callback=_value, metavar="NAME", help="Of this route; `(status)` is for status URLs.")
+@_json
+@_where
+def requests(*, status: str | None, route: str | None, wants_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """List recent requests, the newest first, each with its time in UTC and why it was answered so.
+
+    They are those that were answered with 202, went wrong, or were told of a failure, and those whose clients left. Others
+    are in the log alone, which has a line for every request, with the same END as `end`.
+
+    \b
+    Why requests were answered with 503:
+        respond-async operations requests --status 503
+    What went wrong on a route, for another program:
+        respond-async operations requests --status 5xx --route reports --json
+    """
+    from proxy.remote import requests as table
+
+    like = {name: value for name, value in {"status": status, "route": route}.items() if value}
+    found = _asked(options, lambda service: service.recent(like))
+    if not found["requests"] and route != OF_STATUS_URLS:
+        _check_routes(options | {"routes": (route,) if route else ()})
+    if wants_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo(table(found["requests"], shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
 
 
 @operations.command(short_help="Cancel some that wait or run.", context_settings=IDS)

@@ -6,7 +6,7 @@ In reading order: `place` (where that is, and the token), `answers` (what it ans
 
 from proxy.remote.place import Place, place_at, place_of
 from proxy.remote.service import Declined, NoAnswer, Service, TokenMissing, TokenWrong, Unknown, asking
-from proxy.remote.table import details, lines, table
+from proxy.remote.table import details, lines, requests, table
 
 __all__ = [
     "Declined",
@@ -21,5 +21,6 @@ __all__ = [
     "lines",
     "place_at",
     "place_of",
+    "requests",
     "table",
 ]

@@ -37,6 +37,7 @@ OPERATION: Final[Shape] = {
 COUNTS: Final[Shape] = dict.fromkeys(("queued", "running", "completed", "failed", "dismissed", "settled"), int)
 PAGE: Final[Shape] = {"operations": [OPERATION], "counts": COUNTS, "next": (str, NoneType), "time": str}
 ENDED: Final[Shape] = {"dismissed": int, "removed": int}
+RECENT: Final[Shape] = {"requests": [{"time": str, "status": int, "method": str, "path": str, "end": str}]}
 REQUESTS: Final[Shape] = {"requests": [{"id": str, "bytes": int}], "operations": [OPERATION]}
 ROUTES: Final[Shape] = {"routes": [{"name": str}]}
 

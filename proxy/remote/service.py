@@ -82,6 +82,10 @@ class Service:
         """The recent requests of this id, and the operations that they made or asked for."""
         return await self._ask("GET", f"/requests?{urlencode({'id': id})}", answers.REQUESTS)
 
+    async def recent(self, like: Mapping[str, str]) -> Json:
+        """The recent requests that are like that, the newest first."""
+        return await self._ask("GET", f"/requests?{urlencode(like)}", answers.RECENT)
+
     async def cancel(self, short: str) -> Json:
         """Cancel it if it is under way; how it stands then."""
         return await self._ask("DELETE", f"{_one(short)}?state=unsettled", answers.OPERATION)

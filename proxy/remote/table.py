@@ -1,4 +1,4 @@
-"""Operations as text: a table of several, all that is known of one."""
+"""Operations and requests as text: a table of several, all that is known of one."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -7,6 +7,7 @@ from proxy.remote.answers import Json
 from proxy.words import amount, elapsed, printable
 
 HEADING: Final = ("ID", "STATE", "ROUTE", "METHOD", "TARGET", "AGE", "202 TO END", "SIZE", "OUTCOME")
+OF_REQUESTS: Final = ("TIME", "STATUS", "ID", "METHOD", "PATH", "END", "WHY")
 AGES: Final = frozenset({"age", "waited", "duration", "left"})
 NAMES: Final = {
     "age": "since 202",
@@ -19,8 +20,18 @@ SIZES: Final = frozenset({"bytes", "size"})
 
 def table(operations: Iterable[Json], width: int | None) -> str:
     """One line for each, none of them wider than that."""
-    rows = [HEADING, *map(_row, operations)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADING))]
+    return _in_columns([HEADING, *map(_row, operations)], width)
+
+
+def requests(entries: Iterable[Json], width: int | None) -> str:
+    """The same of recent requests."""
+    names = [name.lower() for name in OF_REQUESTS]
+    rows = ([printable(str(entry.get(name, ""))) for name in names] for entry in entries)
+    return _in_columns([OF_REQUESTS, *rows], width)
+
+
+def _in_columns(rows: Sequence[Sequence[str]], width: int | None) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     written = ("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "\n".join(line[:width] for line in written)
 

@@ -140,6 +140,27 @@ async def test_a_request_is_shown_with_its_operation(proxy: Proxy, ask: Ask, ori
     assert ["status", "404"] in [line.split() for line in (await ask("show", "order-18")).stdout.splitlines()]
 
 
+async def test_recent_requests_are_listed_by_status_and_route(proxy: Proxy, ask: Ask, origin: ScriptedOrigin) -> None:
+    async with RawClient(port=proxy.port) as client:
+        await client.exchange("GET", b"/slow?secret", [*LATER, (b"X-Request-Id", b"order-17")])
+        await client.exchange("GET", b"/.async/nothing", [(b"X-Request-Id", b"order-18")])
+    heading, newest, oldest = (await ask("requests")).stdout.splitlines()
+    assert heading.split() == ["TIME", "STATUS", "ID", "METHOD", "PATH", "END", "WHY"]
+    assert newest.split()[1:5] == ["404", "order-18", "GET", "/.async/nothing"]
+    assert oldest.split()[1:5] == ["202", "order-17", "GET", "/slow"]
+    assert "answered 202." in oldest
+    for options, ids in {
+        ("--status", "202"): ["order-17"],
+        ("--status", "4xx"): ["order-18"],
+        ("--route", "slow"): ["order-17"],
+        ("--route", "(status)"): ["order-18"],
+        ("--route", "(status)", "--status", "503"): [],
+        ("--route", "fast"): [],
+    }.items():
+        document = json.loads((await ask("requests", "--json", *options)).stdout)
+        assert [one["id"] for one in document["requests"]] == ids, options
+
+
 async def test_one_is_cancelled(proxy: Proxy, ask: Ask, origin: ScriptedOrigin) -> None:
     (slow,) = await begun(proxy, b"/slow")
     await origin.request_received()
@@ -284,6 +305,7 @@ async def test_a_service_is_asked_over_its_socket(
         pytest.param(["show", "short"], "the first 8 characters", id="too short"),
         pytest.param(["show", "a/../../metrics"], "the first 8 characters", id="no id"),
         pytest.param(["list", "--route", "fats"], "`fats` is none of `fast`, `slow`; did you mean `fast`?", id="route"),
+        pytest.param(["requests", "--route", "x"], "`x` is none of `fast`, `slow`", id="route of requests"),
         pytest.param(["purge", "--route", "x", "--yes"], "`x` is none of `fast`, `slow`", id="route, to be purged"),
         pytest.param(["cancel", "--route", "x"], "`x` is none of `fast`, `slow`", id="route, to be cancelled"),
     ],
@@ -446,6 +468,7 @@ async def test_an_answer_without_end_is_left(origin: ScriptedOrigin, monkeypatch
         pytest.param(["cancel", "Wz6GBxat"], {"dismissed": 1, "removed": 1}, id="cancel"),
         pytest.param(["purge", "--yes"], {"dismissed": "all", "removed": None}, id="purge"),
         pytest.param(["show", "Wz6GBxat"], OPERATION | {"left": "soon"}, id="show"),
+        pytest.param(["requests"], {"requests": [{"id": "order-17", "status": "503"}]}, id="requests"),
     ],
 )
 async def test_what_became_of_operations_is_not_believed_of_everybody(
@@ -540,6 +563,9 @@ async def test_something_else_is_asked_of_one(origin: ScriptedOrigin, command: t
         pytest.param(["purge", "--route", "a,b"], "'--route': must be a token", id="two routes in one"),
         pytest.param(["purge", "--older-than", ""], "'--older-than': must be a duration", id="an empty age"),
         pytest.param(["list", "--route", ""], "'--route': is empty", id="an empty route to list"),
+        pytest.param(["requests", "--route", ""], "'--route': is empty", id="an empty route of requests"),
+        pytest.param(["requests", "--status", ""], "'--status': must be a status", id="an empty status"),
+        pytest.param(["requests", "--status", "late"], "'--status': must be a status such as", id="no status"),
     ],
 )
 async def test_wrong_usage_is_2(arguments: list[str], said: str) -> None:
