@@ -20,7 +20,7 @@ from proxy.listeners import Bound, Listener
 from proxy.tally import Tally
 
 MOST: Final = 64  # connections in one process
-FOR_PROBES: Final = 8  # one of so many of these is for probes
+FOR_PROBES: Final = 8  # one of so many of these is for probes, and one where they are fewer
 SHARE: Final = 12  # one for so many descriptors, where there are few: clients need them more
 PATIENCE: Final = 10.0  # seconds for one who takes nothing
 LAST_ANSWERS: Final = 1.0  # seconds for those that operators are getting when it leaves them
@@ -35,7 +35,7 @@ class Reception:
         few = for_operators(limits, most_descriptors())
         peer = partial(TrustedProxies(()).peer, tls=False)
         self._admin = admin
-        self._others = few.max_connections - few.max_connections // FOR_PROBES  # that may be answered at once
+        self._others = _not_for_probes(few.max_connections)  # that may be answered at once
         self._answered = 0  # of these, at this moment
         self._front = SmallServer(self._receive, admin.refusal, peer, few, clock, admitted=Tally(1).cell(0))
         self._listener = Listener(bound, self._front, most_kept_back=0)
@@ -76,6 +76,11 @@ class Reception:
                 self._answered -= 1
         else:
             await self._admin.refuse(client, Busy("Too many requests are being answered."))
+
+
+def _not_for_probes(most: int) -> int:
+    """How many of so many connections may have other requests: there is one at least for each kind, if there are two."""
+    return max(most - max(most // FOR_PROBES, 1), 1)
 
 
 def _is_probe(client: ClientRequest) -> bool:

@@ -315,6 +315,18 @@ async def test_probes_are_answered_where_all_others_have_a_request(
     assert (await desk.operator.asks("/store")).status == 200
 
 
+async def test_however_few_places_there_are_one_is_for_probes(
+    start_proxy: StartProxy, origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.reception.MOST", 2)
+    desk = Desk(await operated(start_proxy, origin), origin)
+    async with desk.operator.follows() as follower:
+        await follower.next("view")
+        assert "Too many requests" in assert_problem(await desk.operator.asks("/store"), 503)
+        assert (await desk.operator.asks("/livez")).status == 200
+    await eventually(lambda: desk.connections == 0)
+
+
 async def test_who_has_the_answer_and_stays_gives_way(
     start_proxy: StartProxy, origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
