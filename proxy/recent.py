@@ -10,7 +10,7 @@ from proxy.account import STATUS, Account
 from proxy.words import timestamp
 
 MOST: Final = 1000
-OF_ONE_URL: Final = 5  # of those for one status URL: whoever asks again and again is told the same
+OF_ONE_URL: Final = 5  # of one kind for one status URL: whoever asks again and again is told the same
 LONGEST: Final = 500  # characters of a path that are kept; all else is short, or of our own making
 
 Kind = tuple[str, int, str | None]  # route, status, the code of the error
@@ -24,7 +24,7 @@ class Recent:
     """
 
     def __init__(self, most: int = MOST) -> None:
-        """The last few for one status URL count as one of the most that there may be."""
+        """The last few of one kind for one status URL count as one of the most that there may be."""
         self._most = most
         self._size = 0
         self._numbers = count()
