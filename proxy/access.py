@@ -32,18 +32,18 @@ class AccessLog:
         self._put = takes_json()
         self.enabled: bool = self._log.is_enabled_for(logging.INFO)
 
-    def write(self, account: Account) -> None:
-        """Write the line of a request that is over."""
+    def write(self, account: Account, now: float) -> None:
+        """Write the line of a request that is over now."""
         put, waiting, origin = self._put, account.waiting, account.origin
         if put is None:
             log = self._log
             log.info("request", **account.facts())
         elif waiting is None or origin is None or account.seconds > LONGEST or not account.is_ordinary:
-            put(as_json({"timestamp": self._timestamp(), "level": "info", "event": "request", **account.facts()}))
+            put(as_json({"timestamp": self._timestamp(now), "level": "info", "event": "request", **account.facts()}))
         else:  # the same, for most requests
             client = account.client
             put(
-                f'{{"timestamp": "{self._timestamp()}", "level": "info", "event": "request", "status": {account.status},'
+                f'{{"timestamp": "{self._timestamp(now)}", "level": "info", "event": "request", "status": {account.status},'
                 f' "method": "{client.head.method}", "path": {quoted(account.path)},'
                 f' "seconds": {WRITTEN[int(account.seconds * 10_000 + 0.5)]}, "bytes": {client.sent},'
                 f' "received": {account.received}, "route": "{account.route}", "peer": "{client.link.peer.address}",'

@@ -24,13 +24,14 @@ class Books:
     def enter(self, account: Account) -> None:
         """Take the account of a request that is over now."""
         account.over()
+        now = self._clock.now()  # the same wherever it is shown
         self.metrics.request(account)
         if self._access.enabled:
-            self._access.write(account)
+            self._access.write(account, now)
         if account.trace is not None:
             account.trace.over(account.facts, account.seconds)
         if account.notable:
-            self.recent.add(account, self._clock.now())
+            self.recent.add(account, now)
 
     def refuse(self, account: Account, error: ProxyError) -> None:
         """Take the account of what never became a request."""

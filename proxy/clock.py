@@ -27,9 +27,8 @@ class Clock:
         """Seconds since some moment that is the same for all processes of the machine until it restarts."""
         return time.monotonic()
 
-    def timestamp(self) -> str:
-        """Now, to the millisecond (RFC 3339); made once in each."""
-        now = self.now()
+    def timestamp(self, now: float) -> str:
+        """This moment, which is now, to the millisecond (RFC 3339); made once in each."""
         if not 0 <= now - self._stamped < MILLISECOND:
             self._stamped = floor(now / MILLISECOND) * MILLISECOND
             self._stamp = timestamp(now)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from itertools import islice
+from itertools import count, islice
 from typing import Any, Final
 
 import pytest
@@ -10,14 +10,29 @@ import structlog
 
 from proxy.access import IDS_AT_ONCE, AccessLog, request_ids
 from proxy.account import Account
+from proxy.books import Books
 from proxy.clock import Clock
 from proxy.config import LogSettings
 from proxy.errors import OriginUnreachable
 from proxy.logwriter import LogWriter
+from proxy.metrics import Metrics
 from proxy.observe import configure_logging
 from tests.unit.accounts import account_of
 
 Lines = list[structlog.types.EventDict]
+
+NOW: Final = 1_795_550_400.25
+
+
+class Restless(Clock):
+    """A clock that is a second later whenever somebody looks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seconds = count(NOW)
+
+    def now(self) -> float:
+        return next(self._seconds)
 
 
 @pytest.fixture
@@ -32,11 +47,19 @@ def json_lines() -> Iterator[list[bytes]]:
 
 
 def line_of(account: Account, written: list[bytes]) -> dict[str, Any]:
-    AccessLog(Clock()).write(account)
+    AccessLog(Clock()).write(account, NOW)
     structlog.get_config()["logger_factory"]().close()
     (line,) = b"".join(written).splitlines()
     found: dict[str, Any] = json.loads(line)
     return found
+
+
+def test_a_request_has_one_time_in_the_log_and_among_the_recent_ones(json_lines: list[bytes]) -> None:
+    books = Books(Metrics(), Restless())
+    books.enter(failed())
+    structlog.get_config()["logger_factory"]().close()
+    (entry,) = books.recent.entries()
+    assert json.loads(b"".join(json_lines))["timestamp"] == entry["time"]
 
 
 def failed() -> Account:
@@ -52,7 +75,7 @@ def failed() -> Account:
 def test_a_request_is_one_line(quiet_log: Lines) -> None:
     account = account_of(b"/a?query=1", id=b"id")
     account.over()
-    AccessLog(Clock()).write(account)
+    AccessLog(Clock()).write(account, NOW)
     facts = {"status": 200, "method": "GET", "path": "/a", "bytes": 5, "received": 0, "route": "(none)"}
     rest = {"peer": "192.0.2.1", "id": "id", "plan": "here", "end": "--", "seconds": round(account.seconds, 4)}
     assert quiet_log == [{"event": "request", "log_level": "info", **facts, **rest}]
@@ -67,7 +90,7 @@ ACCOUNTS: Final = [
 
 
 def test_a_request_of_a_trace_tells_which(quiet_log: Lines) -> None:
-    AccessLog(Clock()).write(TRACED)
+    AccessLog(Clock()).write(TRACED, NOW)
     assert quiet_log[0]["trace"] == "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -83,7 +106,7 @@ def test_the_time_of_a_line_is_written_as_in_all_others(json_lines: list[bytes])
     structlog.get_logger().info("another")
     account = account_of(b"/")
     account.over()
-    AccessLog(Clock()).write(account)
+    AccessLog(Clock()).write(account, NOW)
     structlog.get_config()["logger_factory"]().close()
     lines = [json.loads(line) for line in b"".join(json_lines).splitlines()]
     assert [len(line["timestamp"]) for line in lines] == [len("2026-11-24T19:00:00.000Z")] * 2
