@@ -44,9 +44,10 @@ class Counted(NamedTuple):
     in_time: int  # might have been, but the origin was faster
     took: Sequence[int]  # requests that took more than one of SECONDS and at most the next; the last are above them all
     failures: Mapping[str, int]  # of requests and of operations, by code
+    seconds: float  # that all requests took together
 
 
-NONE: Final = Counted(0, 0, [0] * (len(SECONDS) + 1), {})
+NONE: Final = Counted(0, 0, [0] * (len(SECONDS) + 1), {}, 0.0)
 
 ByRoute = Mapping[str, Counted]
 

@@ -149,11 +149,13 @@ class Metrics:
 def by_route(figures: Iterable[Family]) -> ByRoute:
     """The little of it that the last hour of each route is made of."""
     took: dict[str, list[int]] = {}
+    seconds: dict[str, float] = {}
     outcomes: Counter[tuple[str, str]] = Counter()
     failures: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for family in figures:
         if family["name"] == REQUEST_SECONDS:
             took.update({route: list(map(int, numbers[:-1])) for (route,), numbers in family["rows"]})
+            seconds.update({route: numbers[-1] for (route,), numbers in family["rows"]})
         elif family["name"] == PREFERENCES:
             outcomes.update({(route, outcome): int(count) for (route, outcome), (count,) in family["rows"]})
         elif family["name"] in (ERRORS, FAILURES):
@@ -161,7 +163,11 @@ def by_route(figures: Iterable[Family]) -> ByRoute:
                 failures[route][code] += int(count)
     return {
         route: Counted(
-            outcomes[route, "accepted"], outcomes[route, "in_time"], took.get(route, NONE.took), failures[route]
+            accepted=outcomes[route, "accepted"],
+            in_time=outcomes[route, "in_time"],
+            took=took.get(route, NONE.took),
+            failures=failures[route],
+            seconds=seconds.get(route, 0.0),
         )
         for route in sorted({*took, *failures})
     }

@@ -1,14 +1,15 @@
 """The last hour of every route, from what was counted: plain arithmetic on what is taken every few seconds.
 
-Counts only grow. A point is what they have grown by since the ones before, per second; durations are estimated from the
-buckets of their histogram, as Prometheus does. Most routes are quiet most of the time, of which nothing is told; and
+Counts only grow. A point is what they have grown by since the ones before, per second; of durations
+it is told what they were at most, since all that is known of them is the buckets of their histogram, and their sum. Most routes are quiet most of the time, of which nothing is told; and
 points are put into JSON once, by who makes them, since many may look at them.
 """
 
 import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import accumulate, islice
+from operator import mul
 from typing import Any, Final, NamedTuple
 
 from proxy.figures import NONE, SECONDS, ByRoute, Counted
@@ -68,7 +69,7 @@ def point(before: Counted, now: Counted, seconds: float) -> Point:
     found: Point = {}
     if requests := sum(took):
         found["requests"] = round(requests / seconds, 3)
-        found.update(zip(SHARES, quantiles(SHARES.values(), took), strict=True))
+        found.update(zip(SHARES, at_most(SHARES.values(), took, now.seconds - before.seconds), strict=True))
     if accepted:
         found["operations"] = round(accepted / seconds, 3)
     if accepted or in_time:
@@ -78,20 +79,21 @@ def point(before: Counted, now: Counted, seconds: float) -> Point:
     return found
 
 
-def quantiles(shares: Iterable[float], in_each: Sequence[int], bounds: Sequence[float] = SECONDS) -> Iterator[float]:
-    """What so large shares stay below, smallest first, from how many there are in each bucket; there must be some.
+def at_most(
+    shares: Iterable[float], in_each: Sequence[int], seconds: float, bounds: Sequence[float] = SECONDS
+) -> Iterator[float]:
+    """What so large shares took at most, from how many there are in each bucket, and what all took; there must be some.
 
-    Within a bucket all are taken to be spread evenly, and those above the last bound to be at it.
+    It is the upper bound of a bucket, or what the slowest can have taken, if all others were as fast as theirs allow.
     """
-    total, bucket, below = sum(in_each), 0, 0
+    lower = (0.0, *bounds)
+    slowest = max(bucket for bucket, number in enumerate(in_each) if number)
+    longest = lower[slowest] + max(seconds - sum(map(mul, lower, in_each)), 0.0)
+    upper = (*bounds, longest)
+    up_to = list(accumulate(in_each))
     for share in shares:
-        rank = share * total
-        while below + in_each[bucket] < rank or not in_each[bucket]:
-            below += in_each[bucket]
-            bucket += 1
-        lower = bounds[bucket - 1] if bucket else 0.0
-        upper = bounds[bucket] if bucket < len(bounds) else lower
-        yield round(lower + (upper - lower) * (rank - below) / in_each[bucket], 6)
+        bucket = next(bucket for bucket, number in enumerate(up_to) if number >= share * up_to[-1])
+        yield round(min(upper[bucket], longest), 6)
 
 
 def _points(before: ByRoute, now: ByRoute, seconds: float) -> Iterator[tuple[str, Point]]:

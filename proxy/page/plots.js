@@ -18,9 +18,9 @@ export function span(points) {
 }
 
 export class Plot {
-  /** `say(number, step)` puts a figure of so many seconds into words; `most` is the top of the scale where that is fixed. */
-  constructor({ title, series, say, most = null }) {
-    Object.assign(this, { series, say, most });
+  /** `say(number, step)` puts a figure of so many seconds into words; `sign` stands before it, `most` is the top of the scale where that is fixed. */
+  constructor({ title, series, say, sign = "", most = null }) {
+    Object.assign(this, { series, say, sign, most });
     this.values = series.map((_, index) => element("span", { class: `value value-${index}` }));
     this.top = element("small", { class: "quiet" });
     this.lines = series.map((_, index) => graphic("path", { class: `line line-${index}` }));
@@ -56,13 +56,14 @@ export class Plot {
     setAttribute(this.cursor, "d", point === undefined || isLast ? null : `M${this.x(point).toFixed(1)} 0V${HEIGHT}`);
   }
 
-  /** "p50 1.2 s, p95 4.0 s": the figures of a point. */
+  /** "p50 ≤ 1.0 s, p95 ≤ 4.2 s": the figures of a point. */
   words(point) {
     return this.series.map((series) => this.#figure(series, point)).join(", ");
   }
 
   #figure({ name, of }, point) {
-    const said = this.say(of(point), this.step);
+    const number = of(point);
+    const said = (isThere(number) ? this.sign : "") + this.say(number, this.step);
     return name ? `${name} ${said}` : said;
   }
 }

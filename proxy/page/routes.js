@@ -37,6 +37,7 @@ const PLOTS = [
       { name: "p99", of: (point) => point.p99 },
     ],
     say: duration,
+    sign: "≤ ",
   },
   { title: "Answered in time", series: [{ name: "", of: (point) => point.in_time }], say: percent, most: 1 },
   { title: "Failures", series: [{ name: "", of: failuresOf }], say: (number, step) => `${figure(number)} in ${duration(step)}` },

@@ -43,7 +43,7 @@ async def test_the_last_hour_of_a_route_can_be_read_with_the_arrow_keys(page: Pa
     points[1]["failures"] = {"busy": 2}
     await drawn_at_once(page, ["reports"], points)
     hour = page.get_by_role("slider", name="The last hour of route reports")
-    said = "Requests 359/s; Operations 0.5/s; Duration p50 250 ms, p95 -, p99 3.0 s; Answered in time 98.5 %; Failures 0 in 10 s"
+    said = "Requests 359/s; Operations 0.5/s; Duration p50 ≤ 250 ms, p95 -, p99 ≤ 3.0 s; Answered in time 98.5 %; Failures 0 in 10 s"
     await expect(hour).to_have_attribute("aria-valuetext", re.compile(re.escape(said)))
     await expect(hour).to_contain_text("359/s")
     await hour.press("Home")

@@ -1,7 +1,9 @@
 """The last hour of a route: arithmetic on what was counted."""
 
 import json
+from bisect import bisect_left
 from itertools import pairwise
+from math import ceil
 from typing import Any
 
 import pytest
@@ -9,14 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.figures import NONE, SECONDS, Counted
-from proxy.operators.hour import LENGTH, Hour, Moment, point, quantiles
+from proxy.operators.hour import LENGTH, Hour, Moment, at_most, point
 
 SECOND = SECONDS.index(1)  # the bucket of those that took more than half a second, and at most one
 
 
 def counted(requests: int = 0, **failures: int) -> Counted:
-    """What one route has counted, all of whose requests take up to a second."""
-    return Counted(0, 0, [requests * (bucket == SECOND) for bucket in range(len(SECONDS) + 1)], failures)
+    """What one route has counted, each of whose requests takes 0.75 s."""
+    return Counted(
+        0, 0, [requests * (bucket == SECOND) for bucket in range(len(SECONDS) + 1)], failures, requests * 0.75
+    )
 
 
 def points(hour: Hour, route: str = "reports") -> list[dict[str, Any] | None]:
@@ -30,8 +34,8 @@ def test_a_point_is_what_was_counted_since_the_one_before_by_the_second() -> Non
     hour.take({"reports": counted(30, busy=2, internal=1)}, until=120.0, at=1010.0)
     assert [moment.at for moment in hour.after(0)] == [1000.0, 1010.0]
     assert points(hour) == [
-        {"requests": 2.0, "p50": 0.75, "p95": 0.975, "p99": 0.995, "failures": {"busy": 2}},
-        {"requests": 1.0, "p50": 0.75, "p95": 0.975, "p99": 0.995, "failures": {"internal": 1}},
+        {"requests": 2.0, "p50": 1.0, "p95": 1.0, "p99": 1.0, "failures": {"busy": 2}},
+        {"requests": 1.0, "p50": 1.0, "p95": 1.0, "p99": 1.0, "failures": {"internal": 1}},
     ]
 
 
@@ -78,27 +82,40 @@ def test_the_share_in_time_is_of_those_that_had_a_choice() -> None:
 
 
 BOUNDS = (0.1, 1.0, 10.0)
-some = st.lists(st.integers(0, 1000), min_size=len(BOUNDS) + 1, max_size=len(BOUNDS) + 1).filter(any)
+durations = st.lists(st.floats(0.0, 100.0), min_size=1, max_size=30).map(sorted)
 in_order = st.lists(st.floats(0.01, 1.0), min_size=1, max_size=5).map(sorted)
 
 
-@given(some, in_order)
-def test_a_quantile_is_in_the_bucket_where_its_rank_is(in_each: list[int], shares: list[float]) -> None:
-    for share, found in zip(shares, quantiles(shares, in_each, BOUNDS), strict=True):
-        rank = share * sum(in_each)
-        bucket = next(number for number in range(len(in_each)) if sum(in_each[: number + 1]) >= rank)
-        assert (0.0, *BOUNDS)[bucket] <= found <= (*BOUNDS, BOUNDS[-1])[bucket]
+def told(shares: list[float], took: list[float]) -> list[float]:
+    """What is told of requests that took so many seconds each."""
+    buckets = [bisect_left(BOUNDS, seconds) for seconds in took]
+    return list(at_most(shares, [buckets.count(one) for one in range(len(BOUNDS) + 1)], sum(took), BOUNDS))
 
 
-@given(some, in_order)
-def test_quantiles_do_not_fall(in_each: list[int], shares: list[float]) -> None:
-    assert all(one <= other for one, other in pairwise(quantiles(shares, in_each, BOUNDS)))
+@given(durations, in_order)
+def test_a_share_took_no_longer_than_is_told(took: list[float], shares: list[float]) -> None:
+    for share, found in zip(shares, told(shares, took), strict=True):
+        assert took[max(ceil(share * len(took) - 1e-9), 1) - 1] <= found + 1e-6
+
+
+@given(durations, in_order)
+def test_larger_shares_took_no_less(took: list[float], shares: list[float]) -> None:
+    assert all(one <= other for one, other in pairwise(told(shares, took)))
+
+
+@given(st.floats(0.0, 100.0))
+def test_of_a_single_request_its_own_duration_is_told(seconds: float) -> None:
+    assert told([0.5, 0.99], [seconds]) == pytest.approx([seconds, seconds], abs=1e-6)
+
+
+def test_the_slowest_of_a_few_took_no_more_than_the_others_leave() -> None:
+    assert told([0.5, 1.0], [0.05, 0.05, 1.2]) == pytest.approx([0.1, 1.3])
 
 
 @given(st.integers(0, 1000), st.integers(0, 1000), st.floats(0.1, 100.0))
 def test_two_steps_count_as_much_as_one_over_both(one: int, two: int, seconds: float) -> None:
     middle, end = counted(one, busy=one), counted(one + two, busy=one)
     first, second, both = point(NONE, middle, seconds), point(middle, end, seconds), point(NONE, end, 2 * seconds)
-    told = [found.get("requests", 0) for found in (first, second, both)]
-    assert told[0] + told[1] == pytest.approx(2 * told[2], abs=0.003)
+    rates = [found.get("requests", 0) for found in (first, second, both)]
+    assert rates[0] + rates[1] == pytest.approx(2 * rates[2], abs=0.003)
     assert first.get("failures") == both.get("failures")
