@@ -15,7 +15,7 @@ const unknown = (kept) =>
   `${kept === undefined ? "ones" : count(kept)} that were handed over, went wrong, or were left by their clients. ` +
   "The log has a line for every one.";
 const NO_ANSWER = "The service does not say. It is asked again as soon as it tells anything.";
-const ASKED = "that asked for an operation with this id";
+const ASKED = "that asked for an operation whose id begins so";
 const [NOT_FOUND, AMBIGUOUS] = [404, 409];
 const MISSED =
   "There is no operation with this id: it never was, was removed, or has expired. Of those whose ids begin alike, these " +
@@ -68,13 +68,19 @@ export class Found {
     else if (this.place.get("q") !== "") this.show(false);
   }
 
+  /** What counts by itself goes on. */
+  tick() {
+    this.facts.show(this.operation ? facts(this.operation, (performance.now() - this.came) / 1000) : {});
+  }
+
   #show(id, { operation, requests, polls, trouble }) {
     const isNothing = operation === null && requests.length + polls.length === 0;
     this.operation = operation;
     setText(byId("found-title"), `${isNothing || missed(id) ? "Nothing found" : "Found"} for “${visible(id)}”`);
     this.title.hidden = operation === null;
     setText(this.title, operation ? `What has become of operation ${operation.id}` : "");
-    this.facts.show(operation ? facts(operation) : {});
+    this.came = performance.now();
+    this.tick();
     this.cancelling.hidden = operation === null || operation.settled !== null;
     this.requests.show(requests);
     this.pollsTitle.hidden = polls.length === 0;
@@ -147,7 +153,8 @@ async function operationOf(id) {
 /** The operation of a request. Of an id that a client has used again and again, there are several: the table leads to each. */
 const only = (operations) => (operations.length === 1 ? operations[0] : null);
 
-function facts(operation) {
+/** `elapsed` seconds after they came. */
+function facts(operation, elapsed) {
   const { state, status, error, settled } = operation;
   return {
     Why: operation.why,
@@ -160,7 +167,7 @@ function facts(operation) {
     Origin: operation.origin,
     Created: clock(new Date(operation.created), new Date()),
     "Waited for its turn after the 202": operation.waited === null ? null : duration(operation.waited),
-    "Since its 202": settled === null ? age(operation.age) : null,
+    "Since its 202": settled === null ? age(operation.age + elapsed) : null,
     "From 202 to end": settled === null ? null : duration(operation.duration),
     Settled: settled && clock(new Date(settled), new Date()),
     Progress: operation.progress,

@@ -160,6 +160,7 @@ class Page {
     if (this.view === undefined || this.feed.state !== "live") return;
     this.underWay.tick((performance.now() - this.came) / SECOND);
     this.service.tick();
+    if (this.found.operation) this.found.tick();
   }
 
   #pause() {

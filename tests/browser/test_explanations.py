@@ -111,6 +111,8 @@ async def test_an_id_leads_to_its_operation_and_its_request(page: Page, watched:
     await expect(found.get_by_role("heading", level=2)).to_be_focused()
     await expect(found.get_by_role("table")).to_contain_text("The client asked not to wait (Prefer: wait=0)")
     await expect(found.get_by_role("definition").nth(1)).to_have_text(short)  # a request leads to its operation
+    since = found.get_by_role("definition").filter(has_text=re.compile(r"^\d+ s$"))
+    await expect(since).not_to_have_text(await since.inner_text())
     await found.get_by_role("link", name=f"Operation {short}").click()
     await expect(found.get_by_role("definition").nth(1)).to_have_text(short)
     await expect(found.get_by_role("table")).to_contain_text("order-17")
@@ -155,7 +157,9 @@ async def test_what_was_asked_about_comes_first_and_then_what_became_of_its_oper
         await expect(found).to_have_text(
             re.compile("(202|504).*What has become of operation.*Why.*respond_async.timeout of route", re.DOTALL)
         )
-    await expect(found).to_have_text(re.compile("202.*What has become of.*that asked for an operation.*504", re.DOTALL))
+    await expect(found).to_have_text(
+        re.compile("202.*What has become of.*that asked for an operation whose id begins so.*504", re.DOTALL)
+    )
     await expect(found).not_to_contain_text("--: Its answer was sent whole")
 
 
