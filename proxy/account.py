@@ -18,6 +18,7 @@ from proxy.response import SWITCHING_PROTOCOLS
 from proxy.target import readable_path
 from proxy.tracecontext import TRACEPARENT, trace_id
 from proxy.tracing import NOBODY_THERE, RequestTrace
+from proxy.urls import Likeness
 from proxy.wrong import CLIENT_LEFT, NOTHING, SILENCE, Wrong
 
 NO_ROUTE: Final = "(none)"  # what stands for a route where there is none
@@ -89,12 +90,14 @@ class Account:
         """It is for a status URL: of its path only so much may be shown."""
         self.route, self.plan, self.shown, self.operation = STATUS_URL, STATUS, shown, id[:SHORT_ID]
 
-    def is_disguised(self, shown: bytes) -> None:
-        """It is for what others may read as a status URL: of its target only this may be shown."""
-        self.target, self.disguised = shown, True
-        self.note(reasons.DISGUISED)
+    def is_like_status_url(self, likeness: Likeness) -> None:
+        """It is for none, but somebody may read one in it: of its target only so much may be shown."""
+        self.target = likeness.shown
         if self.trace is not None:
-            self.trace.exchange.hides(shown)
+            self.trace.exchange.hides(likeness.shown)
+        if likeness.is_disguise:
+            self.disguised = True
+            self.note(reasons.DISGUISED)
 
     def follows(self, exchange: Exchange) -> None:
         """It depends on this exchange with an origin from now on."""

@@ -111,8 +111,8 @@ class Handler:
         if (operation_id := self._monitor.urls.id(target.origin_form)) is not None:
             account.asks_for(operation_id, self._monitor.urls.shown)
             return self._monitor.answer(account, operation_id, arrival.client)
-        if (shown := self._monitor.urls.disguised(target.origin_form)) is not None:
-            account.is_disguised(shown)
+        if (likeness := self._monitor.urls.likeness(target.origin_form)) is not None:
+            account.is_like_status_url(likeness)
         counted = hop_counted(head)
         if counted is None:
             return _answer_here(client)

@@ -188,4 +188,6 @@ def _summary(inbound: Inbound) -> RequestSummary:
     head, client = inbound.head, inbound.arrival.client
     authority = (client.host or inbound.client.link.local).decode("ascii")
     target = head.target.decode("utf-8", "surrogateescape")
-    return RequestSummary(head.method, f"{client.scheme}://{authority}{target}", inbound.account.id)
+    account = inbound.account
+    shown = "" if account.target == head.target else account.path
+    return RequestSummary(head.method, f"{client.scheme}://{authority}{target}", account.id, shown)

@@ -15,6 +15,8 @@ from proxy.errors import ProxyError
 from proxy.message import RequestHead, ResponseHead
 
 LONGEST_TOMBSTONE: Final = 86_400.0  # seconds
+ID_BYTES: Final = 18  # random ones: 144 bits, in the alphabet of base64url
+ID_LENGTH: Final = ID_BYTES * 4 // 3  # characters
 SHORT_ID: Final = 8  # characters
 
 
@@ -44,11 +46,16 @@ class RequestSummary:
     method: str
     uri: str  # absolute, as the client saw it, for relative references to resolve against; surrogates where not UTF-8
     id: str = ""  # X-Request-Id; empty of one that an earlier version has stored
+    shown: str = ""  # in place of its path, of which not all may be shown; empty: all may
 
     @property
     def url(self) -> str:
-        """The URI without its query, where secrets may be."""
-        return self.uri.partition("?")[0]
+        """The URI to be shown: without its query, where secrets may be."""
+        url = self.uri.partition("?")[0]
+        if not self.shown:
+            return url
+        scheme, _, rest = url.partition("://")
+        return f"{scheme}://{rest.partition('/')[0]}{self.shown}"
 
     @property
     def path(self) -> str:

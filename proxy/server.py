@@ -27,7 +27,7 @@ from proxy.keeper import Keeper
 from proxy.ledger import Course, Ledger
 from proxy.listeners import Bound, Doors, Listener, open_doors
 from proxy.metrics import Metrics
-from proxy.operation import Operation
+from proxy.operation import ID_BYTES, Operation
 from proxy.operators.backends import server_states
 from proxy.operators.desk import Desk
 from proxy.operators.feed import Feed
@@ -52,7 +52,6 @@ from proxy.urls import StatusUrls
 
 T = TypeVar("T")
 
-ID_BYTES: Final = 18  # random ones: 144 bits, 24 characters
 LAST_HANDSHAKES: Final = 2.0  # seconds for those of TLS that are under way when it stops
 
 

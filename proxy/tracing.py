@@ -184,7 +184,10 @@ class Tracing:
         """An operation that has a trace is sent from the store; whoever began to do so, or was to, is gone."""
         span = span_of(operation)
         goes_on = trace_id(request.fields) == span.trace_id
-        return ExchangeTrace(self, span, trace_state(request.fields) if goes_on else ())
+        trace = ExchangeTrace(self, span, trace_state(request.fields) if goes_on else ())
+        if operation.request.shown:
+            trace.hides(operation.request.shown.encode())
+        return trace
 
     def settled(self, operation: Operation) -> None:
         """An operation has ended, wherever it was before."""

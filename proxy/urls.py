@@ -1,10 +1,23 @@
 """Where status URLs are: what a client is told, and which targets are meant by it."""
 
 import re
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from proxy.forwarded import Client
-from proxy.operation import SHORT_ID
+from proxy.operation import ID_LENGTH, SHORT_ID
 from proxy.target import path_of, segments
+
+BLANK: Final = bytes(range(0x21))  # what some trim from a name: control characters and the space
+
+_ID: Final = re.compile(rb"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{%d}(?![A-Za-z0-9_-])" % ID_LENGTH)
+
+
+class Likeness(NamedTuple):
+    """How a target is like a status URL that is none."""
+
+    shown: bytes  # what may be shown of it
+    is_disguise: bool  # whether it is a status URL to who decodes and normalises
 
 
 class StatusUrls:
@@ -14,9 +27,10 @@ class StatusUrls:
         self._path = path
         self._prefix = path.encode()
         self._folder = [segment.lower() for segment in segments(self._prefix)]
-        # Finds what makes another spelling: one of these characters, or else case alone. (A search that begins with few
-        # characters is the cheaper.)
-        self._may_be_disguised = re.compile(rb"%%|//|/\.|\\|;|/(?i:%b)" % re.escape(self._prefix[1:])).search
+        self._trimmed = [segment.strip(BLANK) for segment in self._folder]
+        # Finds what makes another spelling: one of these characters, or else case alone; or the path behind another one.
+        # (A search that begins with few characters is the cheaper.)
+        self._may_be_like = re.compile(rb"%%|//|/\.|\\|;|/(?i:%b)" % re.escape(self._prefix[1:])).search
         self._public_url = public_url
 
     def href(self, id: str, client: Client, local: bytes) -> str:
@@ -33,22 +47,49 @@ class StatusUrls:
             return None
         return path_of(target)[len(self._prefix) :].decode("latin-1")
 
-    def disguised(self, target: bytes) -> bytes | None:
-        """What may be shown of a target that is none of ours, but is one to who decodes and normalises; else None.
+    def likeness(self, target: bytes) -> Likeness | None:
+        """What a target that is none of ours has of one; None, as soon as may be, if it has nothing."""
+        if self._may_be_like(target) is None:
+            return None
+        path = list(segments(path_of(target)))
+        if (shown := self._disguised(path)) is not None:
+            return Likeness(shown, is_disguise=True)
+        shown = self._leading_to_id(path)
+        return None if shown is None else Likeness(shown, is_disguise=False)
+
+    def _disguised(self, path: Iterable[bytes]) -> bytes | None:
+        """What may be shown of the path if it is one of ours to who decodes and normalises.
 
         There are who do not tell upper case from lower, or have no use for parameters of segments (RFC 3986 section 3.3).
         A path that leads on from there has been one on its way.
         """
-        if self._may_be_disguised(target) is None:
-            return None
         way: list[bytes] = []
-        for segment in segments(path_of(target)):
+        for segment in path:
             if segment == b"..":
                 del way[-1:]
                 continue
             if len(way) == len(self._folder) and [one.lower() for one in way] == self._folder:
                 return b"/" + b"/".join([*way, segment[:SHORT_ID]])
             way.append(segment)
+        return None
+
+    def _leading_to_id(self, path: Iterable[bytes]) -> bytes | None:
+        """What may be shown of the path if it has what looks like an id behind the status path, wherever that is in it.
+
+        So it is where a status URL was asked for below a prefix, or with a blank: whoever sees the id can do better.
+        """
+        way: list[bytes] = []
+        for segment in path:
+            name = segment.strip(BLANK)
+            if name == b"..":
+                del way[-1:]
+                continue
+            if name in (b"", b"."):
+                continue
+            id = _ID.search(name)
+            if id is not None and [one.lower() for one in way[-len(self._trimmed) :]] == self._trimmed:
+                return b"/" + b"/".join([*way, name[: id.start() + SHORT_ID]])
+            way.append(name)
         return None
 
     @property

@@ -81,7 +81,9 @@ def explain(config: Config, imagined: Imagined) -> Explanation:
     passed_by = tuple(_passed_by(config, route, head.method, target))
     if route is None:
         return Explanation(head, "refused", "No route is for it.", passed_by, error=NoRoute())
-    return _on_its_route(config, imagined, target, passed_by, disguised=urls.disguised(target.origin_form) is not None)
+    likeness = urls.likeness(target.origin_form)
+    disguised = likeness is not None and likeness.is_disguise
+    return _on_its_route(config, imagined, target, passed_by, disguised=disguised)
 
 
 def _on_its_route(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.message import Fields, RequestHead
-from proxy.operation import SHORT_ID
+from proxy.operation import ID_LENGTH, SHORT_ID
 from proxy.target import readable_path, target_of
 from proxy.urls import StatusUrls
 
@@ -47,7 +47,8 @@ def shown(urls: StatusUrls, target: bytes) -> str:
     origin_form = target_of(RequestHead("GET", target, Fields(((b"Host", b"a"),)))).origin_form
     if urls.id(origin_form) is not None:
         return readable_path(origin_form)[: urls.shown]
-    return readable_path(urls.disguised(origin_form) or origin_form)
+    likeness = urls.likeness(origin_form)
+    return readable_path(origin_form if likeness is None else likeness.shown)
 
 
 @given(
@@ -65,3 +66,22 @@ def test_of_no_status_url_is_more_shown_than_the_beginning_of_the_id(
         spelt = spelling(spelt)
     seen = shown(StatusUrls(path, None), f"{before}{spelt}{id}{after}".encode())
     assert id[: SHORT_ID + 1] not in seen
+
+
+@given(
+    path=PATHS,
+    id=st.text(ALPHABET, min_size=ID_LENGTH, max_size=ID_LENGTH),
+    spellings=st.lists(SPELLINGS, max_size=2),
+    prefix=st.lists(st.text("abcXYZ019_.-", min_size=1, max_size=SHORT_ID).map("/{}".format), max_size=3).map("".join),
+    blanks=st.lists(st.integers(0, 0x20).map("%{:02x}".format), max_size=3).map("".join),
+    after=st.sampled_from(["", "/", "?x=/y", ";z", "/../", "%20", "%22", "/x/y"]),
+)
+def test_nor_is_it_behind_a_prefix_or_between_blanks(
+    *, path: str, id: str, spellings: list[Spelling], prefix: str, blanks: str, after: str
+) -> None:
+    spelt = path
+    for spelling in spellings:
+        spelt = spelling(spelt)
+    urls, blank = StatusUrls(path, None), path.replace("/", f"{blanks}/{blanks}").removeprefix(blanks)
+    for target in (f"{prefix}{spelt}{id}{after}", f"{prefix}{blank}{id}{after}"):
+        assert id[: SHORT_ID + 1] not in shown(urls, target.encode())

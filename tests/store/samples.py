@@ -43,7 +43,7 @@ def running(keeper: str = KEEPER, keep: float = 100.0) -> Operation:
         route="reports",
         origin="legacy",
         keeper=keeper,
-        request=RequestSummary("POST", "http://example.com/reports?q=%C3%A9", "request-1"),
+        request=RequestSummary("POST", "http://example.com/reports?q=%C3%A9", "request-1", "/rep"),
         created=1000.0,
         keep=keep,
         longest_wait=60.0,

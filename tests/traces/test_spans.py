@@ -68,6 +68,27 @@ async def test_another_spelling_of_a_status_url_reaches_the_origin_and_is_told_t
     assert id.decode() not in f"{quiet_log}{entry}{request}{exchange}"
 
 
+@pytest.mark.parametrize("spelling", [b"/r1/.async/%b", b"/r1//.async/%b?x", b"/r1/.async%%0a/%b"])
+async def test_a_status_url_below_a_prefix_is_a_path_like_others_but_its_id_is_told_to_nobody(
+    traced: Proxy,
+    origin: ScriptedOrigin,
+    collector: Collector,
+    quiet_log: list[structlog.types.EventDict],
+    spelling: bytes,
+) -> None:
+    id = b"Ab-_" * 6
+    assert (await ask(traced, "GET", spelling % id, LATER)).status == 202
+    request, exchange = await collector.span("GET everything"), await collector.span("GET")
+    operation = await collector.span("operation everything")
+    assert origin.requests[0].target == spelling % id
+    [line] = [line for line in quiet_log if line["event"] == "request"]
+    [entry] = traced.service.books.recent.entries()
+    assert line["path"] == entry["path"] == "/r1/.async/Ab-_Ab-_"
+    assert exchange.attributes["url.full"] == f"{origin.url}/r1/.async/Ab-_Ab-_"
+    assert request.attributes["url.path"] == operation.attributes["url.path"] == "/r1/.async/Ab-_Ab-_"
+    assert id.decode() not in f"{quiet_log}{entry}{request}{exchange}{operation}"
+
+
 async def test_a_synchronous_request_has_a_span_and_one_of_its_exchange(
     traced: Proxy, origin: ScriptedOrigin, collector: Collector
 ) -> None:

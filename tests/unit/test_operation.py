@@ -198,3 +198,10 @@ def test_a_failure_that_a_later_version_wrote_is_an_internal_one() -> None:
         "detail",
         "http_protocol_error",
     )
+
+
+def test_of_a_request_no_more_is_shown_than_may_be() -> None:
+    whole = RequestSummary("GET", "http://a:80/r1/.async/secret?x")
+    assert (whole.url, whole.path) == ("http://a:80/r1/.async/secret", "/r1/.async/secret")
+    less = dataclasses.replace(whole, shown="/r1/.async/s")
+    assert (less.url, less.path) == ("http://a:80/r1/.async/s", "/r1/.async/s")

@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.forwarded import Client
-from proxy.urls import StatusUrls
+from proxy.urls import Likeness, StatusUrls
 
 ID = "Ab-_" * 6
 LOCAL = b"127.0.0.1:8080"
@@ -82,8 +82,8 @@ def test_a_log_shows_too_little_to_ask_with() -> None:
     ],
 )
 def test_another_spelling_shows_as_little(target: str) -> None:
-    shown = URLS.disguised(target.encode())
-    assert shown == f"/.async/{ID}"[: URLS.shown].encode()
+    shown = f"/.async/{ID}"[: URLS.shown].encode()
+    assert URLS.likeness(target.encode()) == Likeness(shown, is_disguise=True)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_another_spelling_shows_as_little(target: str) -> None:
     ],
 )
 def test_in_another_case_it_is_shown_as_little_of(path: str, target: str, shown: bytes) -> None:
-    assert StatusUrls(path, None).disguised(target.encode()) == shown
+    assert StatusUrls(path, None).likeness(target.encode()) == Likeness(shown, is_disguise=True)
 
 
 @pytest.mark.parametrize(
@@ -108,16 +108,38 @@ def test_in_another_case_it_is_shown_as_little_of(path: str, target: str, shown:
         pytest.param(b"//.asyncx/a", id="another folder"),
         pytest.param(b"/x/%2e%2e/.async", id="the folder as a file"),
         pytest.param(b"/%zz%", id="nothing that is quoted"),
+        pytest.param(b"/x/.async/3fa85f64-5717-4562-b3fc-2c963f66afa6", id="deeper, with an id of another kind"),
+        pytest.param(f"/x/.async/y/{ID}".encode(), id="deeper, and an id further on"),
+        pytest.param(f"/.asyncx%20/{ID}".encode(), id="an id in another folder"),
+        pytest.param(f"/x?/.async/{ID}".encode(), id="in a query"),
     ],
 )
 def test_no_other_spelling(target: bytes) -> None:
-    assert URLS.disguised(target) is None
+    assert URLS.likeness(target) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        pytest.param(f"/.async%20/{ID}", b"/.async/Ab-_Ab-_", id="a blank"),
+        pytest.param(f"/.async%00/{ID}/x", b"/.async/Ab-_Ab-_", id="an end of text"),
+        pytest.param(f"/%0a.async%250A/%09{ID}%20?x", b"/.async/Ab-_Ab-_", id="line ends"),
+        pytest.param(f"/r1/.async/{ID}?x", b"/r1/.async/Ab-_Ab-_", id="a prefix"),
+        pytest.param(f"/r1//.ASYNC;x/{ID}/.async/{ID}", b"/r1/.ASYNC/Ab-_Ab-_", id="and another spelling"),
+        pytest.param(f"/a/../b/.async/x/../{ID}", b"/b/.async/Ab-_Ab-_", id="dot-segments behind it"),
+        pytest.param(f"/r1/.async/%22{ID}%22", b'/r1/.async/"Ab-_Ab-_', id="in quotes"),
+    ],
+)
+def test_behind_a_prefix_or_with_blanks_an_id_is_shown_as_little_of(target: str, shown: bytes) -> None:
+    assert URLS.likeness(target.encode()) == Likeness(shown, is_disguise=False)
 
 
 def test_a_status_path_may_be_quoted_itself() -> None:
-    assert StatusUrls("/a%20b/", None).disguised(f"/a%2520b/{ID}".encode()) == b"/a b/Ab-_Ab-_"
+    likeness = StatusUrls("/a%20b/", None).likeness(f"/a%2520b/{ID}".encode())
+    assert likeness == Likeness(b"/a b/Ab-_Ab-_", is_disguise=True)
 
 
 def test_the_longest_path_is_read_soon() -> None:
-    assert URLS.disguised(b"/%" + b"25" * 30_000) is None
-    assert URLS.disguised(b"/x/.." * 10_000 + f"/.async/{ID}".encode()) is not None
+    assert URLS.likeness(b"/%" + b"25" * 30_000) is None
+    assert URLS.likeness(b"/x/.." * 10_000 + f"/.async/{ID}".encode()) is not None
+    assert URLS.likeness(b"/x/..%20" * 10_000 + f"/y/.async/{ID}".encode()) is not None
