@@ -32,6 +32,7 @@ NOT_DONE: Final = 1
 MANY: Final = 500  # more are not counted before one is asked whether one means it
 UNSETTLED: Final = ("queued", "running")
 SETTLED: Final = ("completed", "failed", "dismissed")
+URL: Final = re.compile("/|https?://", re.IGNORECASE)  # how one begins that is written in full
 STATUS_URL: Final = re.compile(r".*/([A-Za-z0-9_-]{8,64})/?(?:[?#].*)?", re.DOTALL)
 STATUS: Final = re.compile("[1-5]([0-9]{2}|xx)")
 OF_STATUS_URLS: Final = "(status)"  # what stands for the route of requests for them
@@ -74,11 +75,13 @@ def _ids(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple
 
 
 def _id(name: str) -> str:
+    from proxy.operation import ID_LENGTH
+
     if OPTION.fullmatch(name):
         raise click.NoSuchOption(name)
-    if not name.startswith(("http://", "https://", "/")):
-        return name
     found = STATUS_URL.fullmatch(name)
+    if URL.match(name) is None:  # an X-Request-Id may have slashes, too, but hardly before so much
+        return name if found is None or len(found[1]) != ID_LENGTH else found[1]
     if found is None:
         raise click.BadParameter("is a URL, and no status URL: these end with an id of at least 8 characters")
     return found[1]

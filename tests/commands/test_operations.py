@@ -127,15 +127,15 @@ async def test_one_is_shown_with_all_that_is_known(proxy: Proxy, ask: Ask, origi
 
 async def test_a_request_is_shown_with_its_operation(proxy: Proxy, ask: Ask, origin: ScriptedOrigin) -> None:
     async with RawClient(port=proxy.port) as client:
-        accepted = await client.exchange("GET", b"/slow", [*LATER, (b"X-Request-Id", b"order-17")])
+        accepted = await client.exchange("GET", b"/slow", [*LATER, (b"X-Request-Id", b"host/order-17")])
         await origin.request_received()
         assert (await client.exchange("GET", b"/.async/nothing", [(b"X-Request-Id", b"order-18")])).status == 404
     short = json.loads(accepted.body)["id"][:8]
-    request, operation = (await ask("show", "order-17")).stdout.split("\n\n")
+    request, operation = (await ask("show", "host/order-17")).stdout.split("\n\n")
     assert "answered 202." in request
     assert "It still runs: the origin's response is not complete." in operation
-    document = json.loads((await ask("show", "--json", "order-17")).stdout)
-    assert [one["id"] for one in document["requests"]] == ["order-17"]
+    document = json.loads((await ask("show", "--json", "host/order-17")).stdout)
+    assert [one["id"] for one in document["requests"]] == ["host/order-17"]
     assert [one["id"] for one in document["operations"]] == [short]
     assert ["status", "404"] in [line.split() for line in (await ask("show", "order-18")).stdout.splitlines()]
 
@@ -200,7 +200,9 @@ async def test_those_that_were_not_asked_for_are_named_where_the_service_falls_s
     assert {request.target for request in origin.requests[1:]} == {b"/operations/00000001?state=unsettled"}
 
 
-@pytest.mark.parametrize("form", ["{url}", "{path}", "{url}?a=/b", "http://elsewhere/jobs/{id}", "{id}"])
+@pytest.mark.parametrize(
+    "form", ["{url}", "{path}", "{url}?a=/b", "HTTP://elsewhere/jobs/{id}", "elsewhere/.async/{id}", "{id}"]
+)
 async def test_a_status_url_is_an_id_and_is_never_shown_whole(
     proxy: Proxy, ask: Ask, origin: ScriptedOrigin, form: str
 ) -> None:
