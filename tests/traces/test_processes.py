@@ -43,6 +43,24 @@ async def test_an_operation_that_another_process_recovers_keeps_its_place_in_the
     assert status.links == [operation.as_parent]
 
 
+async def test_nor_does_another_process_show_more_of_an_id_behind_a_prefix(
+    origin: ScriptedOrigin, collector: Collector, tmp_path: Path
+) -> None:
+    settings = stored_settings(origin.url, tmp_path) | {"tracing": {"otlp": collector.url}}
+    origin.queue([stall()])
+    origin.script(read_all(), answer(200, body=b"x"))
+    async with Child(settings, tmp_path, environ=ENVIRON) as child:
+        status_url = path_of(await child.ask("GET", b"/r1/.async/" + b"Ab-_" * 6, LATER))
+        await origin.request_received(1)
+        os.kill(child.workers[0], SIGKILL)
+        assert (await origin.request_complete(2)).target == b"/r1/.async/" + b"Ab-_" * 6
+        assert (await child.ask("GET", status_url, LONG_POLL)).status == 200
+        operation, exchange = await collector.span("operation everything"), await collector.span("GET")
+        await child.stop()
+    assert operation.attributes["url.path"] == "/r1/.async/Ab-_Ab-_"
+    assert exchange.attributes["url.full"] == f"{origin.url}/r1/.async/Ab-_Ab-_"
+
+
 async def test_a_worker_that_is_stopped_sends_what_it_has_and_one_that_is_forked_anew_traces_too(
     origin: ScriptedOrigin, collector: Collector, tmp_path: Path
 ) -> None:
