@@ -156,6 +156,8 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._unsent: list[bytes] = []
         self._finished: asyncio.Future[None] | None = None
+        self._paused = False
+        self._waiting: list[Callable[[], None]] = []
 
     def send(self, message: Message) -> None:
         """What is said in one turn of the event loop goes out together: the supervisor wakes once for all of it."""
@@ -164,6 +166,16 @@ class Link(asyncio.Protocol):
         if not self._unsent:
             asyncio.get_running_loop().call_soon(self._flush)
         self._unsent.append(encoded(message))
+
+    def later(self, call: Callable[[], None]) -> None:
+        """Call in another turn of the event loop, when the other side has taken what was sent, nearly.
+
+        Who has much to say says it so: it does not pile up here, before what others say, and the last words.
+        """
+        if self._paused:
+            self._waiting.append(call)
+        else:
+            asyncio.get_running_loop().call_soon(call)
 
     async def finish(self, message: Message) -> None:
         """Say the last, after all that has been said before, until the other side has taken it or is gone.
@@ -183,6 +195,15 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         for message in self._lines.feed(data):
             self._hear(message)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            self.later(call)
 
     def connection_lost(self, _: BaseException | None) -> None:
         if self._finished is None:

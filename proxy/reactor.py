@@ -56,13 +56,12 @@ class Reactor:
         return timer
 
     def turn(self) -> None:
-        """Wait for something to happen, and call whom it concerns."""
+        """Wait for something to happen, and call whom it concerns. What they want called later has another turn."""
         for key, events in self._selector.select(self._pause()):
             now = self._selector.get_map().get(key.fd)
             if now is not None and now.fileobj is key.fileobj:  # else an earlier callback has closed it
                 key.data(events)
-        while self._timers and self._timers[0][0] <= monotonic():
-            _, _, timer = heapq.heappop(self._timers)
+        for timer in list(self._due()):
             if timer.call is not None:
                 timer.call()
 
@@ -70,6 +69,11 @@ class Reactor:
         """Forget everything. In a forked child it leaves the parent's loop as it is."""
         self._selector.close()
         self._timers.clear()
+
+    def _due(self) -> Iterator[Timer]:
+        now = monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            yield heapq.heappop(self._timers)[2]
 
     def _pause(self) -> float:
         return max(self._timers[0][0] - monotonic(), 0) if self._timers else LONGEST_SLEEP

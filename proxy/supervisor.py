@@ -23,7 +23,7 @@ from proxy.channel import Message
 from proxy.clock import Clock
 from proxy.config import Config, ConfigError, Route
 from proxy.crew import Crew, Generation, Worker, tell
-from proxy.figures import packed, pieces
+from proxy.figures import Figures, packed, pieces
 from proxy.front import PATIENCE
 from proxy.handover import Handover
 from proxy.listeners import CannotListen, Doors, addresses, open_doors, open_doors_in_time
@@ -142,7 +142,7 @@ class Supervisor:  # an Employer
                 worker.report = message["report"]
             case "ask":
                 self._census.take(
-                    self._serving(), Question(*message["question"]), partial(_answer, worker, message["id"])
+                    self._serving(), Question(*message["question"]), partial(self._answer, worker, message["id"])
                 )
             case "moments":
                 moments = self._hour.after(message["after"], MOMENTS_AT_ONCE)
@@ -153,6 +153,19 @@ class Supervisor:  # an Employer
                 self._post(self._broker.receive(worker.number, message))
             case unknown:
                 raise ValueError(unknown)
+
+    def _answer(self, worker: Worker, number: int, answer: Answer) -> None:
+        figures = packed(pieces(answer.report.pop("figures", [])))
+        self._answer_next(worker, {"kind": "ask", "id": number, "answer": answer}, figures)
+
+    def _answer_next(self, worker: Worker, last: Message, figures: Iterator[Figures]) -> None:
+        """Tell a worker what it asks, and between some figures and the next do what else there is to do."""
+        some = next(figures, None)
+        if some is None:
+            worker.channel.send(last)
+        else:
+            worker.channel.send({"kind": "figures", "id": last["id"], "figures": some})
+            self._reactor.later(0, partial(self._answer_next, worker, last, figures))
 
     def gone(self, worker: Worker, *, died: bool) -> None:
         self._census.gone(worker, died=died)
@@ -316,9 +329,3 @@ def _take_all_descriptors() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # some systems say more than they grant
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _answer(worker: Worker, number: int, answer: Answer) -> None:
-    for some in packed(pieces(answer.report.pop("figures", []))):
-        worker.channel.send({"kind": "figures", "id": number, "figures": some})
-    worker.channel.send({"kind": "ask", "id": number, "answer": answer})

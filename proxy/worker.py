@@ -15,6 +15,7 @@ import ssl
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from typing import Final, NamedTuple, NoReturn
 
@@ -181,7 +182,7 @@ class _Seat:  # a Whole
             self.link.send({"kind": "counted", "id": number, "report": report})
         else:
             self.link.send({"kind": "figures", "id": number, "figures": some})
-            asyncio.get_running_loop().call_soon(self._tell_next, number, report, figures)
+            self.link.later(partial(self._tell_next, number, report, figures))
 
     def _tell_settled(self, id: str) -> None:
         """Tell the others, in one message of all that is settled in this turn of the event loop."""

@@ -30,6 +30,24 @@ def test_timers_are_called_in_their_order_and_not_if_they_were_cancelled(reactor
     assert called == ["first", "second", "late"]
 
 
+def test_what_a_timer_wants_called_has_another_turn_in_which_sockets_have_theirs(reactor: Reactor) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        called: list[str] = []
+
+        def again() -> None:
+            called.append("timer")
+            theirs.send(b"x")
+            if len(called) < 5:
+                reactor.later(0, again)
+
+        reactor.watch(ours, lambda _: called.append(f"{len(ours.recv(9))} read"))
+        reactor.later(0, again)
+        for _ in range(3):
+            reactor.turn()
+        assert called == ["timer", "1 read", "timer", "1 read", "timer"]
+
+
 def test_a_socket_that_an_earlier_callback_has_closed_is_not_read(reactor: Reactor) -> None:
     pairs = [socket.socketpair() for _ in range(2)]
     called: list[int] = []

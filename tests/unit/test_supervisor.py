@@ -20,7 +20,8 @@ from proxy.census import Census
 from proxy.channel import Channel, Message
 from proxy.config import Address, Config, StoreSettings, StoreUrl
 from proxy.crew import MOST, SHORT_LIFE, Generation, Worker
-from proxy.figures import packed, single
+from proxy.figures import MOST as FEW
+from proxy.figures import packed, single, summed
 from proxy.listeners import Doors, bind
 from proxy.metrics import Metrics
 from proxy.notify import Notifier, Watchdog
@@ -115,6 +116,23 @@ def test_the_points_of_the_last_hour_are_made_of_what_the_workers_count(office: 
     assert (told["id"], moment.number, list(json.loads(moment.points))) == (3, 1, ["reports"])
     office.supervisor.heard(second, {"kind": "moments", "id": 4, "after": 1})
     assert office.told_to(1) == [{"kind": "moments", "id": 4, "moments": []}]
+
+
+def test_of_many_routes_it_answers_in_parts_between_which_all_else_goes_on(office: Office) -> None:
+    first, metrics, parts = office.workers[0], Metrics(), list[Message]()
+    for number in range(500):
+        metrics.request(ended(f"route-{number}", 200, 0.01))
+    answer = Answer(Report(figures=summed([metrics.figures()])), 2, 1.5)
+    office.supervisor._answer(first, 7, answer)
+    while not parts or parts[-1]["kind"] == "figures":
+        [part] = office.told_to(0)  # and not the next, until there has been a turn for all else
+        parts.append(part)
+        office.supervisor._reactor.later(0, lambda: None)
+        office.supervisor._reactor.turn()
+    *parts, last = parts
+    assert last == {"kind": "ask", "id": 7, "answer": [{}, 2, 1.5]}
+    assert max(sum(len(family["rows"]) for family in part["figures"]) for part in parts) < 2 * FEW
+    assert json.dumps(summed(part["figures"] for part in parts)) == json.dumps(summed([metrics.figures()]))
 
 
 def test_what_a_worker_has_counted_is_known_when_it_dies_though_nobody_looked_at_its_figures(office: Office) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ import structlog
 
 from proxy import worker
 from proxy.channel import Message
-from proxy.figures import MOST, packed, summed
+from proxy.figures import MOST, Figures, packed, summed
 from proxy.metrics import Metrics
 from proxy.operators.report import FIGURES, Report
 from proxy.worker import Equipment, _Seat
@@ -29,7 +30,7 @@ def busy() -> Metrics:
 
 async def test_of_many_routes_it_tells_in_parts_between_which_all_else_goes_on() -> None:
     metrics, seat, sent = busy(), _Seat(alone=True), list[Message]()
-    seat.link = cast("Any", SimpleNamespace(send=sent.append))
+    seat.link = cast("Any", SimpleNamespace(send=sent.append, later=asyncio.get_running_loop().call_soon))
     seat.take(cast("Any", SimpleNamespace(report=lambda _: (Report(), packed(metrics.figures())))))
     seat._hear({"kind": "count", "id": 7, "question": FIGURES})
     while sent[-1]["kind"] == "figures":
@@ -73,3 +74,32 @@ async def test_where_the_supervisor_takes_no_last_words_one_line_of_the_log_says
         given = cast("Any", SimpleNamespace(config=SimpleNamespace(workers=2), sock=theirs))
         assert await worker._work(given) == 0
     assert quiet_log == [{"event": "last words lost", "log_level": "warning", "pid": os.getpid(), "seconds": 0.01}]
+
+
+async def test_what_the_supervisor_does_not_take_does_not_pile_up_before_the_last_words() -> None:
+    metrics, seat, made, more = busy(), _Seat(alone=True), list[int](), asyncio.Event()
+
+    def figures() -> Iterator[Figures]:
+        for number, some in enumerate(list(packed(metrics.figures())) * 100):
+            made.append(number)
+            more.set()
+            yield some
+
+    seat.take(cast("Any", SimpleNamespace(report=lambda _: (Report(), figures()))))
+    ours, theirs = socket.socketpair()
+    with theirs:
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: seat.link, ours)
+        seat._hear({"kind": "count", "id": 7, "question": FIGURES})
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        early = len(made)
+        more.clear()
+        reader, writer = await asyncio.open_connection(sock=theirs, limit=1_000_000)
+        await reader.readexactly(500_000)
+        await more.wait()
+        finishing = asyncio.ensure_future(seat.link.finish({"kind": "ended"}))
+        rest = await reader.read()
+        await finishing
+        writer.close()
+    assert early < 500
+    assert rest.endswith(b'}\n{"kind":"ended"}\n')
