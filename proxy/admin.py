@@ -5,7 +5,7 @@ Each connection gets one answer: the next request is for whichever worker is the
 
 import asyncio
 import traceback
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import structlog
 from proxy.client import ClientRequest
 from proxy.complaints import Complaint, Complaints
 from proxy.errors import BadRequest, ProxyError, StoreUnavailable
+from proxy.figures import Family
 from proxy.message import Reply
 from proxy.observe import exposition
 from proxy.operators.desk import Desk
@@ -33,6 +34,7 @@ from proxy.operators.responses import (
     document,
     file,
     health,
+    in_pieces,
     problem,
     send,
     stream,
@@ -136,14 +138,10 @@ class Admin:
     async def _readyz(self, _: Request) -> Reply:
         return health(self._survey.not_ready(), "ready")
 
-    async def _metrics(self, _: Request) -> Reply:
+    async def _metrics(self, _: Request) -> Stream:
         """Whatever its query: scrapers may be told to send one."""
         answer = await self._survey.ask(FIGURES)
-        pieces = []
-        for piece in exposition(answer.report.get("figures", ())):
-            pieces.append(piece)
-            await asyncio.sleep(0)  # of many routes that is long
-        return content(b"".join(pieces), EXPOSITION)
+        return await in_pieces(_shown(answer.report.get("figures", ())), EXPOSITION)
 
     async def _operations(self, request: Request) -> Reply:
         return document(await self._desk.page(asked(request.query, self._desk.now())))
@@ -184,6 +182,12 @@ class Admin:
 
     async def _events(self, request: Request) -> Stream:
         return await stream(self._feed.events(request.query))
+
+
+async def _shown(figures: Iterable[Family]) -> AsyncGenerator[bytes, None]:
+    for piece in exposition(figures):
+        yield piece
+        await asyncio.sleep(0)  # of many routes that is long
 
 
 async def _file(found: PageFile, _: Request) -> Reply:

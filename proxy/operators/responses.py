@@ -38,11 +38,12 @@ EVENTS: Final[tuple[Field, ...]] = (
 
 
 class Stream(NamedTuple):
-    """A response that goes on until it ends by itself, or its client leaves."""
+    """A response that is written as it is made: until it ends by itself, or its client leaves."""
 
     head: ResponseHead
     first: bytes
     rest: AsyncGenerator[bytes, None]
+    endless: bool  # there is no last byte to wait for, as who has closed the own side may do
 
 
 Response = Reply | Stream
@@ -91,7 +92,12 @@ def problem(refusal: Refusal) -> Reply:
 
 async def stream(events: AsyncGenerator[bytes, None]) -> Stream:
     """Server-sent events, once there is something to show. Raises what `events` raises before that."""
-    return Stream(_head(200, *EVENTS, NO_STORE), await anext(events), events)
+    return Stream(_head(200, *EVENTS, NO_STORE), await anext(events), events, endless=True)
+
+
+async def in_pieces(pieces: AsyncGenerator[bytes, None], type: bytes) -> Stream:
+    """Content that is too long to be kept whole for each who takes it slowly."""
+    return Stream(_head(200, (b"Content-Type", type), NO_STORE), await anext(pieces), pieces, endless=False)
 
 
 async def send(client: ClientRequest, response: Response) -> None:
@@ -101,22 +107,22 @@ async def send(client: ClientRequest, response: Response) -> None:
             length = [(b"Content-Length", b"%d" % len(whole))] if whole else []
             _begin(client, head.with_fields(head.fields.plus(*length)), len(whole))
             await _write(client, whole)
-        case Stream(head, first, rest):
-            await _follow(client, head, first, rest)
+        case Stream():
+            await _follow(client, response)
     await client.end()
 
 
-async def _follow(client: ClientRequest, head: ResponseHead, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
+async def _follow(client: ClientRequest, stream: Stream) -> None:
     """Write all of a stream, which ends where the store fails: whoever asks again is told."""
-    async with aclosing(rest):
-        if client.link.half_closed:  # before there was anything to follow
+    async with aclosing(stream.rest):
+        if stream.endless and client.link.half_closed:  # before there was anything to follow
             raise ConnectionError("who follows a stream has left with the own side")
-        _begin(client, head, None)
-        await _write(client, first)
+        _begin(client, stream.head, None)
+        await _write(client, stream.first)
         if client.head.method == "HEAD":
             return
         with suppress(StoreUnavailable):
-            async for piece in rest:
+            async for piece in stream.rest:
                 await _write(client, piece)
 
 

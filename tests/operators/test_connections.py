@@ -359,3 +359,18 @@ async def test_who_takes_nothing_of_a_long_answer_is_dropped(
         response = await client.begin()
         await eventually(lambda: desk.connections == 0)
         assert not (await response.finish(keep=False)).complete
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+async def test_metrics_are_sent_as_they_are_made_and_whole_to_those_who_have_closed_their_side_too(
+    desk: Desk, version: bytes
+) -> None:
+    async with RawClient(port=desk.proxy.admin_port) as client:
+        await client.send(request("GET", b"/metrics", LOCAL).replace(b"HTTP/1.1", b"HTTP/" + version))
+        client.half_close()
+        response = await (await client.response()).finish()
+        assert await client.eof()
+    assert (response.status, response.field(b"content-type")) == (200, b"text/plain; version=0.0.4; charset=utf-8")
+    assert response.field(b"transfer-encoding") == (b"chunked" if version == b"1.1" else None)
+    assert response.field(b"content-length") is None
+    assert b"respond_async_build_info" in response.body
