@@ -46,9 +46,7 @@ EXPOSITION: Final = b"text/plain; version=0.0.4; charset=utf-8"  # Prometheus' t
 READING: Final = ("GET", "HEAD")
 PROBES: Final = ("/livez", "/readyz")  # ask without a token, by any name
 ENDING: Final = ("route", "state", "older_than", "younger_than", "settled_by")  # by which operations are ended
-TOGETHER: Final = frozenset(
-    {"id", "operation"}
-)  # requests that have one of these in common are told with their operations
+TOGETHER: Final = frozenset({"id", "operation"})  # who asks for requests by one of these is told of their operations
 HELP: Final = (
     "There are /livez, /readyz, /metrics, /operations, /operations/ID, /requests, /routes, /origins, /store, /service"
     " and /events here, and the page at /."

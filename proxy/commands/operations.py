@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from proxy.commands import values
 from proxy.commands.options import BAD_CONFIGURATION, DEFAULT_CONFIG, FILE, complain, end
 
 if TYPE_CHECKING:
@@ -23,114 +23,21 @@ Command = Callable[..., None]
 
 NAME: Final = "respond-async operations"
 ADMIN_VARIABLE: Final = "RESPOND_ASYNC_ADMIN"
-TOKEN_VARIABLE: Final = "RESPOND_ASYNC_ADMIN_TOKEN"  # noqa: S105  # a name
 UNNAMED: Final = (
     f"{DEFAULT_CONFIG} is the default, and nothing else was named: say which service is meant by `--config FILE`,"
-    f" `--admin URL` or {ADMIN_VARIABLE}, with the token by {TOKEN_VARIABLE}."
+    f" `--admin URL` or {ADMIN_VARIABLE}, with the token by {values.TOKEN_VARIABLE}."
 )
 NOT_DONE: Final = 1
 MANY: Final = 500  # more are not counted before one is asked whether one means it
 UNSETTLED: Final = ("queued", "running")
 SETTLED: Final = ("completed", "failed", "dismissed")
-URL: Final = re.compile("/|https?://", re.IGNORECASE)  # how one begins that is written in full
-STATUS_URL: Final = re.compile(r".*/([A-Za-z0-9_-]{8,64})/?(?:[?#].*)?", re.DOTALL)
-STATUS: Final = re.compile("[1-5]([0-9]{2}|xx)")
 OF_STATUS_URLS: Final = "(status)"  # what stands for the route of requests for them
-SHOWN: Final = 8  # characters of an id
 NO_REQUEST: Final = (
     "Nor has a recent request it as X-Request-Id that was answered with 202, went wrong, or was told of a failure. The log"
     """ has a line for every request, also for those that went well: grep '"event": "request".*"id": "ID"'."""
 )
-OPTION: Final = re.compile("--[a-z]+(-[a-z]+)*(=.*)?", re.DOTALL)  # there is hardly an id like that
 # Ids may begin with a dash.
 IDS: Final = {"ignore_unknown_options": True}
-
-
-def _duration(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
-    """A duration, still as it is written: so the service takes it."""
-    from proxy.config.scalars import Refused, duration
-
-    try:
-        duration("0s" if text is None else text)
-    except Refused as refused:
-        raise click.BadParameter(str(refused)) from refused
-    return text
-
-
-def _routes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names that routes may have: none of them is empty, and none means several."""
-    from proxy.config.scalars import Refused, token
-
-    try:
-        for name in _given(names):
-            token(name)
-    except Refused as refused:
-        raise click.BadParameter(str(refused)) from refused
-    return names
-
-
-def _ids(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Ids, or beginnings of them; of a status URL its id, which the service compares as a whole and nothing shows."""
-    return tuple(map(_id, _given(names)))
-
-
-def _id(name: str) -> str:
-    from proxy.operation import ID_LENGTH
-
-    if OPTION.fullmatch(name):
-        raise click.NoSuchOption(name)
-    found = STATUS_URL.fullmatch(name)
-    if URL.match(name) is None:  # an X-Request-Id may have slashes, too, but hardly before so much
-        return name if found is None or len(found[1]) != ID_LENGTH else found[1]
-    if found is None:
-        raise click.BadParameter("is a URL, and no status URL: these end with an id of at least 8 characters")
-    return found[1]
-
-
-def _given(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """The texts, of which none is empty: it would mean all that there is, and is a variable that was not set."""
-    if "" in texts:
-        raise click.BadParameter("is empty: is it from a variable that is not set?")
-    try:
-        "".join(texts).encode()
-    except UnicodeError as error:
-        raise click.BadParameter("is not UTF-8") from error
-    return texts
-
-
-def _value(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
-    return None if text is None else _given((text,))[0]
-
-
-def _status(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
-    if text is not None and not STATUS.fullmatch(text):
-        raise click.BadParameter("must be a status such as `504`, or a class of them such as `5xx`")
-    return text
-
-
-def _token(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
-    """A token that a service can have; what it is instead is never shown."""
-    from proxy.config.scalars import Refused, secret
-
-    if text is None:
-        return None
-    try:
-        secret(text)
-    except Refused as refused:
-        reason = refused.reason if text == text.strip() else "begins or ends with a space or a line end"
-        raise click.UsageError(f"{_token_source()}: {reason}") from refused
-    return text
-
-
-def _token_source() -> str:
-    return "`--token`" if _is_option("token") else TOKEN_VARIABLE
-
-
-def _is_option(name: str) -> bool:
-    """Whether it was given as an option, and not by the environment."""
-    from click.core import ParameterSource
-
-    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _where(command: Command) -> Command:
@@ -146,8 +53,8 @@ def _where(command: Command) -> Command:
         ),
         click.option(
             "--token",
-            callback=_token,
-            envvar=TOKEN_VARIABLE,
+            callback=values.token,
+            envvar=values.TOKEN_VARIABLE,
             metavar="TOKEN",
             show_envvar=True,
             help="Its `admin_token`; others see what is given as an option.",
@@ -162,15 +69,17 @@ def _filters(*states: str) -> Callable[[Command], Command]:
 
     def filtered(command: Command) -> Command:
         for option in (
-            click.option("--younger-than", callback=_duration, metavar="DURATION", help="By age: `30s`, `5m`, `24h`."),
-            click.option("--older-than", callback=_duration, metavar="DURATION", help="By age."),
+            click.option(
+                "--younger-than", callback=values.duration, metavar="DURATION", help="By age: `30s`, `5m`, `24h`."
+            ),
+            click.option("--older-than", callback=values.duration, metavar="DURATION", help="By age."),
             click.option(
                 "--state", "states", type=click.Choice(states), multiple=True, help="Of this state; as often as needed."
             ),
             click.option(
                 "--route",
                 "routes",
-                callback=_routes,
+                callback=values.routes,
                 metavar="NAME",
                 multiple=True,
                 help="Of this route; as often as needed.",
@@ -234,7 +143,7 @@ def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN
 
 
 @operations.command(short_help="All that is known of one.", context_settings=IDS)
-@click.argument("ids", callback=_ids, metavar="ID...", nargs=-1, required=True)
+@click.argument("ids", callback=values.ids, metavar="ID...", nargs=-1, required=True)
 @_json
 @_where
 def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # noqa: ANN401
@@ -253,8 +162,10 @@ def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # 
 
 
 @operations.command(short_help="The recent requests, and why they were answered so.")
-@click.option("--status", callback=_status, metavar="STATUS", help="Answered with that: `504`, or `5xx` for a class.")
-@click.option("--route", callback=_value, metavar="NAME", help="Of this route; `(status)` is for status URLs.")
+@click.option(
+    "--status", callback=values.status, metavar="STATUS", help="Answered with that: `504`, or `5xx` for a class."
+)
+@click.option("--route", callback=values.value, metavar="NAME", help="Of this route; `(status)` is for status URLs.")
 @_json
 @_where
 def requests(*, status: str | None, route: str | None, wants_json: bool, **options: Any) -> None:  # noqa: ANN401
@@ -282,7 +193,7 @@ def requests(*, status: str | None, route: str | None, wants_json: bool, **optio
 
 
 @operations.command(short_help="Cancel some that wait or run.", context_settings=IDS)
-@click.argument("ids", callback=_ids, metavar="[ID...]", nargs=-1)
+@click.argument("ids", callback=values.ids, metavar="[ID...]", nargs=-1)
 @_filters(*UNSETTLED)
 @_yes
 @_where
@@ -307,7 +218,7 @@ def cancel(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa:
 
 
 @operations.command(short_help="Drop results that are kept.", context_settings=IDS)
-@click.argument("ids", callback=_ids, metavar="[ID...]", nargs=-1)
+@click.argument("ids", callback=values.ids, metavar="[ID...]", nargs=-1)
 @_filters(*SETTLED)
 @_yes
 @_where
@@ -393,7 +304,9 @@ async def _one_by_one(ids: Sequence[str], ask: "Ask", between: str, service: "Se
 
 def _short(id: str) -> str:
     """As much of an id as may be shown: the whole of it is a capability."""
-    return id if len(id) <= SHOWN else f"{id[:SHOWN]}…"
+    from proxy.operation import SHORT_ID
+
+    return id if len(id) <= SHORT_ID else f"{id[:SHORT_ID]}…"
 
 
 def _end_all(options: dict[str, Any], wanted: dict[str, str], verb: str, *, yes: bool) -> None:
@@ -449,9 +362,9 @@ def _asked(options: dict[str, Any], question: "Callable[[Service], Coroutine[Any
     try:
         return asyncio.run(ask(_place(options)))
     except TokenMissing as reason:
-        end(NOT_DONE, f"{NAME}: {reason}: give it by {TOKEN_VARIABLE}, `--token` or `--config`")
+        end(NOT_DONE, f"{NAME}: {reason}: give it by {values.TOKEN_VARIABLE}, `--token` or `--config`")
     except TokenWrong as reason:
-        source = _token_source() if options["token"] else f"{options['file'] or DEFAULT_CONFIG}"
+        source = values.token_source() if options["token"] else f"{options['file'] or DEFAULT_CONFIG}"
         end(NOT_DONE, f"{NAME}: {reason}; the one that was shown is from {source}")
     except NoAnswer as reason:
         end(NOT_DONE, f"{NAME}: {reason}")
@@ -461,7 +374,7 @@ def _place(options: dict[str, Any]) -> "Place":
     from proxy.config import ConfigError, load
     from proxy.remote import place_at, place_of
 
-    if options["file"] is not None and _is_option("admin"):
+    if options["file"] is not None and values.is_option("admin"):
         raise click.UsageError("`--config` and `--admin` each say which service is meant: give one of them")
     if options["file"] is None and options["admin"] is not None:
         try:

@@ -1,0 +1,101 @@
+"""What options and arguments of `operations` may say: click's callbacks, which refuse all else and say what is wrong."""
+
+import re
+from typing import Final
+
+import click
+
+TOKEN_VARIABLE: Final = "RESPOND_ASYNC_ADMIN_TOKEN"  # noqa: S105  # a name
+URL: Final = re.compile("/|https?://", re.IGNORECASE)  # how one begins that is written in full
+STATUS_URL: Final = re.compile(r".*/([A-Za-z0-9_-]{8,64})/?(?:[?#].*)?", re.DOTALL)
+STATUS: Final = re.compile("[1-5]([0-9]{2}|xx)")
+OPTION: Final = re.compile("--[a-z]+(-[a-z]+)*(=.*)?", re.DOTALL)  # there is hardly an id like that
+
+
+def duration(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    """A duration, still as it is written: so the service takes it."""
+    from proxy.config import scalars
+
+    try:
+        scalars.duration("0s" if text is None else text)
+    except scalars.Refused as refused:
+        raise click.BadParameter(str(refused)) from refused
+    return text
+
+
+def routes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names that routes may have: none of them is empty, and none means several."""
+    from proxy.config import scalars
+
+    try:
+        for name in _given(names):
+            scalars.token(name)
+    except scalars.Refused as refused:
+        raise click.BadParameter(str(refused)) from refused
+    return names
+
+
+def ids(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Ids, or beginnings of them; of a status URL its id, which the service compares as a whole and nothing shows."""
+    return tuple(map(_id, _given(names)))
+
+
+def _id(name: str) -> str:
+    from proxy.operation import ID_LENGTH
+
+    if OPTION.fullmatch(name):
+        raise click.NoSuchOption(name)
+    found = STATUS_URL.fullmatch(name)
+    if URL.match(name) is None:  # an X-Request-Id may have slashes, too, but hardly before so much
+        return name if found is None or len(found[1]) != ID_LENGTH else found[1]
+    if found is None:
+        raise click.BadParameter("is a URL, and no status URL: these end with an id of at least 8 characters")
+    return found[1]
+
+
+def _given(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The texts, of which none is empty: it would mean all that there is, and is a variable that was not set."""
+    if "" in texts:
+        raise click.BadParameter("is empty: is it from a variable that is not set?")
+    try:
+        "".join(texts).encode()
+    except UnicodeError as error:
+        raise click.BadParameter("is not UTF-8") from error
+    return texts
+
+
+def value(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    """One that is given, and not empty."""
+    return None if text is None else _given((text,))[0]
+
+
+def status(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    if text is not None and not STATUS.fullmatch(text):
+        raise click.BadParameter("must be a status such as `504`, or a class of them such as `5xx`")
+    return text
+
+
+def token(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    """A token that a service can have; what it is instead is never shown."""
+    from proxy.config import scalars
+
+    if text is None:
+        return None
+    try:
+        scalars.secret(text)
+    except scalars.Refused as refused:
+        reason = refused.reason if text == text.strip() else "begins or ends with a space or a line end"
+        raise click.UsageError(f"{token_source()}: {reason}") from refused
+    return text
+
+
+def token_source() -> str:
+    """Where the token is from that the command has, as far as it is said here."""
+    return "`--token`" if is_option("token") else TOKEN_VARIABLE
+
+
+def is_option(name: str) -> bool:
+    """Whether it was given as an option, and not by the environment."""
+    from click.core import ParameterSource
+
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
