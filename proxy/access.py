@@ -4,6 +4,7 @@ At level info every request has one, so lines of JSON are made here, from prepar
 go; all other formats are structlog's.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from json.encoder import encode_basestring_ascii as quoted
@@ -24,16 +25,31 @@ WRITTEN: Final = [f"{tenths / 10_000:.4f}" for tenths in range(1_001)]  # each u
 
 
 class AccessLog:
-    """Writes access lines, and knows whether anybody wants them. Made after logging is configured."""
+    """Writes access lines, and knows whether anybody wants them. Made after logging is configured.
+
+    The lines of all requests that are over in one turn of the event loop are made together, after it: code that has just
+    run runs again in half the time.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._timestamp = clock.timestamp
         self._log = structlog.get_logger().bind()  # to what is configured, which the module's loggers look up each time
         self._put = takes_json()
+        self._over: list[tuple[Account, float]] = []  # each with when it was
         self.enabled: bool = self._log.is_enabled_for(logging.INFO)
 
     def write(self, account: Account, now: float) -> None:
-        """Write the line of a request that is over now."""
+        """Have the line written of a request that is over now."""
+        if not self._over:
+            asyncio.get_running_loop().call_soon(self._write_all)
+        self._over.append((account, now))
+
+    def _write_all(self) -> None:
+        over, self._over = self._over, []
+        for account, now in over:
+            self._write(account, now)
+
+    def _write(self, account: Account, now: float) -> None:
         put, waiting, origin = self._put, account.waiting, account.origin
         if put is None:
             log = self._log

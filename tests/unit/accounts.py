@@ -2,7 +2,10 @@
 
 import asyncio
 
+import uvloop
+
 from proxy.account import Account
+from proxy.books import Books
 from proxy.client import ClientRequest
 from proxy.clock import Clock
 from proxy.config import Limits
@@ -49,3 +52,12 @@ def ended(route: str, status: int, seconds: float) -> Account:
     account = account_of(status=status)
     account.route, account.status, account.seconds = route, status, seconds
     return account
+
+
+def enter(books: Books, account: Account) -> None:
+    """Have the books take it in the last turn of an event loop."""
+
+    async def over() -> None:
+        books.enter(account)
+
+    uvloop.run(over())

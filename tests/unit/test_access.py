@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 import structlog
+import uvloop
 
 from proxy.access import IDS_AT_ONCE, AccessLog, request_ids
 from proxy.account import Account
@@ -17,7 +18,7 @@ from proxy.errors import OriginUnreachable
 from proxy.logwriter import LogWriter
 from proxy.metrics import Metrics
 from proxy.observe import configure_logging
-from tests.unit.accounts import account_of
+from tests.unit.accounts import account_of, enter
 
 Lines = list[structlog.types.EventDict]
 
@@ -46,8 +47,19 @@ def json_lines() -> Iterator[list[bytes]]:
     structlog.configure(**before)
 
 
+def write(*accounts: Account) -> None:
+    """Have their lines made in the last turn of an event loop."""
+
+    async def over() -> None:
+        log = AccessLog(Clock())
+        for account in accounts:
+            log.write(account, NOW)
+
+    uvloop.run(over())
+
+
 def line_of(account: Account, written: list[bytes]) -> dict[str, Any]:
-    AccessLog(Clock()).write(account, NOW)
+    write(account)
     structlog.get_config()["logger_factory"]().close()
     (line,) = b"".join(written).splitlines()
     found: dict[str, Any] = json.loads(line)
@@ -56,7 +68,7 @@ def line_of(account: Account, written: list[bytes]) -> dict[str, Any]:
 
 def test_a_request_has_one_time_in_the_log_and_among_the_recent_ones(json_lines: list[bytes]) -> None:
     books = Books(Metrics(), Restless())
-    books.enter(failed())
+    enter(books, failed())
     structlog.get_config()["logger_factory"]().close()
     (entry,) = books.recent.entries()
     assert json.loads(b"".join(json_lines))["timestamp"] == entry["time"]
@@ -75,10 +87,15 @@ def failed() -> Account:
 def test_a_request_is_one_line(quiet_log: Lines) -> None:
     account = account_of(b"/a?query=1", id=b"id")
     account.over()
-    AccessLog(Clock()).write(account, NOW)
+    write(account)
     facts = {"status": 200, "method": "GET", "path": "/a", "bytes": 5, "received": 0, "route": "(none)"}
     rest = {"peer": "192.0.2.1", "id": "id", "plan": "here", "end": "--", "seconds": round(account.seconds, 4)}
     assert quiet_log == [{"event": "request", "log_level": "info", **facts, **rest}]
+
+
+def test_requests_that_are_over_in_one_turn_have_their_lines_in_that_order(quiet_log: Lines) -> None:
+    write(account_of(b"/1"), account_of(b"/2"), failed(), account_of(b"/4"))
+    assert [line["path"] for line in quiet_log] == ["/1", "/2", '/a "quoted" \ufffd path', "/4"]
 
 
 TRACED: Final = account_of(b"/", b"", (b"traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
@@ -90,7 +107,7 @@ ACCOUNTS: Final = [
 
 
 def test_a_request_of_a_trace_tells_which(quiet_log: Lines) -> None:
-    AccessLog(Clock()).write(TRACED, NOW)
+    write(TRACED)
     assert quiet_log[0]["trace"] == "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -106,7 +123,7 @@ def test_the_time_of_a_line_is_written_as_in_all_others(json_lines: list[bytes])
     structlog.get_logger().info("another")
     account = account_of(b"/")
     account.over()
-    AccessLog(Clock()).write(account, NOW)
+    write(account)
     structlog.get_config()["logger_factory"]().close()
     lines = [json.loads(line) for line in b"".join(json_lines).splitlines()]
     assert [len(line["timestamp"]) for line in lines] == [len("2026-11-24T19:00:00.000Z")] * 2

@@ -10,13 +10,13 @@ from proxy.clock import Clock
 from proxy.errors import OriginTimeout
 from proxy.metrics import Metrics
 from proxy.recent import LONGEST, Recent
-from tests.unit.accounts import account_of
+from tests.unit.accounts import account_of, enter
 
 
 def kept(account: Account) -> list[dict[str, Any]]:
     """What is kept of it when it is over."""
     books = Books(Metrics(), Clock())
-    books.enter(account)
+    enter(books, account)
     return list(books.recent.entries())
 
 
