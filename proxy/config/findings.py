@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from proxy.config.loading import Loaded, validated
 from proxy.config.oddities import warnings, warnings_of_entries
-from proxy.config.schema import Config
 from proxy.config.section import wrongs
+from proxy.config.service import Config
 from proxy.config.source import ConfigError, Loc, Problem, Source, read
 
 LISTS: frozenset[str | int] = frozenset({"origins", "routes"})  # whose entries stand each for itself

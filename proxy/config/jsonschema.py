@@ -1,8 +1,8 @@
 """The schema as JSON Schema, so that editors complete and check a configuration while it is written.
 
-`python -m proxy.config > config/schema.json` writes it again after a change of the schema.
+`python -m proxy.config > config/schema.json` writes it again after a change of the models.
 
-The texts below the keys are read from the schema's source here, and not by pydantic when it makes the models: that
+The texts below the keys are read from the models' source here, and not by pydantic when it makes the models: that
 would be a good part of every start's time, for what only editors ask for.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Container, Iterator
 from itertools import pairwise
 from typing import Any, Final
 
-from proxy.config import schema as schema_module
-from proxy.config.schema import Config
+from proxy.config import origins, routes, service
+from proxy.config.service import Config
 
 Schema = dict[str, Any]
 
@@ -38,9 +38,10 @@ def json_schema() -> Schema:
 
 def _texts() -> Iterator[tuple[str, dict[str, str]]]:
     """The sections by name, with the text that stands below each of their keys."""
-    for section in ast.parse(inspect.getsource(schema_module)).body:
-        if isinstance(section, ast.ClassDef):
-            yield section.name, dict(_texts_of(section))
+    for module in (service, origins, routes):
+        for section in ast.parse(inspect.getsource(module)).body:
+            if isinstance(section, ast.ClassDef):
+                yield section.name, dict(_texts_of(section))
 
 
 def _texts_of(section: ast.ClassDef) -> Iterator[tuple[str, str]]:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from proxy.config.misplaced import elsewhere
-from proxy.config.schema import Config
 from proxy.config.section import wrongs
+from proxy.config.service import Config
 from proxy.config.source import ConfigError, Source, read
 
 

@@ -3,21 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.config.schema import (
-    Config,
-    FieldChanges,
-    HealthCheck,
-    Limits,
-    LogSettings,
-    Match,
-    OriginSettings,
-    OriginTls,
-    RespondAsync,
-    Route,
-    ServerTls,
-    StoreSettings,
-)
+from proxy.config.origins import HealthCheck, OriginSettings, OriginTls
+from proxy.config.routes import FieldChanges, Match, RespondAsync, Route
 from proxy.config.section import NO_LIST, NO_MAPPING, UNKNOWN, Section, Wrong
+from proxy.config.service import Config, Limits, LogSettings, ServerTls, StoreSettings
 
 PLACES: Final[Mapping[str, type[Section]]] = {
     "the top level": Config,

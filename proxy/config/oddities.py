@@ -14,9 +14,10 @@ from pydantic import BaseModel
 from proxy.config.addresses import OriginUrl
 from proxy.config.loading import Loaded
 from proxy.config.reach import NEVER_FORWARDED, unreachable
+from proxy.config.routes import NEVER_LATER, RespondAsync, Route
 from proxy.config.scalars import duration_text, size_text
-from proxy.config.schema import NEVER_LATER, Config, RespondAsync, Route
 from proxy.config.secrecy import is_secret
+from proxy.config.service import Config
 from proxy.config.source import Loc, Problem
 
 LARGEST_NETWORK: Final = {4: 8, 6: 7}  # bits of the prefix: 10.0.0.0/8 and fc00::/7 are the largest that are private

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from proxy.config.schema import Match, Route
+from proxy.config.routes import Match, Route
 
 EVERYTHING: Final = "/"  # the path that every request is below
 NEVER_FORWARDED: Final = frozenset({"CONNECT"})

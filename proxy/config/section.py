@@ -1,5 +1,9 @@
 """What all sections of the configuration share: frozen, no unknown keys, empty means default, errors in plain words.
 
+Attributes are named as the keys. Durations are float seconds and sizes int bytes, and defaults are written as in the
+file; what requests need stands ready as a plain attribute. The texts below the keys, and those of the sections, are what
+editors show and what `make reference` writes into docs/configuration.md.
+
 pydantic finds the errors; here they get our words, level by level, so that an unknown key is compared with the keys of
 its own section. Errors travel as pydantic's own ValidationError, whose details carry a reason and a hint (see Refused).
 """

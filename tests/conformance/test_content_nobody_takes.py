@@ -5,7 +5,7 @@ from functools import partial
 
 from proxy.client import ClientRequest
 from proxy.clock import Clock
-from proxy.config.schema import Limits
+from proxy.config import Limits
 from proxy.errors import ProxyError
 from proxy.forwarded import TrustedProxies
 from proxy.front import Server

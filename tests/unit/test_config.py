@@ -20,7 +20,7 @@ from proxy.config import (
     StoreUrl,
     TracingSettings,
     load,
-    schema,
+    service,
 )
 
 ORIGINS = "origins: {legacy: {url: http://127.0.0.1:8000}}\n"
@@ -188,9 +188,9 @@ def test_tracing_is_off_unless_it_is_configured(tmp_path: Path) -> None:
 
 def test_tracing_without_its_extra_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = "1: tracing: needs more than is installed: `pip install 'respond-async[otel]'`"
-    monkeypatch.setattr(schema, "OTEL", ("opentelemetry.nowhere",))
+    monkeypatch.setattr(service, "OTEL", ("opentelemetry.nowhere",))
     assert problems(tmp_path, "tracing: {otlp: 'http://x'}") == [said]
-    monkeypatch.setattr(schema, "OTEL", ("opentelemetrie.sdk.trace",))
+    monkeypatch.setattr(service, "OTEL", ("opentelemetrie.sdk.trace",))
     assert problems(tmp_path, "tracing: {otlp: 'http://x'}") == [said]
 
 
