@@ -10,7 +10,7 @@ from proxy.target import path_of, segments
 
 BLANK: Final = bytes(range(0x21))  # what some trim from a name: control characters and the space
 
-_ID: Final = re.compile(rb"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{%d}(?![A-Za-z0-9_-])" % ID_LENGTH)
+_AS_LONG_AS_ID: Final = re.compile(rb"[A-Za-z0-9_-]{%d}" % ID_LENGTH)  # one may be joined to what stands around it
 
 
 class Likeness(NamedTuple):
@@ -74,9 +74,10 @@ class StatusUrls:
         return None
 
     def _leading_to_id(self, path: Iterable[bytes]) -> bytes | None:
-        """What may be shown of the path if it has what looks like an id behind the status path, wherever that is in it.
+        """What may be shown of the path if it has what may be an id behind the status path, wherever that is in it.
 
-        So it is where a status URL was asked for below a prefix, or with a blank: whoever sees the id can do better.
+        So it is where a status URL was asked for below a prefix, or with a blank, or joined to a word: whoever sees the id
+        can do better.
         """
         way: list[bytes] = []
         for segment in path:
@@ -86,7 +87,7 @@ class StatusUrls:
                 continue
             if name in (b"", b"."):
                 continue
-            id = _ID.search(name)
+            id = _AS_LONG_AS_ID.search(name)
             if id is not None and [one.lower() for one in way[-len(self._trimmed) :]] == self._trimmed:
                 return b"/" + b"/".join([*way, name[: id.start() + SHORT_ID]])
             way.append(name)

@@ -74,14 +74,15 @@ def test_of_no_status_url_is_more_shown_than_the_beginning_of_the_id(
     spellings=st.lists(SPELLINGS, max_size=2),
     prefix=st.lists(st.text("abcXYZ019_.-", min_size=1, max_size=SHORT_ID).map("/{}".format), max_size=3).map("".join),
     blanks=st.lists(st.integers(0, 0x20).map("%{:02x}".format), max_size=3).map("".join),
-    after=st.sampled_from(["", "/", "?x=/y", ";z", "/../", "%20", "%22", "/x/y"]),
+    joined=st.text(ALPHABET + ".~", max_size=ID_LENGTH),
+    after=st.sampled_from(["", "/", "?x=/y", ";z", "/../", "%20", "%22", "/x/y", "x", "-_9"]),
 )
-def test_nor_is_it_behind_a_prefix_or_between_blanks(
-    *, path: str, id: str, spellings: list[Spelling], prefix: str, blanks: str, after: str
+def test_nor_is_it_behind_a_prefix_or_between_blanks_or_inside_a_word(
+    *, path: str, id: str, spellings: list[Spelling], prefix: str, blanks: str, joined: str, after: str
 ) -> None:
     spelt = path
     for spelling in spellings:
         spelt = spelling(spelt)
     urls, blank = StatusUrls(path, None), path.replace("/", f"{blanks}/{blanks}").removeprefix(blanks)
-    for target in (f"{prefix}{spelt}{id}{after}", f"{prefix}{blank}{id}{after}"):
+    for target in (f"{prefix}{spelt}{joined}{id}{after}", f"{prefix}{blank}{joined}{id}{after}"):
         assert id[: SHORT_ID + 1] not in shown(urls, target.encode())

@@ -68,7 +68,7 @@ async def test_another_spelling_of_a_status_url_reaches_the_origin_and_is_told_t
     assert id.decode() not in f"{quiet_log}{entry}{request}{exchange}"
 
 
-@pytest.mark.parametrize("spelling", [b"/r1/.async/%b", b"/r1//.async/%b?x", b"/r1/.async%%0a/%b"])
+@pytest.mark.parametrize("spelling", [b"/r1/.async/%b", b"/r1//.async/%b?x", b"/r1/.async%%0a/%b", b"/r1/.async/%bed"])
 async def test_a_status_url_below_a_prefix_is_a_path_like_others_but_its_id_is_told_to_nobody(
     traced: Proxy,
     origin: ScriptedOrigin,

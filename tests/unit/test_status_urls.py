@@ -108,7 +108,8 @@ def test_in_another_case_it_is_shown_as_little_of(path: str, target: str, shown:
         pytest.param(b"//.asyncx/a", id="another folder"),
         pytest.param(b"/x/%2e%2e/.async", id="the folder as a file"),
         pytest.param(b"/%zz%", id="nothing that is quoted"),
-        pytest.param(b"/x/.async/3fa85f64-5717-4562-b3fc-2c963f66afa6", id="deeper, with an id of another kind"),
+        pytest.param(f"/x/.async/{ID[1:]}".encode(), id="deeper, with too little for an id"),
+        pytest.param(b"/x/3fa85f64-5717-4562-b3fc-2c963f66afa6", id="deeper, elsewhere, with an id of another kind"),
         pytest.param(f"/x/.async/y/{ID}".encode(), id="deeper, and an id further on"),
         pytest.param(f"/.asyncx%20/{ID}".encode(), id="an id in another folder"),
         pytest.param(f"/x?/.async/{ID}".encode(), id="in a query"),
@@ -128,6 +129,10 @@ def test_no_other_spelling(target: bytes) -> None:
         pytest.param(f"/r1//.ASYNC;x/{ID}/.async/{ID}", b"/r1/.ASYNC/Ab-_Ab-_", id="and another spelling"),
         pytest.param(f"/a/../b/.async/x/../{ID}", b"/b/.async/Ab-_Ab-_", id="dot-segments behind it"),
         pytest.param(f"/r1/.async/%22{ID}%22", b'/r1/.async/"Ab-_Ab-_', id="in quotes"),
+        pytest.param(f"/r1/.async/{ID}ed", b"/r1/.async/Ab-_Ab-_", id="with letters behind it"),
+        pytest.param(f"/r1/.async/of-{ID}_", b"/r1/.async/of-Ab-_A", id="inside a word"),
+        pytest.param(f"/r1/.async/report.{ID}.json", b"/r1/.async/report.Ab-_Ab-_", id="inside a name"),
+        pytest.param(f"/r1/.async/{'x' * 23}.{ID}{ID}", f"/r1/.async/{'x' * 23}.Ab-_Ab-_".encode(), id="twice"),
     ],
 )
 def test_behind_a_prefix_or_with_blanks_an_id_is_shown_as_little_of(target: str, shown: bytes) -> None:
