@@ -1,36 +1,24 @@
 """`respond-async operations`: the operations of a service that runs."""
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from proxy.commands import values
-from proxy.commands.options import BAD_CONFIGURATION, DEFAULT_CONFIG, FILE, complain, end
+from proxy.commands.filters import SETTLED, UNSETTLED, check_routes, wanted_by, which_operations
+from proxy.commands.service import NOT_DONE, asked, warn, which_service
 
 if TYPE_CHECKING:
-    from proxy.remote import Place, Service
+    from proxy.remote import Service
 
     Ask = Callable[[Service, str], Coroutine[Any, Any, str]]
 
-T = TypeVar("T")
-Command = Callable[..., None]
-
-NAME: Final = "respond-async operations"
-ADMIN_VARIABLE: Final = "RESPOND_ASYNC_ADMIN"
-UNNAMED: Final = (
-    f"{DEFAULT_CONFIG} is the default, and nothing else was named: say which service is meant by `--config FILE`,"
-    f" `--admin URL` or {ADMIN_VARIABLE}, with the token by {values.TOKEN_VARIABLE}."
-)
-NOT_DONE: Final = 1
 MANY: Final = 500  # more are not counted before one is asked whether one means it
-UNSETTLED: Final = ("queued", "running")
-SETTLED: Final = ("completed", "failed", "dismissed")
 OF_STATUS_URLS: Final = "(status)"  # what stands for the route of requests for them
 NO_REQUEST: Final = (
     "Nor has a recent request it as X-Request-Id that was answered with 202, went wrong, or was told of a failure. The log"
@@ -38,58 +26,6 @@ NO_REQUEST: Final = (
 )
 # Ids may begin with a dash.
 IDS: Final = {"ignore_unknown_options": True}
-
-
-def _where(command: Command) -> Command:
-    """The options that say which service."""
-    for option in (
-        click.option("--config", "file", type=FILE, help=f"The service's configuration.  [default: {DEFAULT_CONFIG}]"),
-        click.option(
-            "--admin",
-            envvar=ADMIN_VARIABLE,
-            metavar="URL",
-            show_envvar=True,
-            help="Where it is asked, in place of `--config`.",
-        ),
-        click.option(
-            "--token",
-            callback=values.token,
-            envvar=values.TOKEN_VARIABLE,
-            metavar="TOKEN",
-            show_envvar=True,
-            help="Its `admin_token`; others see what is given as an option.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _filters(*states: str) -> Callable[[Command], Command]:
-    """The options that say which operations."""
-
-    def filtered(command: Command) -> Command:
-        for option in (
-            click.option(
-                "--younger-than", callback=values.duration, metavar="DURATION", help="By age: `30s`, `5m`, `24h`."
-            ),
-            click.option("--older-than", callback=values.duration, metavar="DURATION", help="By age."),
-            click.option(
-                "--state", "states", type=click.Choice(states), multiple=True, help="Of this state; as often as needed."
-            ),
-            click.option(
-                "--route",
-                "routes",
-                callback=values.routes,
-                metavar="NAME",
-                multiple=True,
-                help="Of this route; as often as needed.",
-            ),
-        ):
-            command = option(command)
-        return command
-
-    return filtered
-
 
 _json = click.option("--json", "wants_json", is_flag=True, help="As JSON.")
 _yes = click.option("--yes", is_flag=True, help="Without asking whether one means it.")
@@ -113,10 +49,10 @@ def operations() -> None:
 
 
 @operations.command("list", short_help="The newest, as a table.")
-@_filters(*UNSETTLED, *SETTLED, "unsettled", "settled")
+@which_operations(*UNSETTLED, *SETTLED, "unsettled", "settled")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="So many.")
 @_json
-@_where
+@which_service
 def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN401  # what click makes of the options
     """List operations, the newest first. AGE is the time since the 202, and 202 TO END what it took from there.
 
@@ -129,9 +65,9 @@ def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN
     from proxy.remote import table
     from proxy.words import printable
 
-    listed = _asked(options, lambda service: service.operations(_wanted(options), limit))
+    listed = asked(options, lambda service: service.operations(wanted_by(options), limit))
     if not listed["operations"]:
-        _check_routes(options)
+        check_routes(options, options["routes"])
     if wants_json:
         click.echo(json.dumps(listed, indent=2))
         return
@@ -145,7 +81,7 @@ def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN
 @operations.command(short_help="All that is known of one.", context_settings=IDS)
 @click.argument("ids", callback=values.ids, metavar="ID...", nargs=-1, required=True)
 @_json
-@_where
+@which_service
 def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Show operations, each by its status URL or the beginning of its id: the 8 characters that the log has, or more.
 
@@ -167,7 +103,7 @@ def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # 
 )
 @click.option("--route", callback=values.value, metavar="NAME", help="Of this route; `(status)` is for status URLs.")
 @_json
-@_where
+@which_service
 def requests(*, status: str | None, route: str | None, wants_json: bool, **options: Any) -> None:  # noqa: ANN401
     """List recent requests, the newest first, each with its time in UTC and why it was answered so.
 
@@ -183,9 +119,9 @@ def requests(*, status: str | None, route: str | None, wants_json: bool, **optio
     from proxy.remote import requests as table
 
     like = {name: value for name, value in {"status": status, "route": route}.items() if value}
-    found = _asked(options, lambda service: service.recent(like))
+    found = asked(options, lambda service: service.recent(like))
     if not found["requests"] and route != OF_STATUS_URLS:
-        _check_routes(options | {"routes": (route,) if route else ()})
+        check_routes(options, (route,) if route else ())
     if wants_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -194,9 +130,9 @@ def requests(*, status: str | None, route: str | None, wants_json: bool, **optio
 
 @operations.command(short_help="Cancel some that wait or run.", context_settings=IDS)
 @click.argument("ids", callback=values.ids, metavar="[ID...]", nargs=-1)
-@_filters(*UNSETTLED)
+@which_operations(*UNSETTLED)
 @_yes
-@_where
+@which_service
 def cancel(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa: ANN401
     """Cancel operations that wait or run, as their clients' DELETE would.
 
@@ -208,7 +144,7 @@ def cancel(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa:
     All of a route that are late:
         respond-async operations cancel --route reports --older-than 1h --yes
     """
-    wanted = _wanted(options)
+    wanted = wanted_by(options)
     if bool(ids) == bool(wanted):
         raise click.UsageError("name operations by their ids, or by what they are like")
     if not ids:
@@ -219,9 +155,9 @@ def cancel(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa:
 
 @operations.command(short_help="Drop results that are kept.", context_settings=IDS)
 @click.argument("ids", callback=values.ids, metavar="[ID...]", nargs=-1)
-@_filters(*SETTLED)
+@which_operations(*SETTLED)
 @_yes
-@_where
+@which_service
 def purge(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa: ANN401
     """Drop what is kept of operations that are settled, before its time. Their status URLs then answer 404.
 
@@ -231,7 +167,7 @@ def purge(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa: 
     All that are older than a day:
         respond-async operations purge --older-than 24h
     """
-    wanted = _wanted(options)
+    wanted = wanted_by(options)
     if ids and wanted:
         raise click.UsageError("name operations by their ids, or by what they are like")
     if not ids:
@@ -277,7 +213,7 @@ async def _known(service: "Service", id: str) -> dict[str, Any]:
 
 def _each(options: dict[str, Any], ids: Sequence[str], ask: "Ask", between: str = "") -> None:
     """Say of each what is answered. Ends with an exit code if anything could not be."""
-    if not _asked(options, partial(_one_by_one, ids, ask, between)):
+    if not asked(options, partial(_one_by_one, ids, ask, between)):
         sys.exit(NOT_DONE)
 
 
@@ -291,10 +227,10 @@ async def _one_by_one(ids: Sequence[str], ask: "Ask", between: str, service: "Se
             text = await ask(service, id)
         except Declined as reason:
             declined += 1
-            complain(f"{NAME}: {_short(id)}: {reason}")
+            warn(f"{_short(id)}: {reason}")
         except NoAnswer:
             if left := ids[texts + declined + 1 :]:
-                complain(f"{NAME}: not asked for any more: {', '.join(map(_short, left))}")
+                warn(f"not asked for any more: {', '.join(map(_short, left))}")
             raise
         else:
             click.echo(f"{between if texts else ''}{text}")
@@ -313,79 +249,16 @@ def _end_all(options: dict[str, Any], wanted: dict[str, str], verb: str, *, yes:
     from proxy.words import so_many
 
     if not yes:
-        found = _asked(options, lambda service: service.operations(wanted, MANY))
+        found = asked(options, lambda service: service.operations(wanted, MANY))
         number = len(found["operations"])
         if not number:
-            _check_routes(options)
+            check_routes(options, options["routes"])
             click.echo("There are none.")
             return
         many = f"more than {MANY} operations" if found["more"] else so_many(number, "operation")
         click.confirm(f"{verb} {many}?", abort=True, err=True)
         wanted = wanted | {"settled_by": found["time"]}  # no result that has come meanwhile
-    done = _asked(options, lambda service: service.end_all(wanted))
+    done = asked(options, lambda service: service.end_all(wanted))
     if done == {"dismissed": 0, "removed": 0}:
-        _check_routes(options)
+        check_routes(options, options["routes"])
     click.echo(f"{done['dismissed']} cancelled, {done['removed']} dropped")
-
-
-def _wanted(options: dict[str, Any]) -> dict[str, str]:
-    """The filters that are set, as the service takes them."""
-    found = {
-        "state": ",".join(options["states"]),
-        "route": ",".join(options["routes"]),
-        "older_than": options["older_than"],
-        "younger_than": options["younger_than"],
-    }
-    return {name: value for name, value in found.items() if value}
-
-
-def _check_routes(options: dict[str, Any]) -> None:
-    """Ends where nothing was found because there is no such route; operations may well be of one that is no more."""
-    from proxy.words import none_of
-
-    known = _asked(options, lambda service: service.routes()) if options["routes"] else []
-    for name in options["routes"]:
-        if name not in known:
-            end(NOT_DONE, f"{NAME}: there is no such route; {none_of(name, known)}")
-
-
-def _asked(options: dict[str, Any], question: "Callable[[Service], Coroutine[Any, Any, T]]") -> T:
-    """The answer of the service that the options name."""
-    import asyncio
-
-    from proxy.remote import NoAnswer, TokenMissing, TokenWrong, asking
-
-    async def ask(place: "Place") -> T:
-        async with asking(place) as service:
-            return await question(service)
-
-    try:
-        return asyncio.run(ask(_place(options)))
-    except TokenMissing as reason:
-        end(NOT_DONE, f"{NAME}: {reason}: give it by {values.TOKEN_VARIABLE}, `--token` or `--config`")
-    except TokenWrong as reason:
-        source = values.token_source() if options["token"] else f"{options['file'] or DEFAULT_CONFIG}"
-        end(NOT_DONE, f"{NAME}: {reason}; the one that was shown is from {source}")
-    except NoAnswer as reason:
-        end(NOT_DONE, f"{NAME}: {reason}")
-
-
-def _place(options: dict[str, Any]) -> "Place":
-    from proxy.config import ConfigError, load
-    from proxy.remote import place_at, place_of
-
-    if options["file"] is not None and values.is_option("admin"):
-        raise click.UsageError("`--config` and `--admin` each say which service is meant: give one of them")
-    if options["file"] is None and options["admin"] is not None:
-        try:
-            return place_at(options["admin"], options["token"])
-        except ValueError as error:
-            raise click.UsageError(f"`--admin` or {ADMIN_VARIABLE}: {error}") from error
-    file = options["file"] or DEFAULT_CONFIG
-    hint = f"\n{UNNAMED}" if options["file"] is None else ""
-    try:
-        return place_of(load(file, os.environ), options["token"])
-    except ConfigError as error:
-        end(BAD_CONFIGURATION, f"{error}{hint}")
-    except ValueError as error:
-        raise click.UsageError(f"{file}: {error}{hint}") from error

@@ -5,7 +5,6 @@ from typing import Final
 
 import click
 
-TOKEN_VARIABLE: Final = "RESPOND_ASYNC_ADMIN_TOKEN"  # noqa: S105  # a name
 URL: Final = re.compile("/|https?://", re.IGNORECASE)  # how one begins that is written in full
 STATUS_URL: Final = re.compile(r".*/([A-Za-z0-9_-]{8,64})/?(?:[?#].*)?", re.DOTALL)
 STATUS: Final = re.compile("[1-5]([0-9]{2}|xx)")
@@ -73,29 +72,3 @@ def status(_: click.Context, __: click.Parameter, text: str | None) -> str | Non
     if text is not None and not STATUS.fullmatch(text):
         raise click.BadParameter("must be a status such as `504`, or a class of them such as `5xx`")
     return text
-
-
-def token(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
-    """A token that a service can have; what it is instead is never shown."""
-    from proxy.config import scalars
-
-    if text is None:
-        return None
-    try:
-        scalars.secret(text)
-    except scalars.Refused as refused:
-        reason = refused.reason if text == text.strip() else "begins or ends with a space or a line end"
-        raise click.UsageError(f"{token_source()}: {reason}") from refused
-    return text
-
-
-def token_source() -> str:
-    """Where the token is from that the command has, as far as it is said here."""
-    return "`--token`" if is_option("token") else TOKEN_VARIABLE
-
-
-def is_option(name: str) -> bool:
-    """Whether it was given as an option, and not by the environment."""
-    from click.core import ParameterSource
-
-    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
