@@ -11,7 +11,7 @@ import click
 
 from proxy.commands import values
 from proxy.commands.filters import SETTLED, UNSETTLED, check_routes, wanted_by, which_operations
-from proxy.commands.service import NOT_DONE, asked, warn, which_service
+from proxy.commands.service import NAME, NOT_DONE, asked, warn, which_service
 
 if TYPE_CHECKING:
     from proxy.remote import Service
@@ -26,12 +26,26 @@ NO_REQUEST: Final = (
 )
 # Ids may begin with a dash.
 IDS: Final = {"ignore_unknown_options": True}
+NO_IDS: Final = {"allow_extra_args": True}  # to be told what is meant (see `_refuse_ids`)
 
 _json = click.option("--json", "wants_json", is_flag=True, help="As JSON.")
 _yes = click.option("--yes", is_flag=True, help="Without asking whether one means it.")
 
 
-@click.group(short_help="List, show and end the operations of a service that runs; list its recent requests.")
+class _Operations(click.Group):
+    """Who names one, and no command, is told which is meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if values.URL.match(args[0]) or values.whole_id(args[0]):
+            _refuse_ids(args)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Operations, short_help="List, show and end the operations of a service that runs; list its recent requests."
+)
 def operations() -> None:
     """The operations of a service that runs, asked at its `admin` address.
 
@@ -48,7 +62,7 @@ def operations() -> None:
     """
 
 
-@operations.command("list", short_help="The newest, as a table.")
+@operations.command("list", short_help="The newest, as a table.", context_settings=NO_IDS)
 @which_operations(*UNSETTLED, *SETTLED, "unsettled", "settled")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="So many.")
 @_json
@@ -65,6 +79,7 @@ def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN
     from proxy.remote import table
     from proxy.words import printable
 
+    _refuse_ids(click.get_current_context().args)
     listed = asked(options, lambda service: service.operations(wanted_by(options), limit))
     if not listed["operations"]:
         check_routes(options, options["routes"])
@@ -97,7 +112,7 @@ def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # 
     _each(options, ids, partial(_shown, wants_json=wants_json), between="" if wants_json else "\n")
 
 
-@operations.command(short_help="The recent requests, and why they were answered so.")
+@operations.command(short_help="The recent requests, and why they were answered so.", context_settings=NO_IDS)
 @click.option(
     "--status", callback=values.status, metavar="STATUS", help="Answered with that: `504`, or `5xx` for a class."
 )
@@ -118,6 +133,7 @@ def requests(*, status: str | None, route: str | None, wants_json: bool, **optio
     """
     from proxy.remote import requests as table
 
+    _refuse_ids(click.get_current_context().args)
     like = {name: value for name, value in {"status": status, "route": route}.items() if value}
     found = asked(options, lambda service: service.recent(like))
     if not found["requests"] and route != OF_STATUS_URLS:
@@ -236,6 +252,16 @@ async def _one_by_one(ids: Sequence[str], ask: "Ask", between: str, service: "Se
             click.echo(f"{between if texts else ''}{text}")
             texts += 1
     return not declined
+
+
+def _refuse_ids(given: Sequence[str]) -> None:
+    """Raises UsageError where any are given. Click's own would show them whole, and not say what is meant."""
+    if given:
+        id = values.whole_id(given[0])
+        shown = given[0] if id is None else _short(id)
+        raise click.UsageError(
+            f"Got unexpected extra argument ({shown}): `{NAME} show` shows one operation or request."
+        )
 
 
 def _short(id: str) -> str:

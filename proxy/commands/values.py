@@ -52,6 +52,14 @@ def _id(name: str) -> str:
     return found[1]
 
 
+def whole_id(text: str) -> str | None:
+    """What is as long as an id, where a text is that or a URL that ends so; None: it gives no operation away."""
+    from proxy.operation import ID_LENGTH
+
+    found = STATUS_URL.fullmatch(f"/{text}")
+    return None if found is None or len(found[1]) < ID_LENGTH else found[1]
+
+
 def _given(texts: tuple[str, ...]) -> tuple[str, ...]:
     """The texts, of which none is empty: it would mean all that there is, and is a variable that was not set."""
     if "" in texts:

@@ -567,12 +567,28 @@ async def test_something_else_is_asked_of_one(origin: ScriptedOrigin, command: t
         pytest.param(["list", "--route", ""], "'--route': is empty", id="an empty route to list"),
         pytest.param(["requests", "--route", ""], "'--route': is empty", id="an empty route of requests"),
         pytest.param(["requests", "--status", ""], "'--status': must be a status", id="an empty status"),
+        pytest.param(["list", "completed"], "unexpected extra argument (completed)", id="a word to list"),
+        pytest.param(["lost"], "No such command 'lost'", id="no command"),
         pytest.param(["requests", "--status", "late"], "'--status': must be a status such as", id="no status"),
     ],
 )
 async def test_wrong_usage_is_2(arguments: list[str], said: str) -> None:
     result = await run(*arguments)
     assert (result.exit_code, said in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "form", ["http://127.0.0.1/.async/{id}", "/.async/{id}/?a=/b", "{id}"], ids=["URL", "path", "id"]
+)
+@pytest.mark.parametrize("command", [("list",), ("requests", "--status", "5xx"), ()], ids=["list", "requests", "none"])
+async def test_who_names_one_where_none_is_to_be_named_is_led_to_show_and_it_is_not_shown_whole(
+    command: tuple[str, ...], form: str
+) -> None:
+    id = "Ab-_" * 6
+    result = await run(*command, form.format(id=id))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "(Ab-_Ab-_…): `respond-async operations show` shows one operation or request." in result.stderr
+    assert id not in result.stderr
 
 
 @pytest.mark.parametrize(
