@@ -30,6 +30,12 @@ export class Place {
     this.onChange(this);
   }
 
+  /** The same, but that nothing is kept of the place before. */
+  correct(changes) {
+    history.replaceState(null, "", this.with(changes));
+    this.onChange(this);
+  }
+
   /** What the service is asked for: the operations here, a page of them. */
   get query() {
     const values = new URLSearchParams(location.search);

@@ -15,17 +15,24 @@ const QUOTED = /^(["'`“‘])(.+)["'`”’]$/;
 const A_STATUS_URL = /\/([\w-]{8,64})\/?([?#].*)?$/;
 const AN_ID = /^[\w-]+$/;
 
-/** Follows the field in which an id is looked for; `place` is where that leads. */
+/** Follows the field in which an id is looked for; `place` is where that leads. An address may have one, too. */
 export function searching(place) {
   let asked = 0;
-  byId("search").addEventListener("submit", async (event) => {
-    event.preventDefault();
+  const look = async (text, lead) => {
     const turn = (asked += 1);
-    const q = await named(valueOf(byId("q").value));
+    const q = await named(valueOf(text));
     if (turn !== asked) return;
     byId("q").value = q; // also where that leads to what is shown already
-    place.go({ q });
+    lead({ q });
+  };
+  byId("search").addEventListener("submit", (event) => {
+    event.preventDefault();
+    look(byId("q").value, (found) => place.go(found));
   });
+  const given = place.get("q");
+  if (!mayGiveAway(given)) return;
+  place.correct({ q: "" }); // at once, however long it takes to find out what it is
+  look(given, (found) => place.correct(found));
 }
 
 /** The beginning of an id that is no operation's, though there may be others that begin so; null if it is something else. */
@@ -39,11 +46,21 @@ function valueOf(text) {
 
 const unquoted = (text) => text.trim().replace(QUOTED, "$2").trim();
 
+/** Whether it may be the whole id of an operation, or have it. */
+function mayGiveAway(text) {
+  const value = valueOf(text);
+  return A_STATUS_URL.test(value) || isLong(value);
+}
+
+/** Whether it is more of an operation's id than may be seen, if it is one. */
+const isLong = (id) => id.length > SHORT && id.length <= WHOLE && AN_ID.test(id);
+
 /** What of it is looked for. The service compares the whole, since others may begin like it. */
 async function named(text) {
   const url = text.match(A_STATUS_URL);
+  if (url !== null && (await isKnown({ id: text }))) return text; // that of a request, which may have slashes, too
   const id = url?.[1] ?? text;
-  if (id.length <= SHORT || id.length > WHOLE || !AN_ID.test(id)) return url ? id.slice(0, SHORT) : id;
+  if (!isLong(id)) return url ? id.slice(0, SHORT) : id;
   const short = id.slice(0, SHORT);
   const { status, document } = await told(`operations/${id}`);
   if (document !== null) return short;

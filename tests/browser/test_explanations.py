@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from playwright.async_api import Error, Locator, Page, Route, expect
@@ -201,6 +201,49 @@ async def test_an_id_that_only_begins_like_an_operations_does_not_pass_for_it(
         await expect(page.locator("#found")).to_contain_text("What has become of")
         await expect(page.get_by_role("searchbox")).to_have_value(short)
         assert page.url.endswith(f"?q={short}")
+
+
+@pytest.mark.parametrize("form", ["{id}", "'{id}'", "http://127.0.0.1/.async/{id}", "/.async/{id}?x"])
+async def test_a_whole_id_in_the_address_finds_its_operation_and_does_not_stay_there(
+    watched: Proxy, open_page: OpenPage, origin: ScriptedOrigin, form: str
+) -> None:
+    origin.script(read_all(), stall())
+    client = await watched.client()
+    accepted = await client.exchange("POST", b"/reports", [AT_ONCE], b"")
+    whole = (accepted.field(b"location") or b"").decode().rpartition("/")[2]
+    short, other = whole[:8], whole[:-1] + ("A" if whole[-1] != "A" else "B")
+    for id, said in ((whole, f"Found for “{short}”"), (other, f"Nothing found for “{short}…”")):
+        page = await open_page(watched.admin_port, f"?state=settled&q={quote(form.format(id=id), safe='')}")
+        await expect(page.locator("#found").get_by_role("heading", level=2)).to_have_text(said)
+        await expect(page.get_by_role("searchbox")).to_have_value(said.split("“")[1].rstrip("”"))
+        assert unquote(page.url).rstrip("…").endswith(f"/?state=settled&q={short}")
+        await page.go_back()
+        assert page.url == "about:blank", "there was nothing before"
+
+
+async def test_a_whole_id_does_not_stay_in_the_address_while_the_service_is_silent(
+    watched: Proxy, open_page: OpenPage
+) -> None:
+    page = await open_page(watched.admin_port)
+    held: asyncio.Queue[Route] = asyncio.Queue()
+    await page.route("**/operations/*", held.put, times=1)
+    await page.goto(f"http://127.0.0.1:{watched.admin_port}/?q={'Ab-_' * 6}")
+    asked = await held.get()
+    assert "Ab-_" not in page.url
+    await asked.abort()
+    await expect(page.locator("#found").get_by_role("heading", level=2)).to_have_text("Nothing found for “Ab-_Ab-_”")
+    assert page.url.endswith("/?q=Ab-_Ab-_")
+
+
+@pytest.mark.parametrize("id", ["as-long-as-an-operation-", "gateway/7/as-long-as-an-operation-", "4f" * 16])
+async def test_the_id_of_a_request_stays_in_the_address(
+    watched: Proxy, open_page: OpenPage, origin: ScriptedOrigin, id: str
+) -> None:
+    origin.script(read_all(), stall())
+    await (await watched.client()).exchange("POST", b"/reports", [AT_ONCE, (b"X-Request-Id", id.encode())], b"")
+    page = await open_page(watched.admin_port, f"?q={quote(id)}")
+    await expect(page.locator("#found").get_by_role("heading", level=2)).to_have_text(f"Found for “{id}”")
+    assert unquote(page.url).endswith(f"?q={id}")
 
 
 @pytest.mark.parametrize("id", ["short-id", "as-long-as-an-operation-", "as long as nobody thought that it might be"])
