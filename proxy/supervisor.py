@@ -10,7 +10,7 @@ what it has begun, under the configuration with which it began.
 import gc
 import os
 import resource
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from functools import partial
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
@@ -18,21 +18,17 @@ from typing import Final
 
 import structlog
 
-from proxy.census import Census
 from proxy.channel import Message
 from proxy.clock import Clock
 from proxy.config import Config, ConfigError, Route
 from proxy.crew import Crew, Generation, Worker, tell
-from proxy.figures import Figures, packed, pieces
 from proxy.front import PATIENCE
 from proxy.handover import Handover
+from proxy.inquiries import Inquiries
 from proxy.listeners import CannotListen, Doors, addresses, open_doors, open_doors_in_time
 from proxy.logwriter import DirectWriter
-from proxy.metrics import by_route
 from proxy.notify import Notifier, Watchdog
 from proxy.observe import configure_logging
-from proxy.operators.hour import STEP, Hour
-from proxy.operators.report import FIGURES, Answer, Question
 from proxy.places import Broker
 from proxy.reactor import Reactor, SignalWatch
 from proxy.services import Hindered
@@ -42,7 +38,6 @@ log = structlog.get_logger()
 
 OVERTIME: Final = 5.0  # seconds over its time after which a worker that has not ended is killed
 UNHURRIED: Final = 5.0  # PATIENCE where another service is in its place, and nobody waits for the end
-MOMENTS_AT_ONCE: Final = 10  # of the last hour, in a message
 
 Load = Callable[[], Config]
 Ready = Callable[[Doors], None]  # called when it serves for the first time, with where
@@ -65,10 +60,8 @@ class Supervisor:  # an Employer
         self._broker = Broker()
         self._ready = ready
         self._reactor = Reactor()
-        self._clock = Clock()
-        self._census = Census(self._reactor, self._clock.now())
-        self._hour = Hour(self._clock.monotonic())
         self._crew = Crew(self._reactor, self)
+        self._inquiries = Inquiries(self._reactor, Clock(), self._crew)
         self._writer = DirectWriter()
         self._handover: Handover
         self._next: Generation | None = None
@@ -134,41 +127,17 @@ class Supervisor:  # an Employer
 
     def heard(self, worker: Worker, message: Message) -> None:
         match message["kind"]:
-            case "figures":
-                self._census.figures(worker, message["id"], message["figures"])
-            case "counted":
-                self._census.counted(worker, message["id"], message["report"])
             case "ended":
                 worker.report = message["report"]
-            case "ask":
-                self._census.take(
-                    self._serving(), Question(*message["question"]), partial(self._answer, worker, message["id"])
-                )
-            case "moments":
-                moments = self._hour.after(message["after"], MOMENTS_AT_ONCE)
-                worker.channel.send({"kind": "moments", "id": message["id"], "moments": moments})
             case "settled":
                 tell((other for other in self._crew if other is not worker), message)
             case "places":
                 self._post(self._broker.receive(worker.number, message))
-            case unknown:
-                raise ValueError(unknown)
-
-    def _answer(self, worker: Worker, number: int, answer: Answer) -> None:
-        figures = packed(pieces(answer.report.pop("figures", [])))
-        self._answer_next(worker, {"kind": "ask", "id": number, "answer": answer}, figures)
-
-    def _answer_next(self, worker: Worker, last: Message, figures: Iterator[Figures]) -> None:
-        """Tell a worker what it asks, and between some figures and the next do what else there is to do."""
-        some = next(figures, None)
-        if some is None:
-            worker.channel.send(last)
-        else:
-            worker.channel.send({"kind": "figures", "id": last["id"], "figures": some})
-            self._reactor.later(0, partial(self._answer_next, worker, last, figures))
+            case _:
+                self._inquiries.heard(worker, message)
 
     def gone(self, worker: Worker, *, died: bool) -> None:
-        self._census.gone(worker, died=died)
+        self._inquiries.gone(worker, died=died)
         self._post(self._broker.gone(worker.number))
 
     def forking(self) -> AbstractContextManager[None]:
@@ -202,19 +171,7 @@ class Supervisor:  # an Employer
         except OSError as exc:
             raise CannotStart(f"Cannot start a process: {exc.strerror}.") from exc
         Watchdog(self._reactor, self._notifier, self._crew).look()
-        self._reactor.later(STEP, self._look_at_counts)
-
-    def _look_at_counts(self) -> None:
-        """Make the next points of the last hour, and know what is counted of whoever may die."""
-        self._reactor.later(STEP, self._look_at_counts)
-        self._census.take(self._serving(), FIGURES, self._note_routes)
-
-    def _note_routes(self, answer: Answer) -> None:
-        counted = by_route(answer.report.get("figures", ()))
-        self._hour.take(counted, self._clock.monotonic(), self._clock.now())
-
-    def _serving(self) -> Iterator[Worker]:
-        return (worker for worker in self._crew if worker.ready)
+        self._inquiries.begin()
 
     def _stop(self) -> None:
         """Drain; at the second time, end at once."""

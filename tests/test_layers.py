@@ -32,7 +32,7 @@ RINGS = {
     "requests": ["status", "context", "later", "forward", "recovery", "handler"],
     "process": ["acceptor", "listeners", "gauges", "operators", "complaints", "admin", "reception", "spans", "server"],
     "service": [
-        "reactor", "channel", "worker", "crew", "census", "services", "handover", "notify", "supervisor", "demo",
+        "reactor", "channel", "worker", "crew", "census", "inquiries", "services", "handover", "notify", "supervisor", "demo",
     ],
     "commands": ["trouble", "fetch", "explain", "remote", "commands", "cli", "__main__"],
 }  # fmt: skip

@@ -101,7 +101,7 @@ def test_the_points_of_the_last_hour_are_made_of_what_the_workers_count(office: 
     first, second = office.workers
     for worker in office.workers:
         worker.ready = True
-    office.supervisor._look_at_counts()
+    office.supervisor._inquiries._look_at_counts()
     [asked] = office.told_to(0)
     metrics = Metrics()
     metrics.request(ended("reports", 200, 1))
@@ -123,7 +123,7 @@ def test_of_many_routes_it_answers_in_parts_between_which_all_else_goes_on(offic
     for number in range(500):
         metrics.request(ended(f"route-{number}", 200, 0.01))
     answer = Answer(Report(figures=summed([metrics.figures()])), 2, 1.5)
-    office.supervisor._answer(first, 7, answer)
+    office.supervisor._inquiries._answer(first, 7, answer)
     while not parts or parts[-1]["kind"] == "figures":
         [part] = office.told_to(0)  # and not the next, until there has been a turn for all else
         parts.append(part)
@@ -138,14 +138,14 @@ def test_of_many_routes_it_answers_in_parts_between_which_all_else_goes_on(offic
 def test_what_a_worker_has_counted_is_known_when_it_dies_though_nobody_looked_at_its_figures(office: Office) -> None:
     first, second = office.workers
     first.ready = True
-    office.supervisor._look_at_counts()
+    office.supervisor._inquiries._look_at_counts()
     [asked] = office.told_to(0)
     report = Question(*asked["question"]).of({"figures": [single("requests", "counter", "Requests.", 2)]})
     office.supervisor.heard(first, {"kind": "counted", "id": asked["id"], "report": report})
     office.supervisor.gone(first, died=True)
     told: list[Answer] = []
-    office.supervisor._census.take([second], FIGURES, told.append)
-    office.supervisor._census.counted(second, 1, Report())
+    office.supervisor._inquiries._census.take([second], FIGURES, told.append)
+    office.supervisor._inquiries._census.counted(second, 1, Report())
     [answer] = told
     assert "requests" in {family["name"] for family in answer.report["figures"]}
 
