@@ -67,12 +67,12 @@ class Finder:
 def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 
+# Set either way: who is started in the background by a shell without job control inherits that it is ignored.
+signal.signal(signal.SIGINT, signal.SIG_IGN if "ignored" in sys.argv else signal.default_int_handler)
 if "importing" in sys.argv:
     sys.meta_path.insert(0, Finder())
 if "exiting" in sys.argv:
     atexit.register(interrupt)
-if "ignored" in sys.argv:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 del sys.argv[1:]
 sys.argv.append("schema")
 from proxy.__main__ import main
