@@ -29,11 +29,12 @@ USER 10001:10001
 VOLUME /var/lib/respond-async
 EXPOSE 8080
 
-# Live, not ready: a proxy that drains is healthy. The admin listener is inside the container only.
+# Live, not ready: a proxy that drains is healthy. The admin listener is inside the container only, and no HTTP_PROXY that
+# Docker gives to its containers is asked for it.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8081/livez', timeout=2)"]
+    CMD ["python", "-c", "import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:8081/livez', timeout=2)"]
 
 # Exec form: the proxy is process 1 and gets SIGTERM itself, which drains it. Give it longer than its drain_timeout:
-# `docker stop --time 45`.
+# `docker run --stop-timeout 45`.
 ENTRYPOINT ["respond-async"]
 CMD ["serve", "--config", "/etc/respond-async/proxy.yaml"]
