@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
 from typing import Final
@@ -86,6 +87,10 @@ class Survey:
             comma = b", "
             await asyncio.sleep(0)
         return b"".join([*pieces, b"]}"])
+
+    def name_of_hour(self, since: str) -> str:
+        """What tells the hour of the service that began then, with these routes, from all others."""
+        return sha256(f"{since} {self.routes}".encode()).hexdigest()[:16]
 
     async def moments(self, after: int) -> AsyncIterator[list[Moment]]:
         """Those of the last hour that are later, the oldest first, some at a time; at least once, if there are none."""

@@ -17,6 +17,7 @@ export class Feed {
     this.onState = onState;
     this.state = null;
     this.query = "";
+    this.after = ""; // what is known of the last hour, as the service says it
     this.failures = 0;
   }
 
@@ -37,10 +38,14 @@ export class Feed {
     this.#connect();
   }
 
+  get #url() {
+    return `events?${this.query}${this.after && `&after=${this.after}`}`;
+  }
+
   #connect() {
     this.#disconnect();
     if (this.state === null) this.#become("connecting");
-    this.source = new EventSource(`events?${this.query}`);
+    this.source = new EventSource(this.#url);
     this.source.addEventListener("error", () => this.#lost());
     for (const name of Object.keys(this.handlers)) {
       this.source.addEventListener(name, (event) => this.#heard(name, event.data));
@@ -58,7 +63,9 @@ export class Feed {
     this.failures = 0;
     this.#become("live");
     this.#listen();
-    this.handlers[name](JSON.parse(data));
+    const told = JSON.parse(data);
+    if (name !== "view") this.after = told.after ?? "";
+    this.handlers[name](told);
   }
 
   #listen() {
@@ -77,7 +84,7 @@ export class Feed {
 
   /** Finds out why it is refused, which the browser does not tell of a stream of events. */
   async #inquire() {
-    const { status, reason } = await refusal(`events?${this.query}`);
+    const { status, reason } = await refusal(this.#url);
     if (this.state !== "reconnecting") return;
     this.#become("reconnecting", reason);
     if (status === NO_TOKEN) this.#disconnect(); // or the browser would ask for it again and again

@@ -1,6 +1,7 @@
 """Operations on the operator page, as they come, go on and end."""
 
 import asyncio
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -246,6 +247,10 @@ async def test_the_last_hour_is_that_of_the_service_that_is_there(
         await expect(card.get_by_role("heading")).to_have_text("everything")
         await expect(quiet).to_be_hidden()
         await page.reload()
+        await expect(card).to_be_visible()
+        async with page.expect_request(re.compile(r"/events\?.*state=settled.*&after=[0-9a-f]+\.\d+$")):
+            await page.get_by_label("State").select_option("settled")
+        await expect(page.locator(LIVE)).to_be_visible()
         await expect(card).to_be_visible()
 
     async with serving_at(unused_port, origin, tmp_path) as client:

@@ -4,11 +4,12 @@ import asyncio
 import json
 from contextlib import AsyncExitStack
 from typing import NoReturn
+from urllib.parse import quote
 
 import pytest
 
 from proxy.errors import StoreUnavailable
-from proxy.operators import feed
+from proxy.operators import feed, whole
 from proxy.operators.feed import MOST, Feed
 from proxy.operators.filters import Asked
 from proxy.operators.shown import Json
@@ -40,6 +41,37 @@ async def test_the_first_events_are_a_view_and_the_routes(desk: Desk) -> None:
         await events.next("view")
         assert (await events.next("routes"))["routes"][0]["name"] == "everything"
         assert events.response.body.startswith(b"retry: 1000\n\nevent: view\n")
+
+
+async def test_who_knows_the_hour_from_another_stream_is_told_the_rest(
+    start_proxy: StartProxy, origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (feed, whole):
+        monkeypatch.setattr(module, "STEP", 0.02)
+    monkeypatch.setattr(feed, "TICK", 0.02)
+    operator = Desk(await start_proxy(settings_for(origin.url), admin="127.0.0.1:0"), origin).operator
+    async with operator.follows("/events?state=settled") as events:
+        while not (told := await events.next("moments"))["moments"]:
+            pass
+    async with operator.follows(f"/events?state=running&after={told['after']}") as events:
+        while not (rest := await events.next("moments"))["moments"]:
+            pass
+        assert b"event: routes" not in events.response.body
+    known = [*told["moments"], *rest["moments"]]
+    everything = (await operator.sees("/routes"))["moments"]
+    begin = everything.index(known[0])
+    assert known == everything[begin : begin + len(known)], "each of them once"
+
+
+@pytest.mark.parametrize(
+    "after", ["0123456789abcdef.1", "1", ".", "{name}.x", "{name}.", "{name}.1.1", "{name}.\u0661"]
+)
+async def test_what_is_known_of_another_hour_counts_for_nothing(desk: Desk, after: str) -> None:
+    async with desk.operator.follows() as events:
+        name = (await events.next("moments"))["after"].rpartition(".")[0]
+    async with desk.operator.follows(f"/events?after={quote(after.format(name=name))}") as events:
+        assert await events.next("routes")
+        assert await events.next("moments") == {"moments": [], "after": f"{name}.0"}
 
 
 async def test_what_changes_with_time_alone_is_not_sent(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
