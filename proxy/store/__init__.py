@@ -5,8 +5,9 @@ In reading order: `tokens` (ids that are names of files), `listing` (lists of op
 and `growth` (bodies in rows and files, and how far they have come), `memory` (the store for trying out).
 
 The store in a folder: `threads` and `files` (bodies on disk), `keepers` (which processes are alive), `rows` (operations
-as rows), `database` (its schema), `queries`, `lists` and `changes` (what is asked of it and changed in it), `lane` (in
-which thread), `known` (what need not be asked), `sqlite` (all of it together).
+as rows), `database` (its schema), `folder` (what is where, and made ready), `queries`, `lists` and `changes` (what is
+asked of the database and changed in it), `lane` (in which thread), `known` (what need not be asked), `sqlite` (all of it
+together).
 """
 
 from contextlib import AbstractAsyncContextManager

@@ -1,12 +1,4 @@
-"""The store in a folder: rows in SQLite, large bodies in files, both shared by all processes that have it open.
-
-- `operations.db`: the rows, with small bodies in them
-- `bodies/ab/<id>`: larger bodies; `.part` while they are written
-- `requests/ab/<id>`: larger contents of kept requests, in the same way
-- `keepers/<id>`: locked while that process lives; holds a mark of those who changed what is its own
-- `opening`: locked while a process opens the folder
-- `keepers/.taking-over`: locked while a process takes over what dead ones left
-"""
+"""The store in a folder: rows in SQLite, large bodies in files, both shared by all processes that have it open."""
 
 import asyncio
 import sqlite3
@@ -15,15 +7,16 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, asyn
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO, Final, TypeVar
+from typing import Final, TypeVar
 
 from proxy.errors import Busy, StoreUnavailable, TooManyOperations
 from proxy.operation import BodyRef, KeptRequest, Operation, Progress, State
 from proxy.store import changes, lists, queries
 from proxy.store.bodies import Bodies, is_part
 from proxy.store.changes import Dropped
-from proxy.store.database import connect, prepare
-from proxy.store.keepers import Keepers, exclusive, mark_in
+from proxy.store.database import connect
+from proxy.store.folder import Folder
+from proxy.store.keepers import Keepers, mark_in
 from proxy.store.known import Known
 from proxy.store.lane import Change, Lane
 from proxy.store.listing import UNSETTLED, Page, Wanted
@@ -37,15 +30,15 @@ T = TypeVar("T")
 STRAY_AFTER: Final = 900.0  # seconds: between a request's content and its operation lie a few milliseconds
 PORTIONS: Final = 20  # of a list, looked at for one page of it
 A_MOMENT: Final = 0.05  # seconds in which a change is committed, unless the disk is in trouble
-MOVED: Final = "The store's database is no longer in its place. What runs goes on; restart to take operations again."
 
 
 @asynccontextmanager
-async def open_sqlite(folder: Path, max_size: int, keeper: str) -> AsyncIterator[Store]:
+async def open_sqlite(path: Path, max_size: int, keeper: str) -> AsyncIterator[Store]:
     """See open_store."""
-    database = partial(connect, folder / "operations.db")
+    folder = Folder(path)
+    database = partial(connect, folder.database)
     async with Threads() as threads:
-        with await threads.run(partial(_open_folder, folder, keeper)) as file:
+        with await threads.run(partial(folder.open, keeper)) as file:
             known = Known(partial(mark_in, file), asyncio.get_running_loop().time)
             async with (
                 Lane("store-writes", database, "BEGIN IMMEDIATE") as writes,
@@ -56,36 +49,13 @@ async def open_sqlite(folder: Path, max_size: int, keeper: str) -> AsyncIterator
                     yield store
 
 
-def _open_folder(folder: Path, keeper: str) -> IO[bytes]:
-    """Make the folder ready; the keeper's lock. Raises StoreUnavailable with what the operator can do."""
-    try:
-        for part in (folder, folder / "bodies", folder / "requests", folder / "keepers"):
-            part.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with exclusive(folder):
-            prepare(folder / "operations.db")
-            keepers = Keepers(folder / "keepers")
-            keepers.clear()
-            return keepers.hold(keeper)
-    except OSError as exc:
-        raise StoreUnavailable(
-            f"The store's folder {folder} cannot be used: {exc}."
-            " It has to be a folder, or a place for one, that this user may write to."
-        ) from exc
-    except sqlite3.Error as exc:
-        raise StoreUnavailable(
-            f"The store's database {folder / 'operations.db'} cannot be used: {exc}. If it is damaged, put back a copy,"
-            " or move the whole folder away to begin with an empty store."
-        ) from exc
-
-
 class SqliteStore:
     """See Store. Built by open_sqlite."""
 
     def __init__(
-        self, folder: Path, max_size: int, writes: Lane, reads: Lane, threads: Threads, *, keeper: str, known: Known
+        self, folder: Folder, max_size: int, writes: Lane, reads: Lane, threads: Threads, *, keeper: str, known: Known
     ) -> None:
-        self._file = folder / "operations.db"
-        self._inode: int | None = self._file.stat().st_ino  # None: it is no longer in its place
+        self._folder = folder
         self._keeper = keeper
         self._known = known
         self._under_way: dict[str, asyncio.Future[None]] = {}  # the latest change of each operation
@@ -93,9 +63,9 @@ class SqliteStore:
         self._writes = writes
         self._reads = reads
         self._threads = threads
-        self._keepers = Keepers(folder / "keepers")
-        self._bodies = Bodies(folder / "bodies", threads)
-        self._requests = Bodies(folder / "requests", threads)
+        self._keepers = Keepers(folder.keepers)
+        self._bodies = Bodies(folder.bodies, threads)
+        self._requests = Bodies(folder.requests, threads)
         self._watch = Watch()
         self._seen_version = 0
 
@@ -108,7 +78,7 @@ class SqliteStore:
     ) -> None:
         require_token(operation.id)
         try:
-            self._require_file()
+            self._folder.require_database()
             then = self._changed_to(operation)
             await self._change(operation, partial(changes.insert, operation, request, quotas, self._max_size), then)
         except (StoreUnavailable, Busy, TooManyOperations):
@@ -218,7 +188,7 @@ class SqliteStore:
         return await self._reads.run(partial(queries.unsettled_of, client))
 
     async def expire(self, now: float) -> int:
-        await self._threads.run(self._look_for_file)
+        await self._threads.run(self._folder.look_for_database)
         touched = 0
         while swept := await self._writes.run(partial(changes.sweep, now), self._swept):
             touched += len(swept)
@@ -293,19 +263,6 @@ class SqliteStore:
             self._watch.wake(one.id)
         self._bodies.drop([one.id for one in dropped if one.body])
         self._requests.drop([one.id for one in dropped if one.request])
-
-    def _look_for_file(self) -> None:
-        """Make sure that what is written will be found again. SQLite itself does not mind if its file is gone."""
-        try:
-            if self._file.stat().st_ino != self._inode:
-                self._inode = None
-        except OSError:
-            self._inode = None
-        self._require_file()
-
-    def _require_file(self) -> None:
-        if self._inode is None:
-            raise StoreUnavailable(MOVED)
 
     def _dead(self, keepers: list[str]) -> list[str]:
         return [keeper for keeper in keepers if keeper != self._keeper and not self._keepers.is_alive(keeper)]
