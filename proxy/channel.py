@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from math import inf
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, Final, cast
@@ -21,6 +22,8 @@ PIECE: Final = 65_536  # bytes read at once
 LONGEST: Final = 1_048_576  # bytes that a stranger may send in one line
 
 Message = dict[str, Any]
+Send = Callable[[Message], None]
+Later = Callable[[Callable[[], None]], object]
 
 
 _encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -28,6 +31,14 @@ _encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).e
 
 def encoded(message: Message) -> bytes:
     return _encode(message).encode() + b"\n"
+
+
+def in_turns(messages: Iterator[Message], send: Send, later: Later) -> None:
+    """Send them one by one, and do between one and the next what else there is to do: each is made when it is sent."""
+    message = next(messages, None)
+    if message is not None:
+        send(message)
+        later(partial(in_turns, messages, send, later))
 
 
 class Nonsense(Exception):

@@ -5,13 +5,14 @@ What all have counted is asked for every few seconds besides, for the last hour,
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import chain
 from typing import Final
 
 from proxy.census import Census
-from proxy.channel import Message
+from proxy.channel import Message, in_turns
 from proxy.clock import Clock
 from proxy.crew import Worker
-from proxy.figures import Figures, packed, pieces
+from proxy.figures import packed, pieces
 from proxy.metrics import by_route
 from proxy.operators.hour import STEP, Hour
 from proxy.operators.report import FIGURES, Answer, Question
@@ -69,13 +70,6 @@ class Inquiries:
 
     def _answer(self, worker: Worker, number: int, answer: Answer) -> None:
         figures = packed(pieces(answer.report.pop("figures", [])))
-        self._answer_next(worker, {"kind": "ask", "id": number, "answer": answer}, figures)
-
-    def _answer_next(self, worker: Worker, last: Message, figures: Iterator[Figures]) -> None:
-        """Tell a worker what it asks, and between some figures and the next do what else there is to do."""
-        some = next(figures, None)
-        if some is None:
-            worker.channel.send(last)
-        else:
-            worker.channel.send({"kind": "figures", "id": last["id"], "figures": some})
-            self._reactor.later(0, partial(self._answer_next, worker, last, figures))
+        some = ({"kind": "figures", "id": number, "figures": one} for one in figures)
+        answered = {"kind": "ask", "id": number, "answer": answer}
+        in_turns(chain(some, [answered]), worker.channel.send, partial(self._reactor.later, 0))

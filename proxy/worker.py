@@ -15,14 +15,13 @@ import ssl
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from functools import partial
-from itertools import count
+from itertools import chain, count
 from typing import Final, NamedTuple, NoReturn
 
 import structlog
 import uvloop
 
-from proxy.channel import Link, Message
+from proxy.channel import Link, Message, in_turns
 from proxy.config import Config
 from proxy.errors import StoreUnavailable
 from proxy.figures import Figures
@@ -152,7 +151,7 @@ class _Seat:  # a Whole
             service.tell_settled = self._tell_settled
         self._hears["settled"] = lambda message: service.hear_settled(message["ids"])
         self._hears["orphans"] = lambda _: service.reaper.look_now()
-        self._hears["count"] = lambda message: self._tell_next(
+        self._hears["count"] = lambda message: self._tell(
             message["id"], *service.report(Question(*message["question"]))
         )
 
@@ -175,14 +174,10 @@ class _Seat:  # a Whole
         finally:
             del self._asked[number]
 
-    def _tell_next(self, number: int, report: Report, figures: Iterator[Figures]) -> None:
-        """Tell the supervisor what it asks, and between some figures and the next do what else there is to do."""
-        some = next(figures, None)
-        if some is None:
-            self.link.send({"kind": "counted", "id": number, "report": report})
-        else:
-            self.link.send({"kind": "figures", "id": number, "figures": some})
-            self.link.later(partial(self._tell_next, number, report, figures))
+    def _tell(self, number: int, report: Report, figures: Iterator[Figures]) -> None:
+        """Tell the supervisor what it asks."""
+        some = ({"kind": "figures", "id": number, "figures": one} for one in figures)
+        in_turns(chain(some, [{"kind": "counted", "id": number, "report": report}]), self.link.send, self.link.later)
 
     def _tell_settled(self, id: str) -> None:
         """Tell the others, in one message of all that is settled in this turn of the event loop."""

@@ -2,11 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import length_hint
 
 import pytest
 
-from proxy.channel import Channel, Lines, Link, Message, Nonsense, encoded
+from proxy.channel import Channel, Lines, Link, Message, Nonsense, encoded, in_turns
 from proxy.reactor import Reactor
 
 
@@ -92,6 +93,16 @@ def test_nonsense_that_a_process_said_before_its_end_is_told_and_the_channel_is_
     with pytest.raises(Nonsense):
         ends.channel.finish()
     ends.channel.finish()  # there is nothing any more
+
+
+def test_each_of_many_messages_is_made_when_there_has_been_a_turn_for_all_else() -> None:
+    numbers, sent, calls = iter(range(3)), list[Message](), list[Callable[[], None]]()
+    in_turns(({"number": number} for number in numbers), sent.append, calls.append)
+    while calls:
+        assert [message["number"] for message in sent] == list(range(3 - length_hint(numbers)))
+        calls.pop()()
+        assert len(calls) <= 1
+    assert len(sent) == 3
 
 
 async def test_the_last_words_come_after_all_that_the_other_side_has_not_taken_before() -> None:
