@@ -16,6 +16,8 @@ from proxy.ledger import Ledger
 from proxy.operation import Failure
 from proxy.store import Usage
 
+Step = Callable[[], Awaitable[None]]  # of a round; raises StoreUnavailable
+
 log = structlog.get_logger()
 
 ROUND: Final = 2.0  # seconds between two looks
@@ -29,9 +31,7 @@ WHY: Final = (
 class Reaper:
     """One loop over the store."""
 
-    def __init__(
-        self, ledger: Ledger, take_over: Callable[[], Awaitable[None]], share: Callable[[], Awaitable[None]]
-    ) -> None:
+    def __init__(self, ledger: Ledger, take_over: Step, share: Step) -> None:
         """`share` tells others how long operations take here, and learns it from them."""
         self._ledger = ledger
         self._take_over = take_over
@@ -47,24 +47,17 @@ class Reaper:
         """Look again and again, until cancelled. Trouble of the store's is left for the next time."""
         while True:
             self._called.clear()
-            try:
-                await self.look()
-            except StoreUnavailable as exc:
-                log.warning("store not swept", reason=exc.detail, cause=exc.cause)
-            except Exception:  # without rounds nothing that is left would ever end
-                log.exception("round failed")
+            await self.look()
             with suppress(TimeoutError):
                 async with asyncio.timeout(ROUND):
                     await self._called.wait()
 
     async def look(self) -> None:
-        """One round. Raises StoreUnavailable."""
-        await self._take_over()
-        await self._settle_overdue()
-        if count := await self._ledger.store.expire(self._ledger.now()):
-            chronicle.expired(count)
-        self.usage = await self._ledger.store.usage()
-        await self._share()  # last: where there is no room for it, room has been made before
+        """One round, in which trouble at one step keeps no other from its turn."""
+        steps = (self._take_over, self._settle_overdue, self._drop_expired, self._measure, self._share)
+        troubles = [trouble for step in steps if (trouble := await _trouble_at(step)) is not None]
+        for reason, cause in dict.fromkeys((trouble.detail, trouble.cause) for trouble in troubles):
+            log.warning("store not swept", reason=reason, cause=cause)
 
     async def _settle_overdue(self) -> None:
         """Settle what runs beyond its timeout: its keeper lives, but is stopped or stuck."""
@@ -72,3 +65,21 @@ class Reaper:
             failure = Failure.of(OriginTimeout(OVERDUE))
             why = WHY.format(operation.route)
             await self._ledger.settle(operation.failed(failure, self._ledger.now(), why))
+
+    async def _drop_expired(self) -> None:
+        if count := await self._ledger.store.expire(self._ledger.now()):
+            chronicle.expired(count)
+
+    async def _measure(self) -> None:
+        self.usage = await self._ledger.store.usage()
+
+
+async def _trouble_at(step: Step) -> StoreUnavailable | None:
+    """What the store had against it, if that was it."""
+    try:
+        await step()
+    except StoreUnavailable as exc:
+        return exc
+    except Exception:  # without rounds nothing that is left would ever end
+        log.exception("round failed")
+    return None

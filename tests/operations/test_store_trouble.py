@@ -2,6 +2,8 @@
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -54,6 +56,23 @@ async def test_a_full_store_takes_no_more_and_loses_nothing(
     assert (await house.ask("GET", first)).size == 2000
     assert (await house.ask("DELETE", first)).status == 200
     assert (await house.ask("POST", b"/", AT_ONCE)).status == 202
+
+
+@pytest.mark.parametrize("removed", [False, True])
+async def test_a_store_whose_folder_is_no_longer_in_its_place_takes_no_operations(
+    start: Start, origin: ScriptedOrigin, tmp_path: Path, *, removed: bool
+) -> None:
+    folder = tmp_path / "store"
+    house = await start(store={"url": f"sqlite://{folder}"})
+    origin.script(read_all(), answer(200, body=b"done"))
+    await house.accepted()
+    if removed:
+        rmtree(folder)
+    else:
+        folder.rename(tmp_path / "moved")
+    await house.service.reaper.look()
+    response = await house.ask("POST", b"/", AT_ONCE)
+    assert (response.status, response.body, b"preference-applied" in names(response)) == (200, b"done", False)
 
 
 async def test_after_a_refusal_the_routes_own_timeout_holds(start: Start, origin: ScriptedOrigin) -> None:

@@ -128,3 +128,35 @@ async def test_trouble_of_the_stores_is_left_for_the_next_round(
     rounds = Rounds(trouble=2)
     await run_until(Reaper(ledger, rounds.take_over, nothing), rounds.reached)
     assert [line["log_level"] for line in quiet_log] == ["warning", "warning"]
+
+
+async def in_trouble() -> None:
+    raise StoreUnavailable("in trouble")
+
+
+async def test_trouble_at_one_step_of_a_round_keeps_no_other_from_its_turn(
+    store: Store, ledger: Ledger, quiet_log: list[structlog.types.EventDict]
+) -> None:
+    expired, late, shared = running(keep=100.0), replace(running(), overdue=100.0), asyncio.Event()
+    for operation in (expired, late):
+        await store.create(operation)
+    assert await store.settle(expired.completed(HEAD, await stored(store, expired, b"x"), 2000.0))
+
+    async def share() -> None:
+        shared.set()
+
+    reaper = Reaper(ledger, in_trouble, share)
+    await reaper.look()
+    assert await store.get(expired.id) is None
+    settled = await store.get(late.id)
+    assert settled is not None
+    assert settled.state is State.FAILED
+    assert (reaper.usage, shared.is_set()) == (await store.usage(), True)
+    assert [line["reason"] for line in quiet_log if line["event"] == "store not swept"] == ["in trouble"]
+
+
+async def test_the_same_trouble_at_several_steps_is_told_once(
+    ledger: Ledger, quiet_log: list[structlog.types.EventDict]
+) -> None:
+    await Reaper(ledger, in_trouble, in_trouble).look()
+    assert [line["reason"] for line in quiet_log] == ["in trouble"]
