@@ -22,8 +22,9 @@ _with_traceback: Final = structlog.processors.format_exc_info
 
 def configure_logging(settings: LogSettings, writer: LogWriter | DirectWriter) -> None:
     """Hand log lines to the writer: for people on a terminal, as JSON elsewhere."""
-    console = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
-    rendered = [structlog.dev.ConsoleRenderer(sort_keys=False)] if console else [_with_traceback, _rendered]
+    rendered: list[structlog.types.Processor] = [_with_traceback, _rendered]
+    if settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty()):
+        rendered = [_harmless, structlog.dev.ConsoleRenderer(sort_keys=False, colors=sys.stderr.isatty())]
     structlog.configure(
         processors=[_readable, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
@@ -49,6 +50,17 @@ def _readable(_: object, level: str, line: structlog.types.EventDict) -> structl
     first: structlog.types.EventDict = {"timestamp": now, "level": level, "event": line.pop("event")}
     first.update([fact for fact in line.items() if fact[1] is not None])
     return first
+
+
+def _harmless(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Nothing that a terminal would take for a command: clients choose what paths and ids are made of."""
+    return {name: _printable(fact) if isinstance(fact, str) else fact for name, fact in line.items()}
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def _rendered(_: object, __: str, line: structlog.types.EventDict) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -84,6 +85,26 @@ def test_the_console_format_is_for_people(logging: None, capfd: pytest.CaptureFi
     err = capfd.readouterr().err
     assert "something happened" in err
     assert not err.startswith("{")
+
+
+def test_people_are_shown_nothing_that_a_terminal_obeys(logging: None, capfd: pytest.CaptureFixture[str]) -> None:
+    writer = configured(LogSettings(format="console"))
+    structlog.get_logger().info("request", id="a\x9b31mRED", path="/\x1b[2J\u202e line\nanother")
+    writer.close()
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.isprintable()
+    assert r"id=a\x9b31mRED" in line
+
+
+def test_lines_for_people_have_colours_on_a_terminal_only(logging: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+    for is_terminal in (False, True):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda is_terminal=is_terminal: is_terminal)
+        writer = LogWriter(written.append)
+        configure_logging(LogSettings(format="console"), writer)
+        structlog.get_logger().info("something happened")
+        writer.close()
+    assert [b"\x1b[" in line for line in written] == [False, True]
 
 
 def shown(metrics: Metrics) -> bytes:
