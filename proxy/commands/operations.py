@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,12 +10,11 @@ import click
 
 from proxy.commands import values
 from proxy.commands.filters import SETTLED, UNSETTLED, check_routes, wanted_by, which_operations
-from proxy.commands.service import NAME, NOT_DONE, asked, warn, which_service
+from proxy.commands.ids import IDS, NO_IDS, each, names_one, read_ids, refuse_ids
+from proxy.commands.service import asked, which_service
 
 if TYPE_CHECKING:
     from proxy.remote import Service
-
-    Ask = Callable[[Service, str], Coroutine[Any, Any, str]]
 
 MANY: Final = 500  # more are not counted before one is asked whether one means it
 OF_STATUS_URLS: Final = "(status)"  # what stands for the route of requests for them
@@ -24,9 +22,6 @@ NO_REQUEST: Final = (
     "Nor has a recent request it as X-Request-Id that was answered with 202, went wrong, or was told of a failure. The log"
     """ has a line for every request, also for those that went well: grep '"event": "request".*"id": "ID"'."""
 )
-# Ids may begin with a dash.
-IDS: Final = {"ignore_unknown_options": True}
-NO_IDS: Final = {"allow_extra_args": True}  # to be told what is meant (see `_refuse_ids`)
 
 _json = click.option("--json", "wants_json", is_flag=True, help="As JSON.")
 _yes = click.option("--yes", is_flag=True, help="Without asking whether one means it.")
@@ -38,8 +33,8 @@ class _Operations(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if values.URL.match(args[0]) or values.whole_id(args[0]):
-            _refuse_ids(args)
+        if names_one(args[0]):
+            refuse_ids(args)
         return super().resolve_command(ctx, args)
 
 
@@ -79,7 +74,7 @@ def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN
     from proxy.remote import table
     from proxy.words import printable
 
-    _refuse_ids(click.get_current_context().args)
+    refuse_ids(click.get_current_context().args)
     listed = asked(options, lambda service: service.operations(wanted_by(options), limit))
     if not listed["operations"]:
         check_routes(options, options["routes"])
@@ -94,7 +89,7 @@ def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN
 
 
 @operations.command(short_help="All that is known of one.", context_settings=IDS)
-@click.argument("ids", callback=values.ids, metavar="ID...", nargs=-1, required=True)
+@click.argument("ids", callback=read_ids, metavar="ID...", nargs=-1, required=True)
 @_json
 @which_service
 def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # noqa: ANN401
@@ -109,7 +104,7 @@ def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # 
     Why a request was answered with 202, 503 or 504:
         respond-async operations show 4f1d7c1e9b0a4c6f8d2e3b5a7c9d1e0f
     """
-    _each(options, ids, partial(_shown, wants_json=wants_json), between="" if wants_json else "\n")
+    each(options, ids, partial(_shown, wants_json=wants_json), between="" if wants_json else "\n")
 
 
 @operations.command(short_help="The recent requests, and why they were answered so.", context_settings=NO_IDS)
@@ -133,7 +128,7 @@ def requests(*, status: str | None, route: str | None, wants_json: bool, **optio
     """
     from proxy.remote import requests as table
 
-    _refuse_ids(click.get_current_context().args)
+    refuse_ids(click.get_current_context().args)
     like = {name: value for name, value in {"status": status, "route": route}.items() if value}
     found = asked(options, lambda service: service.recent(like))
     if not found["requests"] and route != OF_STATUS_URLS:
@@ -145,7 +140,7 @@ def requests(*, status: str | None, route: str | None, wants_json: bool, **optio
 
 
 @operations.command(short_help="Cancel some that wait or run.", context_settings=IDS)
-@click.argument("ids", callback=values.ids, metavar="[ID...]", nargs=-1)
+@click.argument("ids", callback=read_ids, metavar="[ID...]", nargs=-1)
 @which_operations(*UNSETTLED)
 @_yes
 @which_service
@@ -166,11 +161,11 @@ def cancel(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa:
     if not ids:
         _end_all(options, {"state": "unsettled", **wanted}, "Cancel", yes=yes)
         return
-    _each(options, ids, _cancelled)
+    each(options, ids, _cancelled)
 
 
 @operations.command(short_help="Drop results that are kept.", context_settings=IDS)
-@click.argument("ids", callback=values.ids, metavar="[ID...]", nargs=-1)
+@click.argument("ids", callback=read_ids, metavar="[ID...]", nargs=-1)
 @which_operations(*SETTLED)
 @_yes
 @which_service
@@ -189,7 +184,7 @@ def purge(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa: 
     if not ids:
         _end_all(options, {"state": "settled", **wanted}, "Drop", yes=yes)
         return
-    _each(options, ids, _dropped)
+    each(options, ids, _dropped)
 
 
 async def _shown(service: "Service", id: str, *, wants_json: bool) -> str:
@@ -225,50 +220,6 @@ async def _known(service: "Service", id: str) -> dict[str, Any]:
         if not found["requests"]:
             raise Unknown(f"{unknown} {NO_REQUEST}") from unknown
         return found
-
-
-def _each(options: dict[str, Any], ids: Sequence[str], ask: "Ask", between: str = "") -> None:
-    """Say of each what is answered. Ends with an exit code if anything could not be."""
-    if not asked(options, partial(_one_by_one, ids, ask, between)):
-        sys.exit(NOT_DONE)
-
-
-async def _one_by_one(ids: Sequence[str], ask: "Ask", between: str, service: "Service") -> bool:
-    """Whether all could be; what cannot keeps nobody from asking for the others, but the service that is silent does."""
-    from proxy.remote import Declined, NoAnswer
-
-    texts, declined = 0, 0
-    for id in ids:
-        try:
-            text = await ask(service, id)
-        except Declined as reason:
-            declined += 1
-            warn(f"{_short(id)}: {reason}")
-        except NoAnswer:
-            if left := ids[texts + declined + 1 :]:
-                warn(f"not asked for any more: {', '.join(map(_short, left))}")
-            raise
-        else:
-            click.echo(f"{between if texts else ''}{text}")
-            texts += 1
-    return not declined
-
-
-def _refuse_ids(given: Sequence[str]) -> None:
-    """Raises UsageError where any are given. Click's own would show them whole, and not say what is meant."""
-    if given:
-        id = values.whole_id(given[0])
-        shown = given[0] if id is None else _short(id)
-        raise click.UsageError(
-            f"Got unexpected extra argument ({shown}): `{NAME} show` shows one operation or request."
-        )
-
-
-def _short(id: str) -> str:
-    """As much of an id as may be shown: the whole of it is a capability."""
-    from proxy.operation import SHORT_ID
-
-    return id if len(id) <= SHORT_ID else f"{id[:SHORT_ID]}…"
 
 
 def _end_all(options: dict[str, Any], wanted: dict[str, str], verb: str, *, yes: bool) -> None:

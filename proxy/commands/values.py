@@ -5,10 +5,7 @@ from typing import Final
 
 import click
 
-URL: Final = re.compile("/|https?://", re.IGNORECASE)  # how one begins that is written in full
-STATUS_URL: Final = re.compile(r".*/([A-Za-z0-9_-]{8,64})/?(?:[?#].*)?", re.DOTALL)
 STATUS: Final = re.compile("[1-5]([0-9]{2}|xx)")
-OPTION: Final = re.compile("--[a-z]+(-[a-z]+)*(=.*)?", re.DOTALL)  # there is hardly an id like that
 
 
 def duration(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
@@ -27,40 +24,14 @@ def routes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tup
     from proxy.config import scalars
 
     try:
-        for name in _given(names):
+        for name in given(names):
             scalars.token(name)
     except scalars.Refused as refused:
         raise click.BadParameter(str(refused)) from refused
     return names
 
 
-def ids(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Ids, or beginnings of them; of a status URL its id, which the service compares as a whole and nothing shows."""
-    return tuple(map(_id, _given(names)))
-
-
-def _id(name: str) -> str:
-    from proxy.operation import ID_LENGTH
-
-    if OPTION.fullmatch(name):
-        raise click.NoSuchOption(name)
-    found = STATUS_URL.fullmatch(name)
-    if URL.match(name) is None:  # an X-Request-Id may have slashes, too, but hardly before so much
-        return name if found is None or len(found[1]) != ID_LENGTH else found[1]
-    if found is None:
-        raise click.BadParameter("is a URL, and no status URL: these end with an id of at least 8 characters")
-    return found[1]
-
-
-def whole_id(text: str) -> str | None:
-    """What is as long as an id, where a text is that or a URL that ends so; None: it gives no operation away."""
-    from proxy.operation import ID_LENGTH
-
-    found = STATUS_URL.fullmatch(f"/{text}")
-    return None if found is None or len(found[1]) < ID_LENGTH else found[1]
-
-
-def _given(texts: tuple[str, ...]) -> tuple[str, ...]:
+def given(texts: tuple[str, ...]) -> tuple[str, ...]:
     """The texts, of which none is empty: it would mean all that there is, and is a variable that was not set."""
     if "" in texts:
         raise click.BadParameter("is empty: is it from a variable that is not set?")
@@ -73,7 +44,7 @@ def _given(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 def value(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
     """One that is given, and not empty."""
-    return None if text is None else _given((text,))[0]
+    return None if text is None else given((text,))[0]
 
 
 def status(_: click.Context, __: click.Parameter, text: str | None) -> str | None:

@@ -1,0 +1,102 @@
+"""Operations as they are named on the command line: by ids, their beginnings, or status URLs, which end with an id.
+
+A whole id is a capability: no more of one is shown than its beginning.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from proxy.commands.service import NAME, NOT_DONE, asked, warn
+from proxy.commands.values import given
+
+if TYPE_CHECKING:
+    from proxy.remote import Service
+
+    Ask = Callable[[Service, str], Coroutine[Any, Any, str]]
+
+URL: Final = re.compile("/|https?://", re.IGNORECASE)  # how one begins that is written in full
+STATUS_URL: Final = re.compile(r".*/([A-Za-z0-9_-]{8,64})/?(?:[?#].*)?", re.DOTALL)
+OPTION: Final = re.compile("--[a-z]+(-[a-z]+)*(=.*)?", re.DOTALL)  # there is hardly an id like that
+# Ids may begin with a dash.
+IDS: Final = {"ignore_unknown_options": True}
+NO_IDS: Final = {"allow_extra_args": True}  # to be told what is meant (see `refuse_ids`)
+
+
+def read_ids(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Ids, or beginnings of them; of a status URL its id, which the service compares as a whole and nothing shows."""
+    return tuple(map(_id, given(names)))
+
+
+def _id(name: str) -> str:
+    from proxy.operation import ID_LENGTH
+
+    if OPTION.fullmatch(name):
+        raise click.NoSuchOption(name)
+    found = STATUS_URL.fullmatch(name)
+    if URL.match(name) is None:  # an X-Request-Id may have slashes, too, but hardly before so much
+        return name if found is None or len(found[1]) != ID_LENGTH else found[1]
+    if found is None:
+        raise click.BadParameter("is a URL, and no status URL: these end with an id of at least 8 characters")
+    return found[1]
+
+
+def names_one(text: str) -> bool:
+    """Whether it is as only ids and URLs are, and so no command."""
+    return URL.match(text) is not None or _whole_id(text) is not None
+
+
+def _whole_id(text: str) -> str | None:
+    """What is as long as an id, where a text is that or a URL that ends so; None: it gives no operation away."""
+    from proxy.operation import ID_LENGTH
+
+    found = STATUS_URL.fullmatch(f"/{text}")
+    return None if found is None or len(found[1]) < ID_LENGTH else found[1]
+
+
+def refuse_ids(texts: Sequence[str]) -> None:
+    """Raises UsageError where any are given. Click's own would show them whole, and not say what is meant."""
+    if texts:
+        id = _whole_id(texts[0])
+        shown = texts[0] if id is None else _short(id)
+        raise click.UsageError(
+            f"Got unexpected extra argument ({shown}): `{NAME} show` shows one operation or request."
+        )
+
+
+def each(options: dict[str, Any], ids: Sequence[str], ask: "Ask", between: str = "") -> None:
+    """Say of each what is answered. Ends with an exit code if anything could not be."""
+    if not asked(options, partial(_one_by_one, ids, ask, between)):
+        sys.exit(NOT_DONE)
+
+
+async def _one_by_one(ids: Sequence[str], ask: "Ask", between: str, service: "Service") -> bool:
+    """Whether all could be; what cannot keeps nobody from asking for the others, but the service that is silent does."""
+    from proxy.remote import Declined, NoAnswer
+
+    texts, declined = 0, 0
+    for id in ids:
+        try:
+            text = await ask(service, id)
+        except Declined as reason:
+            declined += 1
+            warn(f"{_short(id)}: {reason}")
+        except NoAnswer:
+            if left := ids[texts + declined + 1 :]:
+                warn(f"not asked for any more: {', '.join(map(_short, left))}")
+            raise
+        else:
+            click.echo(f"{between if texts else ''}{text}")
+            texts += 1
+    return not declined
+
+
+def _short(id: str) -> str:
+    """As much of an id as may be shown: the whole of it is a capability."""
+    from proxy.operation import SHORT_ID
+
+    return id if len(id) <= SHORT_ID else f"{id[:SHORT_ID]}…"
