@@ -48,7 +48,9 @@ class Forwarder:
         self._forwarding = Forwarding(route, origin.settings, context.proxy_name)
         way, settings = Way(route, origin, self._forwarding, self.reasons), route.respond_async
         self.later = Later(way, settings, context) if settings is not None else None
-        self._deadlines = Deadlines(Turn(origin.settings.queue_timeout), route.timeout, route.idle_timeout)
+        self._deadlines = Deadlines(
+            Turn(origin.settings.queue_timeout, route=route.name), route.timeout, route.idle_timeout
+        )
 
     def forward(self, inbound: Inbound) -> Awaitable[None]:
         """Respond to the client. Raises ProxyError where there is nothing to respond with."""

@@ -17,7 +17,8 @@ from proxy.servers import Server, Servers
 
 IN_USE: Final = "All connections to the origin are in use."
 LEFT_ALONE: Final = "The origin could not be reached several times, and is left alone for a moment."
-AT_ONCE: Final = Turn(patience=0.1)  # as far as there are other processes to be asked
+CHECK: Final = "(check)"  # what stands for a route where a server is tried
+AT_ONCE: Final = Turn(patience=0.1, route=CHECK)  # as far as there are other processes to be asked
 
 
 class Origin:
@@ -53,7 +54,7 @@ class Origin:
         """A connection that an exchange can have without waiting and without overtaking anybody. To be given back."""
         asks = turn.later and (turn.max_running is not None or self._pool.contended)
         server = None if asks else self.servers.next()
-        idle = self._pool.take(server) if server is not None else None
+        idle = self._pool.take(server, turn.route) if server is not None else None
         return self._use(*idle) if idle is not None else None
 
     async def another(self, connection: Connection) -> Connection:
@@ -88,6 +89,11 @@ class Origin:
     def idle(self) -> int:
         """How many lie idle."""
         return self._pool.idle
+
+    @property
+    def used_by(self) -> dict[str, int]:
+        """How many of its connections, those that are being opened too, are used for each route."""
+        return self._pool.used_by
 
     @property
     def figures(self) -> Figures:

@@ -6,6 +6,7 @@ connections are used last in, first out, so that a quiet origin sees few. No I/O
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import partial
@@ -26,8 +27,8 @@ class Turn(NamedTuple):
     patience: float | None  # seconds; None: as long as it takes
     later: bool = False  # stands behind those whose clients wait
     since: float = 0.0  # order among the later ones: wall-clock time of arrival
-    route: str = ""  # later ones of a route are counted against:
-    max_running: int | None = None
+    route: str = ""
+    max_running: int | None = None  # later ones of the route are counted against this
 
 
 class Link(NamedTuple):
@@ -52,7 +53,7 @@ USED, IDLE, OFFERED, CLOSING = State  # looked up for every exchange, which cost
 class Place:
     """The permission to have one connection to an origin open, and that connection."""
 
-    __slots__ = ("counted", "link", "number", "since", "state")
+    __slots__ = ("counted", "link", "number", "route", "since", "state")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -60,6 +61,7 @@ class Place:
         self.link: Link | None = None  # None: nothing is open here
         self.since = 0.0  # when it fell idle
         self.counted = False  # against the limit of a route
+        self.route = ""  # of whoever has it, or had it last
 
 
 class Pool:
@@ -94,6 +96,11 @@ class Pool:
         return any(place.state is CLOSING for place in self._places.values())
 
     @property
+    def used_by(self) -> Counter[str]:
+        """How many places are used for each route, to connect too."""
+        return Counter(place.route for place in self._places.values() if place.state is USED)
+
+    @property
     def waiting(self) -> int:
         return len(self._asks)
 
@@ -116,9 +123,12 @@ class Pool:
 
     # What exchanges do.
 
-    def take(self, server: Server) -> tuple[Place, Link] | None:
+    def take(self, server: Server, route: str) -> tuple[Place, Link] | None:
         """An idle connection to the server and its place, for one whose client waits; None if it has to ask for one."""
-        return None if self._hurried else self._take_idle(server)
+        idle = None if self._hurried else self._take_idle(server)
+        if idle is not None:
+            idle[0].route = route
+        return idle
 
     def ask(self, turn: Turn, server: Server | None, granted: asyncio.Future[Place]) -> int:
         """Wait for a place, best with a connection to this server. Returns a number, to stop waiting by."""
@@ -211,9 +221,10 @@ class Pool:
         turn, granted = self._asks.pop(ask, (None, None))
         self._hurried.discard(ask)
         place.state, place.counted = USED, turn is None or turn.max_running is not None
-        if granted is None or granted.done():
+        if turn is None or granted is None or granted.done():
             self.give_back(place)
         else:
+            place.route = turn.route
             granted.set_result(place)
 
     def _with_link(self, place: Place, follow: Callable[[Place, Link], None]) -> None:

@@ -18,4 +18,5 @@ def server_states(origins: Origins) -> Iterator[ServerState]:
                 connections=open,
                 idle=idle,
                 waiting=origin.figures.waiting,
+                used_by=origin.used_by,
             )

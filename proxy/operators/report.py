@@ -4,6 +4,7 @@ It is told in parts, since each is for somebody else: figures are summed; reques
 the servers of origins, in one line each, with sums.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from heapq import merge
 from itertools import chain, islice
@@ -55,6 +56,7 @@ class ServerState(TypedDict):
     connections: int
     idle: int  # of these
     waiting: int  # for a place at the origin, at whichever of its servers
+    used_by: dict[str, int]  # how many of the origin's places, at whichever of its servers, are used for each route
 
 
 class Report(TypedDict, total=False):
@@ -136,4 +138,5 @@ def _sum(one: ServerState, other: ServerState) -> ServerState:
         connections=one["connections"] + other["connections"],
         idle=one["idle"] + other["idle"],
         waiting=one["waiting"] + other["waiting"],
+        used_by=Counter(one["used_by"]) + Counter(other["used_by"]),
     )

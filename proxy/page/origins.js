@@ -6,6 +6,8 @@ import { count, visible } from "./words.js";
 
 const ON_TRIAL = "It was left alone after failures, and has yet to show that it is back.";
 
+const MOST = 3; // routes that are named
+
 /** A table of servers. */
 export function origins(where, empty) {
   return new Table(where, {
@@ -18,6 +20,7 @@ export function origins(where, empty) {
       { title: "Server", name: "server", make: text(({ server }) => visible(String(server))) },
       { title: "Connections", name: "number", make: text(({ connections }) => count(connections)) },
       { title: "Idle", name: "number", make: text(({ idle }) => count(idle)) },
+      { title: "Used by", name: "users", make: text(({ used_by }) => users(used_by)) },
       { title: "Waiting", name: "number", make: text(({ waiting }) => count(waiting)) },
       { title: "Reason", name: "reason", make: text(({ reason }) => visible(reason ?? "")) },
     ],
@@ -27,6 +30,14 @@ export function origins(where, empty) {
 /** All servers of all origins, as rows. */
 export function serversOf(origins) {
   return origins.flatMap(({ name, servers }) => servers.map((server) => ({ origin: name, ...server })));
+}
+
+/** The routes that use most of an origin's connections, and how many each. */
+function users(routes) {
+  const most = Object.entries(routes).sort(([, one], [, other]) => other - one);
+  const others = most.splice(MOST).reduce((sum, [, number]) => sum + number, 0);
+  const named = most.map(([route, number]) => `${visible(route)} ${count(number)}`);
+  return [...named, ...(others ? [`others ${count(others)}`] : [])].join(", ");
 }
 
 function health({ up, left_alone_by: workers, reason }) {

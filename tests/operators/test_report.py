@@ -10,7 +10,14 @@ def entry(time: int, **facts: object) -> Entry:
 
 def server(name: str, left_alone_by: int = 0, reason: str | None = None) -> ServerState:
     return ServerState(
-        origin="legacy", server=name, left_alone_by=left_alone_by, reason=reason, connections=3, idle=2, waiting=1
+        origin="legacy",
+        server=name,
+        left_alone_by=left_alone_by,
+        reason=reason,
+        connections=3,
+        idle=2,
+        waiting=1,
+        used_by={"reports": 1, name: 1},
     )
 
 
@@ -24,7 +31,14 @@ def test_a_server_is_summed_over_those_who_know_it() -> None:
     found = merged([Report(servers=one), Report(servers=two)])["servers"]
     assert [state["server"] for state in found] == ["a", "b", "c"]
     assert found[0] == ServerState(
-        origin="legacy", server="a", left_alone_by=1, reason="It refused.", connections=6, idle=4, waiting=2
+        origin="legacy",
+        server="a",
+        left_alone_by=1,
+        reason="It refused.",
+        connections=6,
+        idle=4,
+        waiting=2,
+        used_by={"reports": 2, "a": 2},
     )
 
 

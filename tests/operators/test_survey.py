@@ -1,5 +1,6 @@
 """What operators see besides operations: requests, routes, origins, store, service; and nothing that is secret."""
 
+import asyncio
 import json
 from datetime import datetime
 from typing import Any
@@ -13,8 +14,8 @@ from proxy.operators.survey import urls
 from proxy.recent import MOST
 from tests.conftest import StartProxy, settings_for
 from tests.operators.conftest import LATER, Desk, Operator
-from tests.raw_client import RawClient
-from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, stall
+from tests.raw_client import RawClient, request
+from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, stall, wait_for
 
 SECRETS = ("hidden-in-query", "hidden-in-credential", "hidden-in-cookie", "hidden-in-content", "hidden-in-answer")
 
@@ -102,12 +103,41 @@ async def test_origins_tell_how_their_servers_do(
         "servers": [
             {
                 "server": origin.url, "up": True, "left_alone_by": 0, "reason": None, "connections": 1, "idle": 0,
-                "waiting": 0,
+                "waiting": 0, "used_by": {"everything": 1},
             }
         ],
     }  # fmt: skip
     assert dead["servers"][0]["left_alone_by"] == 1
     assert (dead["servers"][0]["up"], dead["servers"][0]["reason"]) == (False, "The origin refused the connection.")
+
+
+async def test_an_origin_tells_which_routes_use_its_connections(
+    start_proxy: StartProxy, origin: ScriptedOrigin
+) -> None:
+    gate = asyncio.Event()
+    origin.route(lambda request: [read_all(), stall() if request.target == b"/slow" else wait_for(gate), answer(200)])
+    settings = settings_for(origin.url)
+    settings["origins"]["legacy"] |= {"max_connections": 2, "queue_timeout": "50ms"}
+    slow = {**settings["routes"][0], "name": "slow", "match": {"path": "/slow"}}
+    settings["routes"] = [slow, {"name": "plain", "origin": "legacy"}]
+    desk = Desk(await start_proxy(settings, admin="127.0.0.1:0"), origin)
+    await desk.runs(b"/slow")
+    async with RawClient(port=desk.proxy.port) as client, RawClient(port=desk.proxy.port) as refused:
+        await client.send(request("GET", b"/"))
+        await origin.request_received(2)
+        assert (await refused.exchange("GET", b"/")).status == 503
+        assert await used_by(desk) == {"slow": 1, "plain": 1}
+        gate.set()
+        assert (await client.response("GET")).status == 200
+        await client.send(request("GET", b"/slow"))
+        await origin.request_received(3)
+        assert await used_by(desk) == {"slow": 2}
+
+
+async def used_by(desk: Desk) -> Any:  # noqa: ANN401  # what JSON can hold
+    [legacy] = (await desk.operator.sees("/origins"))["origins"]
+    [server] = legacy["servers"]
+    return server["used_by"]
 
 
 async def test_the_store_and_the_service_tell_how_they_are(desk: Desk) -> None:

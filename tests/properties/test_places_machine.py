@@ -230,7 +230,7 @@ class PlacesMachine(RuleBasedStateMachine):
     @rule(worker=workers, turn=TURNS, server=st.sampled_from([0, 1]))
     def arrive(self, worker: Worker, turn: Turn, server: int) -> None:
         exchange = Exchange(worker, turn, self.loop.create_future())
-        if not turn.later and (idle := worker.pool.take(worker.servers[server])) is not None:
+        if not turn.later and (idle := worker.pool.take(worker.servers[server], turn.route)) is not None:
             assert not [one for one in self.exchanges if one.worker is worker and one.is_first]  # it overtakes nobody
             exchange.granted.set_result(idle[0])
             self.connect(exchange, server)
@@ -323,7 +323,7 @@ class PlacesMachine(RuleBasedStateMachine):
         if self.model.due():
             used = [exchange for exchange in self.exchanges if exchange.connection]
             assert len(used) == len(self.model.places) >= self.model.limit
-            assert [worker for worker in self.alive for server in worker.servers if worker.pool.take(server)] == []
+            assert [worker for worker in self.alive for server in worker.servers if worker.pool.take(server, "")] == []
 
     def closed(self) -> list[tuple[Worker, Connection]]:
         return [(worker, connection) for worker, connection in self.sockets() if connection.closed]
