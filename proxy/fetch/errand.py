@@ -33,8 +33,9 @@ async def run(order: Order, terms: Terms, stdout: BinaryIO, stderr: TextIO) -> i
     line = stderr.isatty() and not terms.quiet
     if line:
         terms = replace(terms, poll=min(terms.poll, WATCHED_POLL))
-    with Display(stderr, line=line, notes=not terms.quiet) as progress:
-        async with asking(terms.trust) as asker:
+    async with asking(terms.trust) as asker:
+        # Within: the line is not drawn again after the last words, while connections are being closed.
+        with Display(stderr, line=line, notes=not terms.quiet) as progress:
             return await Errand(order, terms, asker, progress, stdout).run()
 
 

@@ -14,7 +14,7 @@ from tests.raw_client import LIMIT, Signal
 
 Fetch = Callable[..., Coroutine[Any, Any, "Fetched"]]
 
-TIMEOUT: Final = 4.0  # seconds of `--timeout`, less than the LIMIT of those who wait beside it
+TIMEOUT: Final = 4000.0  # seconds of `--timeout`, which nobody waits for
 
 
 class Fetched(NamedTuple):
@@ -88,14 +88,22 @@ def fetch() -> Fetch:
 @pytest.fixture
 def fetch_too_late(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> Fetch:
     """Fetches a URL, and `--timeout` is over as soon as the terminal shows what is `shown`."""
+    timeout = asyncio.timeout
+    given: list[asyncio.Timeout] = []  # by `--timeout`
+
+    def noted(seconds: float | None) -> asyncio.Timeout:
+        made = timeout(seconds)
+        if seconds == TIMEOUT:
+            given.append(made)
+        return made
+
+    monkeypatch.setattr(asyncio, "timeout", noted)
 
     async def fetch_too_late(url: str, shown: str = "waiting for the outcome", **terms: Any) -> Fetched:  # noqa: ANN401
         screen = Terminal()
         fetching = asyncio.create_task(fetch(url, stderr=screen, timeout=TIMEOUT, **terms))
         await screen.shows(shown)
-        loop = asyncio.get_running_loop()
-        clock = loop.time
-        monkeypatch.setattr(loop, "time", lambda: clock() + TIMEOUT)
+        given.pop().reschedule(asyncio.get_running_loop().time())
         return await fetching
 
     return fetch_too_late

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.fetch import progress
 from tests.commands.conftest import Fetch, Screen, Terminal, names_in
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.raw_client import Field, Pattern
@@ -115,7 +116,7 @@ async def test_whoever_leaves_before_a_202_is_told_that_there_is_nothing_to_come
 ) -> None:
     origin.script(read_all(), stall())
     fetched = await fetch_too_late(origin.url, "waiting for an answer", cancel=cancel)
-    assert (fetched.code, fetched.why) == (28, "no outcome within 4 s")
+    assert (fetched.code, fetched.why) == (28, "no outcome within 4000 s")
     assert "There was no 202 yet, and so there is no status URL to come back to.\n" in fetched.err
     assert "--resume" not in fetched.err
 
@@ -128,6 +129,19 @@ async def test_what_is_cancelled_closes_the_exchange_with_the_origin(
     assert fetched.code == 28
     assert fetched.err.endswith("Cancelled.\n")
     await origin.connection_closed()
+
+
+async def test_nothing_is_drawn_after_the_last_words(
+    proxy: Proxy, fetch_too_late: Fetch, monkeypatch: pytest.MonkeyPatch, origin: ScriptedOrigin
+) -> None:
+    """Not even while connections are being closed."""
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    origin.script(read_all(), stall())
+    url = f"http://127.0.0.1:{proxy.port}/"
+    cancelled = await fetch_too_late(url, prefer="respond-async, wait=0", cancel=True)
+    left = await fetch_too_late(url, prefer="respond-async, wait=0")
+    assert cancelled.err.endswith("Cancelled.\n")
+    assert "\r" not in left.err.partition("Go on with")[2]
 
 
 async def test_a_result_that_is_gone_is_said_to_be(proxy: Proxy, fetch: Fetch) -> None:
