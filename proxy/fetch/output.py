@@ -43,7 +43,14 @@ class Stream:
             self._stream.write(data)
             self._stream.flush()
         except OSError as error:
+            self._lead_nowhere()
             raise _not_written(self._name, error) from error
+
+    def _lead_nowhere(self) -> None:
+        """Let Python be rid of what it still has in a buffer: it tries again to write that when the program ends."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
 
     def restart(self) -> bool:
         return not self._written

@@ -133,13 +133,22 @@ async def test_a_full_disk_is_23_and_leaves_what_was_there(origin: ScriptedOrigi
     assert names_in(tmp_path) == {"result"}
 
 
-async def test_whoever_leaves_a_pipe_is_told_of_no_defect(origin: ScriptedOrigin) -> None:
-    origin.script(read_all(), answer(200, body=b"x" * 1_000_000))
-    command = f"{sys.executable} -m proxy fetch {origin.url} | head -c 10; exit ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize(
+    ("size", "where", "why"),
+    [
+        pytest.param(1_000_000, "| head -c 10", "Broken pipe", id="whoever reads leaves"),
+        pytest.param(100, ">/dev/full", "No space left on device", id="a disk is full, and a buffer is not"),
+    ],
+)
+async def test_what_standard_output_does_not_take_is_no_defect(
+    origin: ScriptedOrigin, size: int, where: str, why: str
+) -> None:
+    origin.script(read_all(), answer(200, body=b"x" * size))
+    command = f"env -u PYTHONUNBUFFERED {sys.executable} -m proxy fetch {origin.url} {where}; exit ${{PIPESTATUS[0]}}"
     process = await asyncio.create_subprocess_exec("bash", "-c", command, cwd=ROOT, stdout=PIPE, stderr=PIPE)
-    out, err = await process.communicate()
-    assert (process.returncode, out) == (23, b"x" * 10)
-    assert err == b"respond-async fetch: standard output cannot be written: Broken pipe\n"
+    _, err = await process.communicate()
+    said = f"respond-async fetch: standard output cannot be written: {why}\n"
+    assert (process.returncode, err.decode()) == (23, said)
 
 
 @pytest.mark.parametrize(
