@@ -222,6 +222,9 @@ async def test_on_a_small_screen_nothing_is_cut_and_nothing_covers_what_is_read(
     assert filters_begin - title_ends < 20, "no room is kept for a hint that is not shown"
 
     await have_something_to_show(watched, origin)
+    used_by = page.locator("#origins-table td.users")
+    await expect(used_by).to_contain_text("everything")
+    assert "Used by" in await used_by.evaluate("(cell) => getComputedStyle(cell, '::before').content")
     row, tip = page.locator("#requests-table tbody tr").nth(1), page.get_by_role("tooltip")
     for at_the_top in (True, False):
         await row.evaluate("(row, top) => row.scrollIntoView(top)", at_the_top)
