@@ -74,6 +74,7 @@ class Exchange:
         self._deadlines = deadlines
         self._gate: Callable[[], Awaitable[bool]] | None = None
         self._turn_came: asyncio.Future[None] | None = None  # there once it was started
+        self._line_known: asyncio.Future[None] | None = None  # the same: whether it has to stand in line for its turn
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self.when_over: Callable[[Exchange], None] | None = None  # called when it is closed, and its outcome known
@@ -106,7 +107,8 @@ class Exchange:
 
     def start(self) -> None:
         """Begin, as a task of this exchange's own: it goes on when whoever waits for the answer stops waiting."""
-        self._turn_came = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._turn_came, self._line_known = loop.create_future(), loop.create_future()
         if self._admitted_at_once() is not None:  # who asks now is to know that it does not wait
             self._turn_came.set_result(None)
         self._answer = self._own(self.head())
@@ -129,9 +131,13 @@ class Exchange:
     async def turn_within(self, wait: float | None) -> bool:
         """Whether its turn comes, or an error instead of it, within `wait` seconds."""
         if self._turn_came is not None and self.is_waiting:
-            either: set[asyncio.Future[Any]] = {self._turn_came, self._answer}
-            await asyncio.wait(either, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            await _any_of({self._turn_came, self._answer}, wait)
         return not self.is_waiting
+
+    async def line_known_within(self, wait: float) -> None:
+        """Wait, for so many seconds at most, until it is known whether it has to stand in line for its turn."""
+        if self._turn_came is not None and self._line_known is not None and self.is_waiting:
+            await _any_of({self._turn_came, self._line_known, self._answer}, wait)
 
     def hold(self, gate: Callable[[], Awaitable[bool]]) -> None:
         """Have nothing sent before `gate` says so; what it raises ends the exchange. Only while it waits."""
@@ -269,7 +275,7 @@ class Exchange:
         """A connection, and leave to use it. Who needs leave waits in line again where either cannot be had."""
         for pause in pauses():
             try:
-                self._connection = await self._origin.connection(self._deadlines.turn)
+                self._connection = await self._origin.connection(self._deadlines.turn, self._knows_line)
             except (OriginUnreachable, OriginTimeout, Busy):  # nothing was sent
                 if self._gate is None:
                     raise
@@ -278,6 +284,10 @@ class Exchange:
             self._drop_connection()
             await asyncio.sleep(pause)
         return self.connection
+
+    def _knows_line(self) -> None:
+        if self._line_known is not None and not self._line_known.done():
+            self._line_known.set_result(None)
 
     async def _another(self) -> Connection:
         """A new connection in the place of the one that went stale."""
@@ -349,6 +359,11 @@ class Exchange:
         task.add_done_callback(_look_at)
         self._tasks.append(task)
         return task
+
+
+async def _any_of(futures: set[asyncio.Future[Any]], wait: float | None) -> None:
+    """Wait for the first of them, for so many seconds at most."""
+    await asyncio.wait(futures, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
 
 
 def _wake(waiter: asyncio.Future[None], _: asyncio.Task[Any]) -> None:

@@ -34,7 +34,8 @@ from proxy.upgrade import chosen, offered, with_upgrade
 
 log = structlog.get_logger()
 
-A_MOMENT: Final = 0.05  # seconds in which a turn comes where there is room
+AN_ANSWER: Final = 1.0  # seconds in which the broker of places says whether there is room, unless it is in trouble
+A_MOMENT: Final = 0.05  # seconds in which a connection is open where there is room
 
 
 class Forwarder:
@@ -123,8 +124,9 @@ class Forwarder:
 
     async def _promised(self, inbound: Inbound, exchange: Exchange, race: Race, later: Later) -> bool:
         """Whether the client has its 202, and the keeper the exchange; False if it cannot be and the client waits on."""
-        # Where it is full the exchange still has to get into line: what holds it is not known before.
-        await exchange.turn_within(0 if self._origin.is_full else A_MOMENT)
+        await exchange.line_known_within(AN_ANSWER)
+        if not exchange.held_by:
+            await exchange.turn_within(A_MOMENT)
         operation, held_by = later.operation(exchange, inbound, race), exchange.held_by
         terms = later.terms(exchange, operation, inbound.arrival)
         try:

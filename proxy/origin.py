@@ -1,7 +1,7 @@
 """The origins: a connection for every exchange, to one of an origin's servers, in a place that the broker has given."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import chain
 from typing import Any, Final, Self
@@ -11,7 +11,7 @@ from proxy.config import HealthCheck, OriginSettings
 from proxy.connection import MOMENT, Connection
 from proxy.errors import Busy, OriginError, OriginTimeout, OriginUnreachable
 from proxy.places import Figures
-from proxy.pool import Link, Place, Places, Turn
+from proxy.pool import Ask, Link, Place, Places, Turn
 from proxy.reasons import Bound, left_alone, no_turn
 from proxy.servers import Server, Servers
 
@@ -34,8 +34,10 @@ class Origin:
         self._used: dict[Connection, tuple[Place, Server]] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def connection(self, turn: Turn) -> Connection:
+    async def connection(self, turn: Turn, answered: Callable[[], None] | None = None) -> Connection:
         """A connection for one exchange, an idle one or a new one. To be given back.
+
+        `answered` is called when it is known whether it has to stand in line for a place.
 
         While the origin is left alone, those without end of patience wait until it is back. Raises Busy if there is no
         place in time, OriginUnreachable, OriginTimeout.
@@ -43,9 +45,11 @@ class Origin:
         if (idle := self.idle_connection(turn)) is not None:
             return idle
         while True:
+            if answered is not None and self.servers.next() is None:
+                answered()  # nobody stands in line before there is one to be tried
             await self._to_be_tried(turn)
             try:
-                return await self._connected(await self._granted(turn))
+                return await self._connected(await self._granted(turn, answered))
             except OriginError:
                 if turn.patience is not None or self.servers.next() is not None:
                     raise  # else it was the last attempt, and nothing was sent: it stands still like those behind it
@@ -72,13 +76,8 @@ class Origin:
             raise self._left_alone()
 
     def held_by(self, turn: Turn) -> tuple[Bound, ...]:
-        """Which bound keeps whoever waits for this turn from it, or which may; none if it waits for a connection alone."""
+        """Which bound keeps whoever stands in line for this turn from it, or which may; none if it does not."""
         return self._pool.held_by(turn)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether somebody is known to wait for a place."""
-        return self._pool.contended
 
     @property
     def used(self) -> int:
@@ -132,10 +131,10 @@ class Origin:
         else:
             self.check()
 
-    async def _granted(self, turn: Turn) -> Place:
+    async def _granted(self, turn: Turn, answered: Callable[[], None] | None = None) -> Place:
         """A place, with a connection in it or without. Raises Busy."""
         granted: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        number = self._pool.ask(turn, self.servers.next(), granted)
+        number = self._pool.ask(Ask(turn, granted, answered), self.servers.next())
         try:
             async with asyncio.timeout(turn.patience):
                 return await granted

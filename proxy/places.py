@@ -9,12 +9,13 @@ about one `origin`, and says what to `do`:
                     offer     the exchange at `place` is over, its connection is open: who is next?
                     release   nothing is open at `place` any more
     to a worker     grant     number `ask` has `place`: a new one, or one that the worker has offered
+                    wait      number `ask` has none at once, and stands in line
                     keep      nobody needs the offered place: let the connection lie idle
                     close     somebody elsewhere needs it: close the connection, then release the place
                     contended there is somebody without a place: offer what is idle, and what will be over
                     calm      there is nobody any more
 
-An offer is answered at once. Whose clients wait are served first, in the order in which they asked; after them the
+Asking and offering are answered at once. Whose clients wait are served first, in the order in which they asked; after them the
 others by the time of their arrival, as far as their routes may have more of them running. So a place is only ever at
 one worker, and a worker that dies leaves its places to the others. Messages between two processes must keep their order.
 """
@@ -107,6 +108,7 @@ class _Ledger:
         self._asks: dict[Spot, _Ask] = {}
         self._lines: dict[str, list[_Ask]] = {}  # by route; "": without a limit of their own
         self._asked = 0
+        self._newcomer: Spot | None = None  # who has just asked
         self._told: set[int] = set()  # who knows that the origin is contended
         self._replies: list[Reply] = []
 
@@ -117,7 +119,8 @@ class _Ledger:
         self._learn(worker, message["limit"], route, message["max_running"])
         self._asked += 1
         ask = _Ask(later, message["since"] if later else 0, self._asked, worker, message["ask"], route)
-        self._asks[worker, ask.id] = ask
+        self._newcomer = (worker, ask.id)
+        self._asks[self._newcomer] = ask
         insort(self._lines.setdefault(route, []), ask)
         if message["place"] is not None:
             self.offer((worker, message["place"]))
@@ -161,6 +164,9 @@ class _Ledger:
             self._tell_all("contended", {worker for worker, _ in self._places} - self._told)
         else:
             self._tell_all("calm", self._told)
+        if self._newcomer in self._asks:  # last, when it is known what for
+            self._tell(self._newcomer[0], do="wait", ask=self._newcomer[1])
+        self._newcomer = None
         replies, self._replies = self._replies, []
         return replies
 

@@ -64,6 +64,18 @@ class Place:
         self.route = ""  # of whoever has it, or had it last
 
 
+class Ask(NamedTuple):
+    """Somebody who waits for a place."""
+
+    turn: Turn
+    granted: asyncio.Future[Place]
+    answered: Callable[[], None] | None = None  # called when the broker has, whatever it says
+
+    def hears(self) -> None:
+        if self.answered is not None:
+            self.answered()
+
+
 class Pool:
     """A worker's places at one origin. `limit` is that of all workers together."""
 
@@ -76,7 +88,8 @@ class Pool:
         self._numbers = count(1)
         self._places: dict[int, Place] = {}
         self._idle: dict[Server, list[Place]] = {}  # by server, oldest first
-        self._asks: dict[int, tuple[Turn, asyncio.Future[Place]]] = {}
+        self._asks: dict[int, Ask] = {}
+        self._in_line: set[int] = set()  # those of which the broker has said so
         self._hurried: set[int] = set()  # the asks of those whose clients wait
         self.contended = False  # whether somebody waits for a place, at whatever worker
 
@@ -110,11 +123,12 @@ class Pool:
         return len(places), sum(place.state is IDLE for place in places)
 
     def held_by(self, turn: Turn) -> tuple[Bound, ...]:
-        """Which bound keeps whoever waits for this turn from a place, or which may; none if it has one, or does not ask.
+        """Which bound keeps whoever stands in line for this turn from a place, or which may; none if it does not.
 
         What others run of its route is not known here, nor, to who has no place, whether somebody waits elsewhere.
         """
-        if not any(waiting is turn for waiting, _ in reversed(self._asks.values())):
+        number = next((number for number, ask in reversed(self._asks.items()) if ask.turn is turn), None)
+        if number not in self._in_line:
             return ()
         full: Bound = "closing" if self.closing else "max_connections"
         if turn.max_running is None:
@@ -130,10 +144,10 @@ class Pool:
             idle[0].route = route
         return idle
 
-    def ask(self, turn: Turn, server: Server | None, granted: asyncio.Future[Place]) -> int:
+    def ask(self, ask: Ask, server: Server | None) -> int:
         """Wait for a place, best with a connection to this server. Returns a number, to stop waiting by."""
-        number = next(self._numbers)
-        self._asks[number] = (turn, granted)
+        turn, number = ask.turn, next(self._numbers)
+        self._asks[number] = ask
         place = None
         if not turn.later:
             self._hurried.add(number)
@@ -156,8 +170,7 @@ class Pool:
         """Whoever waited has left. A place that was granted at that very moment goes to the next."""
         if granted.done() and not granted.cancelled():
             self.give_back(granted.result())
-        elif self._asks.pop(number, None) is not None:
-            self._hurried.discard(number)
+        elif self._forget(number) is not None:
             self._tell("withdraw", ask=number)
 
     def give_back(self, place: Place, *, reusable: bool = True) -> None:
@@ -202,6 +215,8 @@ class Pool:
         match message["do"]:
             case "grant":
                 self._granted(message["ask"], message["place"])
+            case "wait":
+                self._waits(message["ask"])
             case "keep":
                 self._with_link(self._places[message["place"]], self._rest)
             case "close":
@@ -218,14 +233,24 @@ class Pool:
 
     def _granted(self, ask: int, number: int) -> None:
         place = self._places.setdefault(number, Place(number))
-        turn, granted = self._asks.pop(ask, (None, None))
-        self._hurried.discard(ask)
-        place.state, place.counted = USED, turn is None or turn.max_running is not None
-        if turn is None or granted is None or granted.done():
+        asked = self._forget(ask)
+        place.state, place.counted = USED, asked is None or asked.turn.max_running is not None
+        if asked is None or asked.granted.done():
             self.give_back(place)
         else:
-            place.route = turn.route
-            granted.set_result(place)
+            place.route = asked.turn.route
+            asked.granted.set_result(place)
+            asked.hears()
+
+    def _waits(self, ask: int) -> None:
+        if (asked := self._asks.get(ask)) is not None:  # else it has left
+            self._in_line.add(ask)
+            asked.hears()
+
+    def _forget(self, ask: int) -> Ask | None:
+        self._in_line.discard(ask)
+        self._hurried.discard(ask)
+        return self._asks.pop(ask, None)
 
     def _with_link(self, place: Place, follow: Callable[[Place, Link], None]) -> None:
         """Do this with it, unless its connection was lost while the broker was asked."""

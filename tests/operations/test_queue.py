@@ -1,11 +1,15 @@
 """An origin that is full: who waits, for how long, in which order, and what is told of it (contract 3, 4 and 6)."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import structlog
 
+from proxy import forward
+from proxy.pool import Places
 from tests.operations.conftest import Start
 from tests.operations.house import AT_ONCE, LONG_POLL, House, both_stores, document, eventually, status_path
 from tests.raw_client import Field, Response, request
@@ -57,6 +61,26 @@ async def full(start: Start, origin: ScriptedOrigin, gates: Gates, **respond_asy
 
 def progress(response: Response) -> bytes | None:
     return response.field(b"x-progress")
+
+
+@pytest.mark.parametrize("room", [True, False])
+async def test_nobody_is_told_to_stand_in_line_before_the_broker_has_said_so(
+    start: Start, origin: ScriptedOrigin, gates: Gates, monkeypatch: pytest.MonkeyPatch, *, room: bool
+) -> None:
+    house = await (start() if room else full(start, origin, gates))
+    deliver, said = Places._deliver, list[Callable[[], None]]()
+    monkeypatch.setattr(forward, "AN_ANSWER", 60.0)
+    monkeypatch.setattr(forward, "A_MOMENT", 60.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(Places, "_deliver", lambda *given: said.append(partial(deliver, *given)))
+        async with asyncio.TaskGroup() as group:
+            asked = group.create_task(house.ask("POST", b"/next", AT_ONCE))
+            await eventually(lambda: said != [])
+            assert not asked.done()
+            patched.undo()
+            for deliver_now in said:
+                deliver_now()
+    assert document(asked.result())["status"] == ("running" if room else "queued")
 
 
 async def test_what_is_told_of_a_queued_operation_is_how_it_was_when_that_was_decided(

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from proxy.config import OriginSettings
 from proxy.connection import Connection
 from proxy.places import Broker, Figures, Message, Reply
-from proxy.pool import Link, Place, Pool, Turn
+from proxy.pool import Ask, Link, Place, Pool, Turn
 from proxy.servers import Server, Servers
 
 MAX_RUNNING = {"slow": 1, "other": 2}  # by route
@@ -63,6 +63,10 @@ class Exchange:
     granted: "asyncio.Future[Place]"
     number: int = 0
     connection: Connection | None = None
+    heard: int = 0  # answers of the broker's
+
+    def hears(self) -> None:
+        self.heard += 1
 
     @property
     def is_first(self) -> bool:
@@ -110,6 +114,8 @@ class Model:
             assert spot in self.places or len(self.places) < self.limit
             self.places[spot] = self.routes[ask]
             del self.waiting[ask]
+        elif message["do"] == "wait":
+            assert (worker, message["ask"]) in self.waiting
         elif message["do"] == "close":
             self.closing.add((worker, message["place"]))
 
@@ -212,7 +218,11 @@ class PlacesMachine(RuleBasedStateMachine):
     def hear(self, worker: Worker) -> None:
         message = worker.said.popleft()
         self.model.hear(worker.id, message)
-        self.deliver(self.broker.receive(worker.id, message))
+        replies = self.broker.receive(worker.id, message)
+        if message["do"] == "ask":
+            answers = [reply["do"] for to, reply in replies if (to, reply.get("ask")) == (worker.id, message["ask"])]
+            assert answers in (["grant"], ["wait"])
+        self.deliver(replies)
 
     def tell(self, worker: Worker) -> None:
         worker.pool.receive(worker.to_hear.popleft())
@@ -235,7 +245,8 @@ class PlacesMachine(RuleBasedStateMachine):
             exchange.granted.set_result(idle[0])
             self.connect(exchange, server)
         else:
-            exchange.number = worker.pool.ask(turn, worker.servers[server], exchange.granted)
+            ask = Ask(turn, exchange.granted, exchange.hears)
+            exchange.number = worker.pool.ask(ask, worker.servers[server])
         self.exchanges.append(exchange)
 
     @precondition(lambda self: self.granted())
@@ -320,6 +331,7 @@ class PlacesMachine(RuleBasedStateMachine):
                 self.lose(*one)
             for exchange in self.granted():
                 self.connect(exchange, 0)
+        assert all(exchange.heard == 1 for exchange in self.waiting())  # each knows that it stands in line
         if self.model.due():
             used = [exchange for exchange in self.exchanges if exchange.connection]
             assert len(used) == len(self.model.places) >= self.model.limit
