@@ -7,6 +7,8 @@ from proxy.config.origins import HealthCheck, OriginSettings, OriginTls
 from proxy.config.routes import FieldChanges, Match, RespondAsync, Route
 from proxy.config.section import NO_LIST, NO_MAPPING, UNKNOWN, Section, Wrong
 from proxy.config.service import Config, Limits, LogSettings, ServerTls, StoreSettings
+from proxy.config.source import Loc
+from proxy.config.unreadable import KEY_WITHOUT_SPACE
 
 PLACES: Final[Mapping[str, type[Section]]] = {
     "the top level": Config,
@@ -29,7 +31,7 @@ def elsewhere(wrong: Wrong, data: object) -> Wrong:
 
     `data` is all of the file. Where something has the wrong shape, it may be the indentation that has.
     """
-    hint = _other_place(wrong) or _other_indentation(wrong, data)
+    hint = _other_place(wrong) or _other_indentation(wrong, data) or _missing_space(wrong, data)
     return wrong._replace(hint=hint) if hint else wrong
 
 
@@ -51,6 +53,20 @@ def _other_indentation(wrong: Wrong, data: object) -> str:
         case Wrong((str(key),), reason) if reason == UNKNOWN and _is_like_an_origin(data, key):
             return "it looks like an origin: indent it below `origins`"
     return ""
+
+
+def _missing_space(wrong: Wrong, data: object) -> str:
+    """Of a section whose only key is written `key:value`, which YAML takes for a text."""
+    value = _value_at(wrong.loc, data)
+    is_entry = wrong.reason == NO_MAPPING and isinstance(value, str) and KEY_WITHOUT_SPACE.match(value)
+    return "the space after the colon of its key is missing" if is_entry else ""
+
+
+def _value_at(loc: Loc, data: object) -> object:
+    for step in loc:
+        entries = dict(enumerate(data)) if isinstance(data, list) else data
+        data = entries.get(step) if isinstance(entries, Mapping) else None
+    return data
 
 
 def _is_like_an_origin(data: object, key: str) -> bool:

@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 
 import yaml
 
+from proxy.config.unreadable import unreadable
+
 Loc = tuple[str | int, ...]  # keys and indexes, from the top of the file
 
 LEAST: Final = "`origins: {backend: {url: http://127.0.0.1:8000}}` and `routes: [{name: all, origin: backend}]`"
@@ -24,12 +26,6 @@ MAX_DEPTH: Final = 50
 
 _NULLS: Final = {"", "~", "null", "Null", "NULL"}
 _OWN_TAGS: Final = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str")}
-_BARE_MEMORY: Final = re.compile(r"""(?<!["'])\bmemory:(?!["'])""")
-_YAML_HINTS: Final = {  # by what PyYAML says
-    "mapping values are not allowed here": "a value with a colon needs quotes, and each key a line of its own",
-    "'\\t' that cannot start any token": "indent with spaces, not with tabs",
-    "expected <block end>": "the line is indented otherwise than those that it belongs to",
-}
 _VARIABLE: Final = re.compile(r"(?P<literal>\$\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(:-(?P<default>[^}]*))?\}|\$\{")
 
 
@@ -129,10 +125,8 @@ def _compose(text: str) -> yaml.Node | None:
     try:
         return yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        what = ", ".join(part for part in (error.context, error.problem) if part)
-        line = mark.line if mark else 0
-        raise _Unusable(line + 1, f"is not YAML: {what}{_yaml_hint(what, text, line)}") from error
+        line, what = unreadable(error, text)
+        raise _Unusable(line, f"is not YAML: {what}") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise _Unusable(line, f"is not YAML: a character {error.character:#x} must not occur") from error
@@ -140,14 +134,6 @@ def _compose(text: str) -> yaml.Node | None:
         raise _Unusable(1, "is nested too deeply") from error
     except (ValueError, OverflowError) as error:  # what PyYAML makes of them
         raise _Unusable(1, "is not YAML: an escape or a version number is out of range") from error
-
-
-def _yaml_hint(what: str, text: str, line: int) -> str:
-    """What was meant where a line cannot be read, so far as that can be known."""
-    written = text.splitlines()[line] if line < len(text.splitlines()) else ""
-    if _BARE_MEMORY.search(written):
-        return '; write "memory:" with its quotes'
-    return next((f"; {hint}" for words, hint in _YAML_HINTS.items() if words in what), "")
 
 
 class _Builder:
