@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from proxy.config.misplaced import elsewhere
+from proxy.config.misplaced import hinted
 from proxy.config.section import wrongs
 from proxy.config.service import Config
 from proxy.config.source import ConfigError, Source, read
@@ -42,5 +42,5 @@ def validated(source: Source, folder: Path) -> Config:
 
 
 def _all_problems(source: Source, error: ValidationError) -> ConfigError:
-    wrong = [elsewhere(one, source.data) for one in wrongs(error) if not source.mark(one.loc).broken]
+    wrong = [hinted(one, source.data) for one in wrongs(error) if not source.mark(one.loc).broken]
     return ConfigError([*source.problems, *(source.problem(*one) for one in wrong)])

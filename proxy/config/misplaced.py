@@ -1,5 +1,7 @@
-"""Keys that are known, but not where they were written, or not as deep."""
+"""Keys that are known, but not where they were written, or not as deep; and sections and lists written as one value."""
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,6 +12,7 @@ from proxy.config.service import Config, Limits, LogSettings, ServerTls, StoreSe
 from proxy.config.source import Loc
 from proxy.config.unreadable import KEY_WITHOUT_SPACE
 
+PLAIN: Final = re.compile(r"[\w.*/, -]+")
 PLACES: Final[Mapping[str, type[Section]]] = {
     "the top level": Config,
     "`tls`": ServerTls,
@@ -26,12 +29,12 @@ PLACES: Final[Mapping[str, type[Section]]] = {
 }
 
 
-def elsewhere(wrong: Wrong, data: object) -> Wrong:
+def hinted(wrong: Wrong, data: object) -> Wrong:
     """The same, with a hint where an unknown key belongs: that it is known elsewhere is closer than any that resembles it.
 
     `data` is all of the file. Where something has the wrong shape, it may be the indentation that has.
     """
-    hint = _other_place(wrong) or _other_indentation(wrong, data) or _missing_space(wrong, data)
+    hint = _other_place(wrong) or _other_indentation(wrong, data) or _other_shape(wrong, data)
     return wrong._replace(hint=hint) if hint else wrong
 
 
@@ -55,11 +58,18 @@ def _other_indentation(wrong: Wrong, data: object) -> str:
     return ""
 
 
-def _missing_space(wrong: Wrong, data: object) -> str:
-    """Of a section whose only key is written `key:value`, which YAML takes for a text."""
+def _other_shape(wrong: Wrong, data: object) -> str:
     value = _value_at(wrong.loc, data)
-    is_entry = wrong.reason == NO_MAPPING and isinstance(value, str) and KEY_WITHOUT_SPACE.match(value)
-    return "the space after the colon of its key is missing" if is_entry else ""
+    if not isinstance(value, str):
+        return ""
+    if wrong.reason == NO_MAPPING and KEY_WITHOUT_SPACE.match(value):  # which YAML takes for a text
+        return "the space after the colon of its key is missing"
+    return f"did you mean `[{_in_a_list(value)}]`?" if wrong.reason == NO_LIST else ""
+
+
+def _in_a_list(text: str) -> str:
+    """As it is written there; commas may stand between several."""
+    return text if PLAIN.fullmatch(text) else json.dumps(text)
 
 
 def _value_at(loc: Loc, data: object) -> object:

@@ -183,6 +183,15 @@ def _later_and_never(config: Config) -> Iterator[Oddity]:
             yield Oddity(at, what)
 
 
+def _wildcards_in_paths(config: Config) -> Iterator[Oddity]:
+    for index, route in enumerate(config.routes):
+        path = route.match.path or ""
+        if "*" in path:
+            bare = path.rstrip("*").removesuffix("/") or "/"
+            instead = "a pattern is a `path_regex`" if "*" in bare else f"`{bare}` takes all that is below it"
+            yield Oddity(("routes", index, "match", "path"), f"fits only what has a `*` there itself; {instead}")
+
+
 def _clocks_that_disagree(config: Config) -> Iterator[Oddity]:
     for index, route in enumerate(config.routes):
         if route.respond_async is not None:
@@ -200,7 +209,9 @@ def _disagreements(route: Route, later: RespondAsync, at: Loc) -> Iterator[Oddit
     elif later.wait > route.timeout:
         yield _longer(wait, synchronous, "who prefers to be answered later waits longer than who does not")
     if later.wait < later.timeout < later.max_wait:
-        yield _longer(max_wait, timeout, "all is settled before anybody has waited for so long")
+        yield _longer(
+            max_wait, timeout, "an operation has ended by its `timeout`, so nobody can wait for all of `max_wait`"
+        )
     if later.max_wait > later.keep:
         yield _longer(max_wait, keep, "a result may be gone while a client still waits as long as it may")
     if later.retry_after > later.keep:
@@ -243,6 +254,7 @@ OF_ENTRIES: Final[Sequence[Kind]] = (  # of one origin, route or section, whatev
     _networks_within_others,
     _addresses_twice,
     _later_and_never,
+    _wildcards_in_paths,
     _clocks_that_disagree,
     _fields_removed_and_set,
 )

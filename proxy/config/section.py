@@ -41,6 +41,7 @@ class Wrong(NamedTuple):
     loc: Loc
     reason: str
     hint: str = ""
+    other: Loc = ()  # what it does not fit together with, from the top of the file
 
 
 class Section(BaseModel):
@@ -92,13 +93,14 @@ def _refusal(section: str, wrong: Iterable[Wrong]) -> ValidationError:
 
 
 def _detail(wrong: Wrong) -> InitErrorDetails:
-    said = PydanticCustomError(_KIND, "{reason}", {"reason": wrong.reason, "hint": wrong.hint})
+    said = PydanticCustomError(_KIND, "{reason}", {"reason": wrong.reason, "hint": wrong.hint, "other": wrong.other})
     return InitErrorDetails(type=said, loc=wrong.loc, input=None)
 
 
 def _in_words(error: ValidationError, keys: Iterable[str]) -> Iterator[Wrong]:
     for detail in error.errors(include_url=False):
-        yield Wrong(detail["loc"], *_words(detail, keys))
+        other = detail["ctx"]["other"] if detail["type"] == _KIND else ()
+        yield Wrong(detail["loc"], *_words(detail, keys), other)
 
 
 def _words(detail: ErrorDetails, keys: Iterable[str]) -> tuple[str, str]:

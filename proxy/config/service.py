@@ -204,7 +204,10 @@ class Config(Section):
         for index, route in enumerate(routes if isinstance(routes, list | tuple) else ()):
             name, origin = _member(route, "name"), _member(route, "origin")
             if isinstance(name, str) and names.setdefault(name, index) != index:
-                yield Wrong(("routes", index, "name"), f"is the name of routes[{names[name]}] too")
+                first = names[name]
+                yield Wrong(
+                    ("routes", index, "name"), f"is the name of routes[{first}] too", other=("routes", first, "name")
+                )
             if isinstance(origin, str) and isinstance(origins, Mapping) and origin not in origins:
                 yield Wrong(("routes", index, "origin"), "there is no such origin", none_of(origin, map(str, origins)))
 

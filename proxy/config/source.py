@@ -74,9 +74,10 @@ class Source:
         """Of the value there, or, where the file has none, of the nearest that would contain it."""
         return self.marks[loc] if loc in self.marks else self.mark(loc[:-1])
 
-    def problem(self, loc: Loc, reason: str, hint: str = "") -> Problem:
-        """A problem of the value there. The hint, which may repeat the value, is left out for interpolated ones."""
+    def problem(self, loc: Loc, reason: str, hint: str = "", other: Loc = ()) -> Problem:
+        """A problem of the value there, or of two. The hint, which may repeat it, is left out for interpolated ones."""
         mark = self.mark(loc)
+        reason = f"{reason}, in line {self.mark(other).line}" if other else reason
         what = f"{reason}; {hint}" if hint and not mark.interpolated else reason
         return Problem(self.file, mark.line, self._path(loc), what)
 
