@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "respond-async"
 HIGHEST_PORT: Final = 65535
+ANOTHER_PORT: Final = "Take another port; 0 is any that is free."
 COMPLETE_VARIABLE: Final = "_RESPOND_ASYNC_COMPLETE"  # which click derives from the name
 
 # What serves is imported by the commands that serve: the others answer at once without it.
@@ -137,7 +138,7 @@ def demo(port: int, admin_port: int | None, *, backend_only: bool) -> None:
         try:
             backend = LegacyBackend(say=click.echo, port=port)
         except OSError as exc:
-            end(CANNOT_START, f"Cannot listen on 127.0.0.1:{port} (`--port`): {exc.strerror}.")
+            end(CANNOT_START, f"Cannot listen on 127.0.0.1:{port} (`--port`): {exc.strerror}. {ANOTHER_PORT}")
         answer_until_told_to_stop(backend)
         return
     if admin_port is None:
@@ -146,7 +147,7 @@ def demo(port: int, admin_port: int | None, *, backend_only: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="respond-async-") as folder, in_its_own_process(backend):
         file = Path(folder, "demo.yaml")
         file.write_text(demo_config(backend.port, port, admin_port, Path(folder, "store")))
-        _run(file, ready=lambda doors: click.echo(tour(*(bound.address.port for bound in doors.all))))
+        _run(file, lambda doors: click.echo(tour(*(bound.address.port for bound in doors.all))), _by_options)
 
 
 @main.command(short_help="What has a shell complete commands and options.")
@@ -185,7 +186,14 @@ def _interruptible() -> Iterator[None]:
             signal(SIGINT, SIG_DFL)
 
 
-def _run(file: Path, ready: "Ready" = lambda _: None) -> None:
+def _by_options(problem: str) -> str:
+    """The same about an address, for who has written no configuration."""
+    named = problem.replace("`listen`", "`--port`").replace("`admin`", "`--admin-port`")
+    return problem if named == problem else f"{named} {ANOTHER_PORT}"
+
+
+def _run(file: Path, ready: "Ready" = lambda _: None, told: Callable[[str], str] = str) -> None:
+    """Serve; `told` is how it is said why it cannot start."""
     gc.disable()  # imports leave no garbage, but would be searched for it dozens of times: a fifth of their time
     from proxy.config import ConfigError, load
     from proxy.listeners import CannotListen
@@ -197,4 +205,4 @@ def _run(file: Path, ready: "Ready" = lambda _: None) -> None:
     except ConfigError as exc:
         bad_configuration(exc, file)
     except (CannotListen, CannotStart) as exc:
-        end(CANNOT_START, str(exc))
+        end(CANNOT_START, told(str(exc)))

@@ -238,7 +238,8 @@ class Crew:
         generation.workers.remove(worker)
         self._admitted.clear(worker.slot)
         died = not worker.killed and not (code == 0 and generation.ending)
-        if died:
+        is_told = worker.why is not None and not generation.begun  # by the employer, as what ends the whole generation
+        if died and not is_told:
             log.warning("worker died", pid=worker.pid, **_how(code), reason=worker.why)
         self._employer.gone(worker, died=died)
         if code != 0:

@@ -78,7 +78,8 @@ class Handover:
     def __init__(self, reactor: Reactor, folder: Path | None, on_change: Callable[[], None]) -> None:
         self._reactor = reactor
         self._on_change = on_change  # called when `leaves_operators` may have changed
-        self._services = _services(folder)
+        self._hindrance: OSError | None = None  # why there can be none after it
+        self._services = self._meeting_place(folder)
         self._name = secrets.token_urlsafe(ID_BYTES)
         self._sock: socket.socket | None = None
         self._peers: set[Peer] = set()
@@ -118,6 +119,8 @@ class Handover:
 
     def ready(self) -> None:
         """Tell those that were there before that this one serves."""
+        if self._hindrance is not None:  # who cannot serve without the folder either has told so
+            log.warning("no handover", reason=str(self._hindrance))
         for peer in self._peers:
             if not peer.is_newer:
                 peer.channel.send({"kind": "ready"})
@@ -136,11 +139,18 @@ class Handover:
         if self._services is not None:
             self._services.close()
 
+    def _meeting_place(self, folder: Path | None) -> Services | None:
+        try:
+            return Services(folder) if folder is not None else None
+        except OSError as exc:
+            self._hindrance = exc
+            return None
+
     def _join(self, services: Services) -> None:
         try:
             self._sock = services.join(self._name)
         except OSError as exc:  # a disk that is full or read-only: without a successor one can do
-            _none(exc)
+            self._hindrance = exc
         else:
             self._reactor.watch(self._sock, self._accept)
 
@@ -159,7 +169,7 @@ class Handover:
         self._welcome(peer := Peer(sock, is_newer=False))
         peer.share(bounds)
         if bounds:
-            log.info("taken over", listen=[str(bound.address) for bound in bounds])
+            log.info("taken over", **_shared(bounds, process(sock)))
         return bounds
 
     def _accept(self, _: int) -> None:
@@ -195,7 +205,7 @@ class Handover:
         answer = {"kind": "handed over", "given": [(number, len(bound.sockets)) for number, bound in given]}
         peer.channel.hand(answer, [sock for _, bound in given for sock in bound.sockets])
         if given:
-            log.info("handing over", listen=[str(bound.address) for _, bound in given])
+            log.info("handing over", **_shared([bound for _, bound in given], process(peer.sock)))
 
     def _succeeded_by(self, peer: Peer) -> None:
         if peer.is_newer and peer.shares:
@@ -285,12 +295,11 @@ def _pair(value: object, kind: type[Part]) -> tuple[Part, Part]:
             raise Nonsense("no pair")
 
 
-def _services(folder: Path | None) -> Services | None:
-    try:
-        return Services(folder) if folder is not None else None
-    except OSError as exc:
-        _none(exc)
-        return None
+def _shared(bounds: Iterable[Bound], pid: int | None) -> dict[str, object]:
+    """What the log tells of a handover, which who starts a service twice by mistake has not asked for."""
+    number = "PID" if pid is None else pid
+    note = f"{named(pid)} and this one serve side by side until one is ended; `kill -TERM {number}` ends the other."
+    return {"listen": [str(bound.address) for bound in bounds], "pid": pid, "note": note}
 
 
 def _unanswered(pid: int | None) -> str:
@@ -298,8 +307,3 @@ def _unanswered(pid: int | None) -> str:
         f"{named(pid)}, a service on the same store, has not answered for {LONGEST_ANSWER:g} seconds, and may have it:"
         f" {remedy(pid)}."
     )
-
-
-def _none(exc: OSError) -> None:
-    """What is wrong with the store itself is told by who opens that."""
-    log.warning("no handover", reason=str(exc))

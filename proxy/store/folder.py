@@ -43,12 +43,12 @@ class Folder:
                 return keepers.hold(keeper)
         except OSError as exc:
             raise StoreUnavailable(
-                f"The store's folder {self._path} cannot be used: {exc}."
+                f"The store's folder {self._path} (`store.url`) cannot be used: {_why(exc)}."
                 " It has to be a folder, or a place for one, that this user may write to."
             ) from exc
         except sqlite3.Error as exc:
             raise StoreUnavailable(
-                f"The store's database {self.database} cannot be used: {exc}. If it is damaged, put back a copy,"
+                f"The store's database {self.database} (`store.url`) cannot be used: {exc}. If it is damaged, put back a copy,"
                 " or move the whole folder away to begin with an empty store."
             ) from exc
 
@@ -65,3 +65,7 @@ class Folder:
         """Raises StoreUnavailable if the database was not in its place at the last look."""
         if self._inode is None:
             raise StoreUnavailable(MOVED)
+
+
+def _why(exc: OSError) -> str:
+    return f"{exc.strerror} ({exc.filename})" if exc.strerror and exc.filename else str(exc)

@@ -150,7 +150,7 @@ def test_a_port_that_is_taken_is_3(write: Write, taken_port: int) -> None:
 
 
 def test_the_backend_of_the_demo_says_that_its_port_is_taken(taken_port: int) -> None:
-    told = f"Cannot listen on 127.0.0.1:{taken_port} (`--port`): Address already in use.\n"
+    told = f"Cannot listen on 127.0.0.1:{taken_port} (`--port`): Address already in use. Take another port; 0 is any that is free.\n"
     assert run("demo", "--backend-only", "--port", str(taken_port)) == (3, "", told)
 
 
@@ -176,7 +176,9 @@ def test_a_store_that_cannot_be_used_is_3(write: Write, tmp_path: Path, workers:
     (tmp_path / "file").write_text("in the way")
     code, out, err = run("serve", "--config", write(store={"url": f"sqlite://{tmp_path}/file"}, workers=workers))
     assert (code, out) == (3, "")
-    assert str(tmp_path / "file") in err, "an operator must know which folder"
+    told = f"The store's folder {tmp_path / 'file'} (`store.url`) cannot be used: File exists ({tmp_path / 'file'})."
+    assert f"\n{told} " in err
+    assert err.count("File exists") == 1, "it is told once"
     assert (tmp_path / "file").read_text() == "in the way"
 
 

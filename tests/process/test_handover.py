@@ -150,7 +150,7 @@ async def test_a_successor_that_cannot_start_has_changed_nothing(
         with pytest.raises(AssertionError, match="no 'serving'"):
             await bad.__aenter__()
     assert "Cannot listen" in bad.stderr
-    await old.logged("handing over")
+    assert (await old.logged("handing over"))["pid"] == bad.pid
     assert (await old.operator_asks(b"/readyz")).status == 200
     async with RawClient(unix_path=tmp_path / "s") as client:
         assert (await client.exchange("GET", b"/")).status == 200
@@ -179,7 +179,9 @@ async def test_one_that_takes_long_to_answer_is_waited_for(old: Child, settings:
             ]
             os.kill(old.pid, SIGCONT)
             await starting
-        assert len((await new.logged("taken over"))["listen"]) == 3
+        taken = await new.logged("taken over")
+        assert (len(taken["listen"]), taken["pid"]) == (3, old.pid)
+        assert f"`kill -TERM {old.pid}` ends the other" in taken["note"]
         assert (await new.ask("GET", b"/")).status == 200
         await new.stop()
     finally:

@@ -174,18 +174,21 @@ def test_the_demo_has_its_operator_page_where_one_looks_for_it(
     options: list[str], admin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served: list[Config] = []
-    monkeypatch.setattr(supervisor, "supervise", lambda load, _: served.append(load()))
+    monkeypatch.setattr(supervisor, "supervise", lambda load, *_: served.append(load()))
     assert run("demo", *options).exit_code == 0
     assert str(served[0].admin) == admin
 
 
-def test_the_demo_says_when_its_port_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("key", "option"), [("listen", "--port"), ("admin", "--admin-port")])
+def test_the_demo_says_when_its_port_is_taken(key: str, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def supervise(*_: object) -> None:
-        raise CannotListen("Cannot listen on 127.0.0.1:8080: Address already in use.")
+        raise CannotListen(f"Cannot listen on 127.0.0.1:8080 (`{key}`): Address already in use.")
 
     monkeypatch.setattr(supervisor, "supervise", supervise)
     result = run("demo")
     assert (result.exit_code, "curl" in result.output) == (3, False), "there is nothing to try"
+    told = f"Cannot listen on 127.0.0.1:8080 (`{option}`): Address already in use. Take another port; 0 is any that is free.\n"
+    assert result.output.endswith(told)
 
 
 def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

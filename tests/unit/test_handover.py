@@ -360,3 +360,13 @@ def test_without_a_folder_there_is_nobody(quiet_log: list[dict[str, object]], tm
         side.handover.ready()
         side.stop()
     assert [line["event"] for line in quiet_log] == ["no handover"]
+
+
+def test_that_there_will_be_no_handover_is_told_by_who_serves(
+    quiet_log: list[dict[str, object]], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    side = Side(tmp_path / "file")
+    side.start(("listen", Address("127.0.0.1", 0)))
+    side.stop()
+    assert quiet_log == [], "who cannot start tells why at its end"
