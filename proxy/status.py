@@ -183,7 +183,8 @@ def _part_asked_for(request: RequestHead, head: ResponseHead, size: int) -> Whol
     if request.method != "GET" or head.status != OK:
         return Whole()
     asked, stored = request.fields.first, head.fields.first
-    return satisfy(asked(b"range"), asked(b"if-range"), stored(b"etag"), stored(b"last-modified"), size)
+    ranges = b", ".join(request.fields.all(b"range")) or None  # two lines are one value, and no range (section 5.3)
+    return satisfy(ranges, asked(b"if-range"), stored(b"etag"), stored(b"last-modified"), size)
 
 
 def _partial(head: ResponseHead, start: int, stop: int, size: int) -> ResponseHead:

@@ -69,6 +69,11 @@ async def test_what_is_no_single_range_gets_all(house: House, ten: bytes, range_
     assert (response.status, response.body, response.fields_named(b"content-range")) == (200, TEN, [])
 
 
+async def test_ranges_on_two_lines_get_all(house: House, ten: bytes) -> None:
+    response = await house.ask("GET", ten, (b"Range", b"bytes=0-1"), (b"Range", b"bytes=0-1"))
+    assert (response.status, response.body) == (200, TEN)
+
+
 @pytest.mark.parametrize(
     ("if_range", "status"),
     [
