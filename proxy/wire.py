@@ -1,4 +1,4 @@
-"""A client's connection: what comes on it becomes requests, which are answered one after the other.
+"""A client's connection, whose requests are answered one after the other.
 
 It has one deadline, for whatever it waits for just now: the first byte, the rest of a head, or the next request. Content
 and responses have deadlines of their own (see `client` and `drain`).
@@ -7,7 +7,6 @@ and responses have deadlines of their own (see `client` and `drain`).
 import asyncio
 import socket
 import struct
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cached_property
@@ -19,13 +18,11 @@ from proxy.config import Limits
 from proxy.deadline import Deadline
 from proxy.errors import DEFECT, Busy, ProxyError, RequestTimeout
 from proxy.forwarded import Peer
-from proxy.inflow import HIGH_WATER, NOTHING, Inflow
-from proxy.message import Fields, Reply, RequestHead, persists
-from proxy.parser import RequestParser
+from proxy.inflow import NOTHING
+from proxy.intake import Intake
+from proxy.message import Fields, Reply, RequestHead
 from proxy.words import so_many
 
-MOST_WAITING: Final = 16  # requests of one connection that wait for their turn, above which nothing more is read
-AT_ONCE: Final = 16 * 1024  # bytes that are parsed before it is seen whether there is room for more
 LONGEST_LINGERING: Final = 5.0  # seconds for a client that still sends after it has its answer
 LEFT: Final = "the client has left"
 NONE_AT_ALL: Final = RequestHead("", b"/", Fields())  # of what never became a request
@@ -67,9 +64,7 @@ class ClientConnection(asyncio.Protocol):
         self._front = front
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._parser = RequestParser(front.limits.max_fields, self._take, self._regulate)
-        self._waiting: deque[ClientRequest | ProxyError] = deque()
-        self._arrival: asyncio.Future[None] | None = None  # there while nothing is under way
+        self._intake = Intake(self, self._loop)
         self._drained: asyncio.Future[None] | None = None  # there while somebody waits for the client to take more
         self._task: asyncio.Task[None]
         self._deadline = Deadline(self._loop, self._is_late)  # of what it waits for
@@ -77,9 +72,7 @@ class ClientConnection(asyncio.Protocol):
         self._rest: asyncio.TimerHandle | None = None  # there once it closes and the client has yet to take something
         self._idle_since = 0.0
         self._admitted = False
-        self._reading_paused = False
         self.half_closed = False
-        self._unfed = b""  # what has come and found no room
         self._current: ClientRequest | None = None  # whose answer is under way
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[None] = self._loop.create_future()  # and whoever answered has ended, too
@@ -127,18 +120,18 @@ class ClientConnection(asyncio.Protocol):
         """
         self._deadline.cancel()
         self._lost.set_result(None)
-        return self._transport, self._parser.release() + self._unfed
+        return self._transport, self._intake.release()
 
     # What the server uses.
 
     def close_when_idle(self) -> None:
         """Close it when it has waited its time for a request: a client may be sending one at this moment."""
-        if self._waits and not self._parser.in_head:
+        if self._intake.is_awaited and not self._intake.in_head:
             self._deadline.set(self._idle_since + self._front.patience)
 
     def gives_way(self) -> bool:
         """Break it off if there is no request on it, so that another can have its place. Returns whether that was so."""
-        if self._current is not None or self._waiting:
+        if self._current is not None or self._intake.first is not None:
             return False
         self._front.release(self, admitted=self._admitted)
         self.abort()
@@ -151,7 +144,7 @@ class ClientConnection(asyncio.Protocol):
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = self._intake.transport = cast("asyncio.Transport", transport)
         peername = transport.get_extra_info("peername")
         self.peer = self._front.peer(peername[0] if isinstance(peername, tuple) else None)
         self._task = self._loop.create_task(self._serve())
@@ -159,17 +152,12 @@ class ClientConnection(asyncio.Protocol):
         self._admitted = self._front.admit(self)
         if not self._admitted:
             most = f"limits.max_connections: {self.limits.max_connections}"
-            self._enqueue(Busy("Too many connections are open.", why=f"Too many connections are open ({most})."))
+            self._intake.put(Busy("Too many connections are open.", why=f"Too many connections are open ({most})."))
 
     def data_received(self, data: bytes) -> None:
-        if self._unfed or len(data) > AT_ONCE:
-            self._unfed += data
-            self._feed_on()
-        else:
-            self._feed(data)
-        if self._unfed or self._is_full:
-            self._reading_paused = True
-            self._transport.pause_reading()
+        self._intake.feed(data)
+        if not self._hurried and self._intake.is_awaited and self._intake.in_head:
+            self._hurry()
 
     def eof_received(self) -> bool:
         """The client has left, or only has nothing more to ask (RFC 9112 section 9.6). Returns whether it stays open.
@@ -186,7 +174,7 @@ class ClientConnection(asyncio.Protocol):
     @property
     def _owes_answer(self) -> bool:
         """Whether something was asked in full, and its answer will come to an end."""
-        request = self._current or next(iter(self._waiting), None)
+        request = self._current or self._intake.first
         return request is not None and (not isinstance(request, ClientRequest) or request.will_be_answered)
 
     def pause_writing(self) -> None:
@@ -199,7 +187,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # whatever it was, the client has left
         self._deadline.cancel()
-        self._parser.content.fail(ConnectionResetError(LEFT))
+        self._intake.fail(ConnectionResetError(LEFT))
         if self._drained is not None and not self._drained.done():
             self._drained.set_exception(ConnectionResetError(LEFT))
         if self._rest is not None:
@@ -217,56 +205,15 @@ class ClientConnection(asyncio.Protocol):
 
     # Requests, one after the other.
 
-    def _feed(self, data: bytes) -> None:
-        try:
-            self._parser.feed(data)
-        except ProxyError as error:
-            self._enqueue(error)
-        if self._parser.in_head and not self._hurried and self._waits:
-            self._hurry()
-
-    def _feed_on(self) -> None:
-        """Take of what has come as much as there is room for: a segment may hold ten thousand requests."""
-        while self._unfed and not self._is_full:
-            data, self._unfed = self._unfed[:AT_ONCE], self._unfed[AT_ONCE:]
-            self._feed(data)
-
-    @property
-    def _is_full(self) -> bool:
-        """Whether so much waits here for its turn that nothing more is taken."""
-        if not self._waiting:
-            return self._parser.buffered > HIGH_WATER
-        waiting = sum(request.buffered for request in self._waiting if isinstance(request, ClientRequest))
-        return len(self._waiting) > MOST_WAITING or waiting > HIGH_WATER
-
-    def _take(self, head: RequestHead, inflow: Inflow) -> None:
-        keep_alive = persists(head.fields, head.version) and not self._parser.in_last
-        self._enqueue(ClientRequest(head, inflow, self, keep_alive=keep_alive))
-
-    def _enqueue(self, request: ClientRequest | ProxyError) -> None:
-        self._waiting.append(request)
-        if self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(None)
-
     async def _serve(self) -> None:
         """Answer one request after the other, to the last."""
         self._expect(self.limits.header_timeout)
         self._hurried = not self.draining
         try:
-            while await self._answer(await self._next()):
+            while await self._answer(await self._intake.next()):
                 self._expect(self.limits.keepalive_timeout)
         finally:
             self._close()
-
-    async def _next(self) -> ClientRequest | ProxyError:
-        self._current = None
-        if not self._waiting:
-            self._arrival = self._loop.create_future()
-            await self._arrival
-        self._arrival = None
-        request = self._waiting.popleft()
-        self._regulate()
-        return request
 
     async def _answer(self, request: ClientRequest | ProxyError) -> bool:
         """Whether the connection goes on afterwards."""
@@ -305,51 +252,23 @@ class ClientConnection(asyncio.Protocol):
         if self._transport.is_closing() or self._lost.done() or self.half_closed or self.draining:
             return
         self._current = None
-        self._drop_the_rest()
+        self._intake.drop()
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._transport.resume_reading()
         await asyncio.wait({self._lost}, timeout=LONGEST_LINGERING)
 
-    def _drop_the_rest(self) -> None:
-        """Let go of what has come, and of what comes: nobody will take it."""
-        self._parser.release()
-        self._waiting.clear()
-        self._unfed = b""
-        self._parser.content.take()
-
-    def _regulate(self) -> None:
-        """Read on once what has come is taken."""
-        if self._reading_paused:
-            self._feed_on()
-            if not (self._unfed or self._is_full):
-                self._reading_paused = False
-                self._transport.resume_reading()
-
     # Its time.
-
-    @property
-    def _waits(self) -> bool:
-        """Whether no request is under way, nor about to begin."""
-        return self._arrival is not None and not self._arrival.done()
 
     def _expect(self, patience: float) -> None:
         """Wait for the next request, and give a head that has begun behind the last one its time from now."""
-        self._parser_goes_on()
+        self._current = None
+        self._intake.go_on()
         self._idle_since, self._hurried = self._loop.time(), False
-        if self._parser.in_head:
+        if self._intake.in_head:
             self._hurry()
         else:
             self._deadline.set(self._idle_since + (self._front.patience if self.draining else patience))
-
-    def _parser_goes_on(self) -> None:
-        """Take as requests what came behind one for an upgrade, which was not granted."""
-        if self._waiting:  # the last of these asks for it
-            return
-        try:
-            self._parser.resume()
-        except ProxyError as error:
-            self._enqueue(error)
 
     def _hurry(self) -> None:
         """A head has begun."""
@@ -358,11 +277,11 @@ class ClientConnection(asyncio.Protocol):
 
     def _is_late(self) -> None:
         """It has waited too long. While a request is under way it waits for nothing."""
-        if not self._waits:
+        if not self._intake.is_awaited:
             return
-        if self._parser.in_head:
+        if self._intake.in_head:
             what = f"The request's head took more than {so_many(self.limits.header_timeout, 'second')}"
-            self._enqueue(RequestTimeout(f"{what}.", why=f"{what} (limits.header_timeout)."))
+            self._intake.put(RequestTimeout(f"{what}.", why=f"{what} (limits.header_timeout)."))
         else:
             self._close()
 

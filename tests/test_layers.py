@@ -26,7 +26,7 @@ RINGS = {
     "store": ["store"],
     "logs": ["logwriter", "figures", "meters", "observe"],
     "origin side": ["spool", "response", "deadline", "connection", "health", "servers", "pool", "checks", "origin", "exchange"],
-    "client side": ["inflow", "client", "parser", "wire", "front", "relay", "tunnel"],
+    "client side": ["inflow", "client", "parser", "intake", "wire", "front", "relay", "tunnel"],
     "accounts": ["ledger", "tracing", "account", "access", "recent", "metrics", "books", "chronicle"],
     "keepers": ["pace", "custody", "keeper", "reaper"],
     "requests": ["status", "context", "later", "forward", "recovery", "handler"],

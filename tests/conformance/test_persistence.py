@@ -205,8 +205,8 @@ async def test_of_ten_thousand_pipelined_requests_few_are_taken_in_at_once(
     await client.send(GET * 10_000)
     await origin.request_received()
     [connection] = proxy.service._front.connections
-    assert len(connection._waiting) < 1000
-    assert connection._unfed
+    assert len(connection._intake._waiting) < 1000
+    assert connection._intake._unfed
 
 
 async def test_content_of_requests_that_wait_is_counted_together(
@@ -218,8 +218,8 @@ async def test_content_of_requests_that_wait_is_counted_together(
         await origin.request_received()
         sending = tasks.create_task(client.send(request("POST", b"/", (), b"x" * 200_000) * 16))
         [connection] = proxy.service._front.connections
-        await eventually(lambda: connection._reading_paused)
-        assert len(connection._waiting) <= 3
+        await eventually(lambda: connection._intake._reading_paused)
+        assert len(connection._intake._waiting) <= 3
         sending.cancel()
 
 
