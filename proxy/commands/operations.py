@@ -145,8 +145,9 @@ def requests(*, status: str | None, route: str | None, wants_json: bool, **optio
 @_yes
 @which_service
 def cancel(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa: ANN401
-    """Cancel operations that wait or run, as their clients' DELETE would.
+    """Cancel operations that wait or run, as their clients' DELETE would. Their status URLs then answer 404.
 
+    Who waits there in a long poll is answered so at once; that an operator has done it is not told to clients.
     They are named by their status URLs or the beginnings of their ids, or all are meant that are like that.
 
     \b
@@ -233,7 +234,7 @@ def _end_all(options: dict[str, Any], wanted: dict[str, str], verb: str, *, yes:
             click.echo("There are none.")
             return
         many = f"more than {MANY} operations" if found["more"] else so_many(number, "operation")
-        click.confirm(f"{verb} {many}?", abort=True, err=True)
+        click.confirm(f"{verb} {many}? Their clients then get 404.", abort=True, err=True)
         wanted = wanted | {"settled_by": found["time"]}  # no result that has come meanwhile
     done = asked(options, lambda service: service.end_all(wanted))
     if done == {"dismissed": 0, "removed": 0}:

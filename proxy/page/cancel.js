@@ -5,10 +5,11 @@ import { told } from "./asked.js";
 import { byId, setText } from "./elements.js";
 import { visible } from "./words.js";
 
+const FOR_ITS_CLIENT =
+  "Its status URL answers 404 from then on, and a client that waits there gets that at once. It is not told who cancelled it.";
 const CONSEQUENCES = {
-  queued: "No byte of its request was sent to the origin, and none will be. Its client will find it cancelled.",
-  running:
-    "Its connection to the origin is closed, and its client will find it cancelled. What the origin has done already stays done.",
+  queued: `No byte of its request was sent to the origin, and none will be. ${FOR_ITS_CLIENT}`,
+  running: `Its connection to the origin is closed. What the origin has done already stays done. ${FOR_ITS_CLIENT}`,
 };
 
 export class Cancelling {

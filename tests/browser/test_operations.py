@@ -1,6 +1,7 @@
 """Operations on the operator page, as they come, go on and end."""
 
 import asyncio
+import json
 import re
 from dataclasses import replace
 from functools import partial
@@ -107,6 +108,23 @@ async def test_cancelling_asks_first_and_closes_the_origins_connection(
     await expect(page.get_by_role("status")).to_have_text(f"Operation {id} is cancelled.")
     await expect(under_way(page)).to_have_count(0)
     await expect(last_settled(page)).to_contain_text("cancelled")
+
+
+async def test_the_client_of_a_cancelled_one_gets_what_the_dialog_says(
+    page: Page, watched: Proxy, origin: ScriptedOrigin
+) -> None:
+    origin.script(read_all(), stall())
+    client = await watched.client()
+    response = await client.exchange("POST", b"/slow", [AT_ONCE], b"")
+    url = urlsplit(response.field(b"location") or b"").path
+    async with asyncio.TaskGroup() as group:
+        waits = group.create_task(client.exchange("GET", url, [(b"Prefer", b"wait=60")]))
+        await under_way(page).get_by_role("button", name="Cancel").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("Its status URL answers 404 from then on")
+        await dialog.get_by_role("button", name="Cancel the operation").click()
+    told = waits.result()
+    assert (told.status, json.loads(told.body)["code"]) == (404, "unknown-operation")
 
 
 async def test_of_one_that_was_not_sent_no_connection_is_said_to_be_closed(

@@ -253,7 +253,7 @@ async def test_who_asks_for_a_request_that_is_not_kept_is_led_to_the_log(ask: As
 async def test_all_of_a_route_are_cancelled_if_one_means_it(proxy: Proxy, ask: Ask) -> None:
     await begun(proxy, b"/slow", b"/slow", b"/fast")
     refused = await ask("cancel", "--route", "slow", stdin="n\n")
-    assert (refused.exit_code, "Cancel 2 operations? [y/N]" in refused.stderr) == (1, True)
+    assert (refused.exit_code, "Cancel 2 operations? Their clients then get 404. [y/N]" in refused.stderr) == (1, True)
     assert len(await listed(ask, "--state", "running")) == 2
     done = await ask("cancel", "--route", "slow", "--yes")
     assert (done.exit_code, done.stdout) == (0, "2 cancelled, 0 dropped\n")
