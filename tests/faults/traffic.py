@@ -1,4 +1,4 @@
-"""Steady traffic, as many requests a second whatever becomes of them: nobody may notice a reload or a replacement.
+"""Steady traffic, as many requests a second, unless too many are under way: nobody may notice a reload or a replacement.
 
 Half of the requests come on connections of their own, half on connections that are kept; a kept one that the service
 has closed is not used again. Whatever is refused, reset or answered wrongly is counted.
@@ -17,6 +17,7 @@ from tests.process.child import path_of
 from tests.raw_client import Field, RawClient, Response, request
 
 RATE: Final = 200  # requests a second
+MOST: Final = 100  # under way: twice as many as at that rate; more is a machine that is too slow for it
 DELAYS: Final = (0.0, 0.0, 0.02, 0.1, 1.0)  # seconds
 SIZES: Final = (0, 100, 1000, 100_000)
 
@@ -30,6 +31,7 @@ class Traffic:
         self._numbers = numbers
         self._random = random
         self._kept: list[RawClient] = []
+        self._under_way = 0
         self._stopping = False
 
     @asynccontextmanager
@@ -47,7 +49,8 @@ class Traffic:
         begun, sent = loop.time(), 0
         while not self._stopping:
             due = int((loop.time() - begun) * RATE)
-            for _ in range(due - sent):
+            for _ in range(min(due - sent, MOST - self._under_way)):
+                self._under_way += 1
                 tasks.create_task(self._request())
             sent = due
             await asyncio.sleep(0.005)
@@ -67,6 +70,8 @@ class Traffic:
             self._ledger.counts.refused_by_reload += 1
         except ConnectionError:
             self._ledger.counts.reset_by_reload += 1
+        finally:
+            self._under_way -= 1
 
     async def _send(self, work: Work) -> None:
         if self._random.random() < 0.5:
