@@ -47,7 +47,7 @@ async def _no_task_is_left() -> AsyncIterator[None]:
     yield
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     if left:  # cancelled a moment ago, perhaps
-        await asyncio.wait(left, timeout=2)
+        await asyncio.wait(left, timeout=5)
     assert not [task for task in left if not task.done()]
 
 

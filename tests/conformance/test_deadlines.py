@@ -175,7 +175,7 @@ async def test_slow_but_steady_content_is_in_time(start_proxy: StartProxy, origi
     assert (await origin.request_complete()).body == b"x" * 10
 
 
-RATED = {"body_timeout": "200ms", "min_upload_rate": "10KiB"}
+RATED = {"body_timeout": "600ms", "min_upload_rate": "10KiB"}
 
 
 @pytest.mark.parametrize("prefer", [b"", b"Prefer: respond-async, wait=0\r\n"], ids=["streamed", "spooled"])
@@ -214,11 +214,11 @@ async def test_content_may_come_slowly_for_a_while(start_proxy: StartProxy, orig
 async def test_content_that_has_come_to_its_end_is_not_measured(
     start_proxy: StartProxy, origin: ScriptedOrigin
 ) -> None:
-    client = await (await start_proxy(limits={"body_timeout": "600ms", "min_upload_rate": "1GiB"})).client()
+    client = await (await start_proxy(limits={"body_timeout": "1s", "min_upload_rate": "1GiB"})).client()
     await client.send(request("POST", b"/", [(b"Content-Length", b"3")]))
     for _ in range(3):
         await client.send(b"x")
-        await asyncio.sleep(0.35)
+        await asyncio.sleep(0.35)  # longer than `body_timeout`, all in all
     assert (await client.response()).status == 200
 
 

@@ -159,6 +159,6 @@ async def test_an_origin_that_falls_silent_in_its_body_is_given_up(
 
 
 async def test_a_slow_body_is_not_a_silent_one(client_via: ClientVia, origin: ScriptedOrigin) -> None:
-    origin.script(send(SIZED), trickle(b"x" * 10, pause=0.05))
-    client = await client_via({"idle_timeout": "250ms"})  # half of what it takes
+    origin.script(send(SIZED), trickle(b"x" * 10, pause=0.12))
+    client = await client_via({"idle_timeout": "1s"})  # it takes longer than that
     assert (await client.exchange("GET", b"/")).body == b"x" * 10

@@ -238,11 +238,11 @@ async def test_the_clock_of_the_response_starts_when_the_request_has_been_sent(
     client_via: ClientVia, origin: ScriptedOrigin
 ) -> None:
     origin.script(read_all(), answer(body=b"taken"))
-    client = await client_via({"timeout": "300ms"})
+    client = await client_via({"timeout": "1s"})
     await client.send(CHUNKED)
     for _ in range(5):
         await client.send(b"1\r\nx\r\n")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.22)  # longer than `timeout`, all in all
     await client.send(b"0\r\n\r\n")
     assert (await client.response()).body == b"taken"
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+import proxy.forward
 from proxy.config import load
 from tests.conftest import settings_for
 from tests.operations.house import House, open_house
@@ -49,3 +50,9 @@ async def start(tmp_path: Path, origin: ScriptedOrigin, kind: str) -> AsyncItera
 @pytest.fixture
 async def house(start: Start) -> House:
     return await start()
+
+
+@pytest.fixture
+def connects_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, a request for which there is room is under way before its 202."""
+    monkeypatch.setattr(proxy.forward, "A_MOMENT", 5.0)

@@ -32,6 +32,7 @@ def foretold(response: Response) -> float:
     return (datetime.fromisoformat(end) - datetime.fromisoformat(created)).total_seconds()
 
 
+@pytest.mark.usefixtures("connects_in_time")
 @both_stores
 async def test_the_202_and_the_status_url_tell_what_the_past_tells(house: House, origin: ScriptedOrigin) -> None:
     origin.script(read_all(), stall())

@@ -17,6 +17,7 @@ def stalled(origin: ScriptedOrigin) -> None:
     origin.script(read_all(), stall())
 
 
+@pytest.mark.usefixtures("connects_in_time")
 @both_stores
 async def test_a_running_operation_has_these_fields_and_no_others(house: House) -> None:
     path = await house.accepted("POST", b"/", (b"Host", b"api.example.com"))

@@ -26,6 +26,7 @@ def facts(response: Response) -> dict[str, str]:
     return {name: re.sub(r"<.*?>", "", value) for name, value in found}
 
 
+@pytest.mark.usefixtures("connects_in_time")
 async def test_a_running_operation_is_a_page_with_the_same_status_and_fields(
     house: House, origin: ScriptedOrigin
 ) -> None:
@@ -100,6 +101,7 @@ async def test_the_result_is_the_origins_whoever_asks(house: House, origin: Scri
     assert (result.field(b"content-type"), result.body) == (b"application/json", b'{"total": 7}')
 
 
+@pytest.mark.usefixtures("connects_in_time")
 async def test_the_202_itself_is_for_programs(house: House, origin: ScriptedOrigin) -> None:
     origin.script(read_all(), stall())
     assert document(await house.ask("POST", b"/", AT_ONCE, BROWSER))["status"] == "running"

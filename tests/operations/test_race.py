@@ -50,6 +50,7 @@ async def test_an_answer_that_comes_first_passes_as_if_nobody_had_asked(house: H
     assert not house.store.calls
 
 
+@pytest.mark.usefixtures("connects_in_time")
 @both_stores
 async def test_a_clock_that_comes_first_makes_a_202_with_these_fields_and_no_others(
     house: House, origin: ScriptedOrigin, slow: asyncio.Event
@@ -248,13 +249,13 @@ async def test_the_origins_own_202_is_passed_on(house: House, origin: ScriptedOr
 async def test_a_head_in_time_is_streamed_however_slow_its_body(
     start: Start, origin: ScriptedOrigin, gate: asyncio.Event
 ) -> None:
-    house = await start({"wait": "300ms"})
+    house = await start({"wait": "1s"})
     origin.script(read_all(), answer(200, [(b"Content-Length", b"8")], b"half"), wait_for(gate), send(b"half"))
     client = await house.client()
     await client.send(request("POST", b"/", [RESPOND_ASYNC], b""))
     response = await client.begin("POST")
     assert await response.read() == b"half"
-    await asyncio.sleep(0.4)  # the wait is over now
+    await asyncio.sleep(1.1)  # the wait is over now
     gate.set()
     assert (response.status, (await response.finish()).body, response.complete) == (200, b"halfhalf", True)
     assert not house.store.calls
