@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from proxy.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from proxy.config import Problem
     from proxy.supervisor import Ready
 
 NAME: Final = "respond-async"
@@ -82,13 +83,14 @@ def check(file: Path, *, strict: bool) -> None:
     Where nothing odd is to pass:
         respond-async check --strict config/proxy.yaml
 
-    Each line of standard error is a problem, as `FILE:LINE: KEY: what`; warnings have `warning:` before what is odd.
+    Each line of standard error is a problem, as `FILE:LINE: KEY: what`; warnings have `warning:` before what is odd, and
+    `note:` is before what this user could not do with it, which is never wrong: another may be the one that serves.
     """
     from proxy.config.findings import findings
 
-    errors, odd = findings(file, os.environ)
+    errors, odd, notes = findings(file, os.environ)
     mark = "" if strict else "warning: "
-    for problem in (*errors, *(one._replace(what=f"{mark}{one.what}") for one in odd)):
+    for problem in (*errors, *_marked(mark, odd), *_marked("note: ", notes)):
         click.echo(problem, err=True)
     if errors or (strict and odd):
         sys.exit(BAD_CONFIGURATION)
@@ -184,6 +186,10 @@ def _interruptible() -> Iterator[None]:
     finally:
         if getsignal(SIGINT) is default_int_handler:
             signal(SIGINT, SIG_DFL)
+
+
+def _marked(mark: str, problems: "Iterable[Problem]") -> "Iterator[Problem]":
+    return (one._replace(what=f"{mark}{one.what}") for one in problems)
 
 
 def _by_options(problem: str) -> str:

@@ -1,5 +1,6 @@
-"""All there is to say about a file: what is wrong with it, and what is odd."""
+"""All there is to say about a file: what is wrong with it, what is odd, and what this user could not do with it."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ class Findings(NamedTuple):
 
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    notes: tuple[Problem, ...] = ()  # about this user, who need not be the one that is to serve it
 
 
 def findings(path: Path, environ: Mapping[str, str]) -> Findings:
@@ -33,7 +35,22 @@ def findings(path: Path, environ: Mapping[str, str]) -> Findings:
     except ConfigError as error:
         places = {_key(source, loc) for loc in _wrong(source, error.__cause__)}
         return Findings(error.problems, tuple(_odd_elsewhere(source, path.parent, places)))
-    return Findings((), tuple(warnings(loaded)))
+    return Findings((), tuple(warnings(loaded)), tuple(_notes(loaded)))
+
+
+def _notes(loaded: Loaded) -> Iterator[Problem]:
+    folder = loaded.config.store.url.folder
+    if folder is not None and not _may_be_made(folder):
+        is_set = "url" in loaded.config.store.model_fields_set
+        what = "this user cannot write there" if is_set else f"this user cannot write to {folder}, its default"
+        advice = "serve as one that can, or name another folder, such as `sqlite:data`, beside this file"
+        yield loaded.source.problem(("store", "url"), f"{what}; {advice}")
+
+
+def _may_be_made(folder: Path) -> bool:
+    """Whether this user may write into the folder, or into the nearest there is of those that it is to be in."""
+    there = next(one for one in (folder, *folder.parents) if os.access(one, os.F_OK))
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def _wrong(source: Source, cause: BaseException | None) -> Iterator[Loc]:

@@ -44,6 +44,28 @@ def test_help_names_every_command() -> None:
     )
 
 
+NEEDED = "origins: {backend: {url: http://127.0.0.1:9}}\nroutes: [{name: all, origin: backend}]\n"
+ADVICE = "serve as one that can, or name another folder, such as `sqlite:data`, beside this file"
+
+
+def test_check_notes_a_store_that_this_user_cannot_have(tmp_path: Path) -> None:
+    file = tmp_path / "proxy.yaml"
+    file.write_text(NEEDED + "store:\n  url: sqlite:proxy.yaml/store\n")
+    result = run("check", "--strict", file)
+    assert (result.exit_code, result.stdout) == (0, f"{file}: fine\n"), "another user may be the one that serves"
+    assert result.stderr == f"{file}:4: store.url: note: this user cannot write there; {ADVICE}\n"
+
+
+def test_check_notes_that_the_default_store_is_not_for_this_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "proxy.yaml"
+    file.write_text(NEEDED)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK or (mode == os.F_OK and str(path) == "/"))
+    told = f"store.url: note: this user cannot write to /var/lib/respond-async, its default; {ADVICE}"
+    assert run("check", file).stderr == f"{file}:1: {told}\n"
+
+
 def test_serve_hands_the_configuration_on(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Config] = []
 

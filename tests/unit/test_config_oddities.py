@@ -125,7 +125,7 @@ def test_what_is_not_odd(text: str, tmp_path: Path) -> None:
 def test_what_is_odd_beside_errors(text: str, told: list[str], tmp_path: Path) -> None:
     file = tmp_path / "proxy.yaml"
     file.write_text(text)
-    errors, odd = findings(file, {})
+    errors, odd, _ = findings(file, {})
     assert errors
     assert [":".join(str(one).removeprefix(f"{file}:").split(":")[:2]) for one in odd] == told
 
