@@ -52,6 +52,11 @@ class Link(Protocol):
         """Whether the connection is to be closed after this response."""
         ...
 
+    @property
+    def why_given_up(self) -> str:
+        """Why the request is cancelled that is under way, if that comes of draining."""
+        ...
+
     def send(self, data: bytes) -> None:
         """Write. Raises ConnectionError if the client has left."""
         ...

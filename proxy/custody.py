@@ -14,6 +14,7 @@ import structlog
 
 from proxy import chronicle, reasons
 from proxy.errors import (
+    ASK_THE_ORIGIN,
     DEFECT,
     Busy,
     Interrupted,
@@ -107,11 +108,11 @@ class Custody:
             if await self._ledger.store.take_over(self.operation, self.operation.returned(NOBODY)):
                 self._exchange.close()
 
-    async def interrupt(self) -> None:
+    async def interrupt(self, why: str) -> None:
         """Give up what was sent. If the store cannot be told, it is an orphan as soon as this process has ended."""
         if not self.operation.is_running:
             return
-        interrupted = self.operation.failed(Failure.of(Interrupted()), self._ledger.now(), reasons.STOPPED)
+        interrupted = self.operation.failed(Failure.of(Interrupted(ASK_THE_ORIGIN)), self._ledger.now(), why)
         try:
             await self._ledger.settle(interrupted, self._course(interrupted))
         except StoreUnavailable as exc:

@@ -33,6 +33,7 @@ class Server:
         self._ending: set[asyncio.Future[None]] = set()  # of those that are not, until all has ended
         self.draining = False
         self.patience = limits.keepalive_timeout  # while it drains: seconds for the next request of a connection
+        self.why_given_up = ""
 
     def __call__(self) -> ClientConnection:
         return ClientConnection(self)
@@ -54,13 +55,19 @@ class Server:
             if admitted:
                 self.admitted.remove()
 
+    @property
+    def answering(self) -> int:
+        """How many requests are under way."""
+        return sum(connection.answering for connection in self.connections)
+
     async def retire(self) -> None:
         """Answer what still comes on open connections as the last of each, until all have been closed."""
         self._ask_no_more(self.limits.keepalive_timeout)
         await self._all_closed(None)
 
-    async def drain(self, timeout: float, patience: float = PATIENCE) -> None:
-        """The same for `timeout` seconds, closing what is idle for `patience`; then break off what is open."""
+    async def drain(self, timeout: float, patience: float = PATIENCE, why: str = "") -> None:
+        """The same for `timeout` seconds, closing what is idle for `patience`; then break off what is open, and say why."""
+        self.why_given_up = why
         self._ask_no_more(min(patience, timeout))
         await self._all_closed(timeout)
         for connection in list(self.connections):

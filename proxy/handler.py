@@ -6,7 +6,6 @@ from typing import Final
 
 import structlog
 
-from proxy import reasons
 from proxy.accept import prefers_page
 from proxy.access import request_ids
 from proxy.account import Account, Inbound
@@ -74,7 +73,7 @@ class Handler:
             _leave(account)
         except asyncio.CancelledError:
             if client.link.draining:
-                await self._tell(account, ShuttingDown(STOPPED, why=reasons.STOPPED))
+                await self._tell(account, ShuttingDown(STOPPED, why=client.link.why_given_up))
             else:
                 _leave(account)
             raise

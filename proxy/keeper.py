@@ -58,10 +58,10 @@ class Keeper:
         exchange.hand_over()
         self._spawn(see_out(exchange, timeout))
 
-    async def drain(self, timeout: float | None) -> None:
+    async def drain(self, timeout: float | None, why: str = "") -> None:
         """Take nothing more over, wait `timeout` seconds for what is here, and give up the rest.
 
-        What was sent and has no response is settled as interrupted. What waits for its turn is left to others at once,
+        What was sent and has no response is settled as interrupted, and why: only where there is an end to the time. What waits for its turn is left to others at once,
         unless there is no end to the time.
         """
         self.draining = True
@@ -70,7 +70,7 @@ class Keeper:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
         # At once: a store commits them together.
-        await asyncio.gather(*[custody.interrupt() for custody in self._custodies.values()])
+        await asyncio.gather(*[custody.interrupt(why) for custody in self._custodies.values()])
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

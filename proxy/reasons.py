@@ -14,6 +14,7 @@ from proxy.plan import Race
 DISGUISED: Final = "Its path is that of a status URL in another spelling, or leads through one, which makes it none."
 LEAST_SERVER_ERROR: Final = 500  # for who answered: the rest is the client's doing
 STOPPED: Final = "The proxy was stopped, and did not wait for it any longer (drain_timeout)."
+TOLD_TWICE: Final = "The proxy was told a second time to stop, and so broke it off at once."
 MAY_BE_DONE: Final = "It had been sent, so the origin may have carried it out."
 OWN_ANSWER: Final = "The origin itself answered {status}."
 TLS: Final = ("tls_certificate_error", "tls_protocol_error")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from proxy import chronicle
-from proxy.errors import Interrupted
+from proxy.errors import ASK_THE_ORIGIN, Interrupted
 from proxy.later import Later
 from proxy.ledger import Ledger
 from proxy.operation import Failure, KeptRequest, Operation
@@ -77,7 +77,7 @@ class Recovery:
         now = self._ledger.monotonic()
         if not known and now - self._unknown.setdefault(orphan.id, now) < LEFT_TO_OTHERS:
             return
-        interrupted = Interrupted("" if orphan.is_running else NO_ROUTE)
+        interrupted = Interrupted(ASK_THE_ORIGIN if orphan.is_running else NO_ROUTE)
         why = _why(orphan, known=known)
         await self._ledger.settle(orphan.failed(Failure.of(interrupted), self._ledger.now(), why))
 

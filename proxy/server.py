@@ -10,7 +10,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from proxy import chronicle, gauges
+import structlog
+
+from proxy import chronicle, gauges, reasons
 from proxy.admin import Admin
 from proxy.books import Books
 from proxy.clock import Clock
@@ -49,6 +51,8 @@ from proxy.tally import Cell, Tally
 from proxy.tracing import Span, Tracing
 from proxy.tunnel import Tunnels
 from proxy.urls import StatusUrls
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -163,8 +167,10 @@ class Service:
         await self._front.retire()
         await self._keeper.drain(None)
 
-    async def drain(self, timeout: float, patience: float = PATIENCE) -> None:
+    async def drain(self, timeout: float, patience: float = PATIENCE, why: str = reasons.STOPPED) -> None:
         """Accept nothing more, and give what is under way `timeout` seconds, open connections `patience` for a request.
+
+        Then it is given up, and `why` said of it.
 
         Can be cancelled, and called again.
         """
@@ -173,11 +179,18 @@ class Service:
         self.draining = self._front.draining = True
         self.recovery.end()
         self._monitor.drain()
+        if timeout:
+            self._tell_what_is_under_way()
         await self._close_to_clients(min(timeout, LAST_HANDSHAKES))
-        await self._front.drain(max(deadline - loop.time(), 0), patience)
-        await self._keeper.drain(max(deadline - loop.time(), 0))
+        await self._front.drain(max(deadline - loop.time(), 0), patience, why)
+        await self._keeper.drain(max(deadline - loop.time(), 0), why)
         with suppress(StoreUnavailable):  # then the last seconds are not learned
             await self._paces.share()
+
+    def _tell_what_is_under_way(self) -> None:
+        requests, operations = self._front.answering, self._keeper.running
+        if requests or operations:
+            log.info("under way", requests=requests, operations=operations)
 
     async def close(self) -> None:
         """Leave operators too."""

@@ -42,6 +42,7 @@ class Front(Protocol):
     clock: Clock
     draining: bool
     patience: float  # while it drains: seconds for the next request of a connection
+    why_given_up: str  # for the log, of what it gives up in the end
     answers_half_closed: bool  # whether who closes its own side may still want what it has asked for
 
     def admit(self, connection: "ClientConnection") -> bool:
@@ -90,6 +91,15 @@ class ClientConnection(asyncio.Protocol):
     @property
     def draining(self) -> bool:
         return self._front.draining
+
+    @property
+    def why_given_up(self) -> str:
+        return self._front.why_given_up
+
+    @property
+    def answering(self) -> bool:
+        """Whether a request is under way on it."""
+        return self._current is not None
 
     def send(self, data: bytes) -> None:
         if self._transport.is_closing():

@@ -21,6 +21,7 @@ from typing import Final, NamedTuple, NoReturn
 import structlog
 import uvloop
 
+from proxy import reasons
 from proxy.channel import Link, Message, in_turns
 from proxy.config import Config
 from proxy.errors import StoreUnavailable
@@ -113,6 +114,7 @@ async def _serve(service: Service, orders: "asyncio.Queue[Message]") -> None:
             if not sooner.done():
                 return
             order = sooner.result()
+    await service.drain(0, 0, reasons.TOLD_TWICE)
 
 
 class _Asked(NamedTuple):

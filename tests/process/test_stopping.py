@@ -116,9 +116,18 @@ async def test_a_second_signal_stops_at_once_whichever_they_are(origin: Scripted
         await client.send(request("GET", b"/"))
         await origin.request_received(2)
         child.signal(SIGINT)
-        await child.logged("draining")
+        assert (
+            "a second signal, such as another Ctrl-C, breaks it off at once" in (await child.logged("draining"))["note"]
+        )
+        under_way = await child.logged("under way")
+        assert (under_way["requests"], under_way["operations"]) == (1, 1)
         child.signal(SIGTERM)
         assert await child.exit_code() == 0
+        settled = await child.logged("operation settled")
+        assert settled["detail"] == "Find out at the origin whether it did before the request is sent again."
+        cut = await child.logged("request", 2)
+        told_twice = "The proxy was told a second time to stop, and so broke it off at once."
+        assert {settled["why"], cut["why"]} == {told_twice}, "drain_timeout had nothing to do with it"
         await client.wire.until(lambda: client.wire.end is not None, "end of the connection")
     async with Child(settings, tmp_path) as child:
         await assert_interrupted(child, path)

@@ -24,6 +24,7 @@ class NoLink:
     half_closed = False
     local = b"proxy.test"
     draining = False
+    why_given_up = ""
 
     def send(self, data: bytes) -> None:
         pass
