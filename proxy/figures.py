@@ -37,17 +37,25 @@ SECONDS: Final = (
 )  # fmt: skip
 
 
+class Took(NamedTuple):
+    """How long some things took."""
+
+    in_each: Sequence[int]  # more than one of SECONDS and at most the next; the last are above them all
+    seconds: float  # all together
+
+
 class Counted(NamedTuple):
     """What was counted of a route, in short: the little that its last hour is made of."""
 
     accepted: int  # answered with 202
     in_time: int  # might have been, but the origin was faster
-    took: Sequence[int]  # requests that took more than one of SECONDS and at most the next; the last are above them all
+    requests: Took  # to the end of their answers, a 202 among these
+    operations: Took  # from the 202 to the settling
     failures: Mapping[str, int]  # of requests and of operations, by code
-    seconds: float  # that all requests took together
 
 
-NONE: Final = Counted(0, 0, [0] * (len(SECONDS) + 1), {}, 0.0)
+NO_TIME: Final = Took([0] * (len(SECONDS) + 1), 0.0)
+NONE: Final = Counted(0, 0, NO_TIME, NO_TIME, {})
 
 ByRoute = Mapping[str, Counted]
 

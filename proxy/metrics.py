@@ -1,19 +1,20 @@
 """What is counted in one process: requests, operations, and how things stand there."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
 from proxy.account import NO_ROUTE, PROMISED, RACE, Account
 from proxy.errors import ProxyError
-from proxy.figures import NONE, SECONDS, ByRoute, Counted, Family
+from proxy.figures import NO_TIME, SECONDS, ByRoute, Counted, Family, Took
 from proxy.ledger import Course
 from proxy.meters import ByLabels, Count, Counts, Durations, Gauge, Series
 from proxy.operation import Operation, State
 
 REQUEST_SECONDS: Final = "respond_async_request_seconds"
+OPERATION_SECONDS: Final = "respond_async_operation_seconds"
 PREFERENCES: Final = "respond_async_preferences"
 ERRORS: Final = "respond_async_errors"
 FAILURES: Final = "respond_async_operation_failures"
@@ -57,9 +58,7 @@ class Metrics:
             "respond_async_operations_settled", "Operations that were settled, by how.", ("route", "state")
         )
         self._failures = Counts(FAILURES, "Operations that failed, by the code of the error.", ("route", "code"))
-        self._operation_seconds = _seconds(
-            "respond_async_operation_seconds", "Time from an operation's 202 to its settling."
-        )
+        self._operation_seconds = _seconds(OPERATION_SECONDS, "Time from an operation's 202 to its settling.")
         self._lag_seconds = _seconds(
             "respond_async_operation_lag_seconds",
             "Time from the last byte of the origin's response until the operation was durably settled.",
@@ -148,14 +147,12 @@ class Metrics:
 
 def by_route(figures: Iterable[Family]) -> ByRoute:
     """The little of it that the last hour of each route is made of."""
-    took: dict[str, list[int]] = {}
-    seconds: dict[str, float] = {}
+    took: dict[str, dict[str, Took]] = {REQUEST_SECONDS: {}, OPERATION_SECONDS: {}}
     outcomes: Counter[tuple[str, str]] = Counter()
     failures: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for family in figures:
-        if family["name"] == REQUEST_SECONDS:
-            took.update({route: list(map(int, numbers[:-1])) for (route,), numbers in family["rows"]})
-            seconds.update({route: numbers[-1] for (route,), numbers in family["rows"]})
+        if family["name"] in took:
+            took[family["name"]].update({route: _took(numbers) for (route,), numbers in family["rows"]})
         elif family["name"] == PREFERENCES:
             outcomes.update({(route, outcome): int(count) for (route, outcome), (count,) in family["rows"]})
         elif family["name"] in (ERRORS, FAILURES):
@@ -165,12 +162,17 @@ def by_route(figures: Iterable[Family]) -> ByRoute:
         route: Counted(
             accepted=outcomes[route, "accepted"],
             in_time=outcomes[route, "in_time"],
-            took=took.get(route, NONE.took),
+            requests=took[REQUEST_SECONDS].get(route, NO_TIME),
+            operations=took[OPERATION_SECONDS].get(route, NO_TIME),
             failures=failures[route],
-            seconds=seconds.get(route, 0.0),
         )
-        for route in sorted({*took, *failures})
+        for route in sorted({*failures, *chain.from_iterable(took.values())})
     }
+
+
+def _took(numbers: Sequence[float]) -> Took:
+    """What a row of a histogram says."""
+    return Took(list(map(int, numbers[:-1])), numbers[-1])
 
 
 def _seconds(name: str, documentation: str) -> Durations:

@@ -12,11 +12,12 @@ from itertools import accumulate, islice
 from operator import mul
 from typing import Any, Final, NamedTuple
 
-from proxy.figures import NONE, SECONDS, ByRoute, Counted
+from proxy.figures import NONE, SECONDS, ByRoute, Counted, Took
 
 STEP: Final = 10.0  # seconds
 LENGTH: Final = 360  # steps: an hour
 SHARES: Final = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+OF_OPERATIONS: Final = [f"operation_{name}" for name in SHARES]
 
 _json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -64,14 +65,16 @@ class Hour:
 
 def point(before: Counted, now: Counted, seconds: float) -> Point:
     """What became of a route meanwhile."""
-    took = list(map(_more, before.took, now.took))
+    requests, operations = _took(before.requests, now.requests), _took(before.operations, now.operations)
     accepted, in_time = _more(before.accepted, now.accepted), _more(before.in_time, now.in_time)
     found: Point = {}
-    if requests := sum(took):
-        found["requests"] = round(requests / seconds, 3)
-        found.update(zip(SHARES, at_most(SHARES.values(), took, now.seconds - before.seconds), strict=True))
+    if number := sum(requests.in_each):
+        found["requests"] = round(number / seconds, 3)
+        found.update(zip(SHARES, at_most(SHARES.values(), *requests), strict=True))
     if accepted:
         found["operations"] = round(accepted / seconds, 3)
+    if any(operations.in_each):
+        found.update(zip(OF_OPERATIONS, at_most(SHARES.values(), *operations), strict=True))
     if accepted or in_time:
         found["in_time"] = round(in_time / (in_time + accepted), 4)
     if failures := _failures(before.failures, now.failures):
@@ -94,6 +97,10 @@ def at_most(
     for share in shares:
         bucket = next(bucket for bucket, number in enumerate(up_to) if number >= share * up_to[-1])
         yield round(min(upper[bucket], longest), 6)
+
+
+def _took(before: Took, now: Took) -> Took:
+    return Took(list(map(_more, before.in_each, now.in_each)), now.seconds - before.seconds)
 
 
 def _points(before: ByRoute, now: ByRoute, seconds: float) -> Iterator[tuple[str, Point]]:

@@ -5,6 +5,7 @@
  */
 
 import { element, graphic, setAttribute, setText } from "./elements.js";
+import { clock } from "./words.js";
 
 const WIDTH = 240;
 const HEIGHT = 48;
@@ -18,11 +19,14 @@ export function span(points) {
 }
 
 export class Plot {
-  /** `say(number, step)` puts a figure of so many seconds into words; `sign` stands before it, `most` is the top of the scale where that is fixed. */
-  constructor({ title, series, say, sign = "", most = null }) {
-    Object.assign(this, { series, say, sign, most });
+  /**
+   * `say(number, step)` puts a figure of so many seconds into words; `sign` stands before it, `most` is the top of the scale
+   * where that is fixed. `isOfLater` is for whoever shows it.
+   */
+  constructor({ title, series, say, sign = "", most = null, isOfLater = false }) {
+    Object.assign(this, { title, series, say, sign, most, isOfLater });
     this.values = series.map((_, index) => element("span", { class: `value value-${index}` }));
-    this.top = element("small", { class: "quiet" });
+    this.top = element("small", { class: "top quiet" });
     this.lines = series.map((_, index) => graphic("path", { class: `line line-${index}` }));
     this.cursor = graphic("path", { class: "cursor" });
     this.graphic = graphic(
@@ -31,16 +35,18 @@ export class Plot {
       ...this.lines,
       this.cursor,
     );
-    const name = element("span", {}, title, " ", this.top);
-    const heading = element("figcaption", {}, name, element("span", { class: "values" }, ...this.values));
+    const name = element("span", { class: "name" }, title, " ", this.top);
+    this.when = element("small", { class: "when quiet" });
+    const values = element("span", { class: "values" }, ...this.values);
+    const heading = element("figcaption", {}, name, values, this.when);
     const wide = series.length > 1 ? "wide" : null;
     this.figure = element("figure", { class: wide }, heading, element("div", { class: "plot" }, this.graphic));
-    this.title = title;
   }
 
   /** Draws points, each with its time `t` in seconds. */
   draw(points, step) {
     this.step = step;
+    this.known = points.findLast((point) => this.#isKnown(point));
     const [end, seconds] = [points.at(-1)?.t ?? 0, span(points)];
     const figures = points.flatMap((point) => this.series.map(({ of }) => of(point))).filter(isThere);
     const most = this.most ?? Math.max(0, ...figures);
@@ -52,13 +58,32 @@ export class Plot {
 
   /** The figures at a point, in the heading, and a line there unless it is the last one. */
   read(point, isLast) {
-    this.series.forEach((series, index) => setText(this.values[index], point ? this.#figure(series, point) : ""));
+    const { figures, when } = this.#told(point, isLast);
+    this.values.forEach((value, index) => setText(value, figures[index] ?? ""));
+    setText(this.when, when);
     setAttribute(this.cursor, "d", point === undefined || isLast ? null : `M${this.x(point).toFixed(1)} 0V${HEIGHT}`);
   }
 
   /** "p50 ≤ 1.0 s, p95 ≤ 4.2 s": the figures of a point. */
-  words(point) {
-    return this.series.map((series) => this.#figure(series, point)).join(", ");
+  words(point, isLast) {
+    const { figures, when } = this.#told(point, isLast);
+    return [...figures, when].filter(Boolean).join(", ");
+  }
+
+  /** The figures of a point, as words; at the end, where it has none, those of the last that has, and when that was. */
+  #told(point, isLast) {
+    if (point === undefined) return { figures: [], when: "" };
+    if (!isLast || this.#isKnown(point)) return { figures: this.#figures(point), when: "" };
+    if (this.known === undefined) return { figures: ["none"], when: "" };
+    return { figures: this.#figures(this.known), when: `at ${clock(new Date(this.known.t * 1000), new Date())}` };
+  }
+
+  #isKnown(point) {
+    return this.series.some(({ of }) => isThere(of(point)));
+  }
+
+  #figures(point) {
+    return this.series.map((series) => this.#figure(series, point));
   }
 
   #figure({ name, of }, point) {

@@ -1,6 +1,6 @@
 /**
- * The routes: what each leads to, how it does now, and five small plots of its last hour. Those that were quiet all the
- * time are a list of names.
+ * The routes: what each leads to, how it does now, and small plots of its last hour, fewer of one that never answers with
+ * 202. Those that were quiet all the time are a list of names.
  *
  * A route's plots are read together: one moment for all of them, chosen by the pointer or by the arrow keys. All are drawn,
  * also those that are not seen, which may be printed; but little by little, so that of many routes the page does not stand still.
@@ -23,24 +23,25 @@ const STEPS = {
 const HOUR = 3600; // seconds
 const AT_ONCE = 16; // milliseconds of drawing, as long as a frame
 const FEW = 20; // quiet routes that are named without being asked for
-const QUIET = { requests: 0, operations: 0, p50: null, p95: null, p99: null, in_time: null, failures: {} };
+const QUIET = { requests: 0, operations: 0, failures: {} };
 const failuresOf = ({ failures }) => Object.values(failures).reduce((sum, number) => sum + number, 0);
 
+const shares = (prefix) => ["p50", "p95", "p99"].map((name) => share(name, prefix + name));
+const share = (name, key) => ({ name, of: (point) => point[key] });
+
+/** `isOfLater`: only routes that answer with 202 have it. */
 const PLOTS = [
   { title: "Requests", series: [{ name: "", of: (point) => point.requests }], say: (number) => `${figure(number)}/s` },
-  { title: "Operations", series: [{ name: "", of: (point) => point.operations }], say: (number) => `${figure(number)}/s` },
-  {
-    title: "Duration",
-    series: [
-      { name: "p50", of: (point) => point.p50 },
-      { name: "p95", of: (point) => point.p95 },
-      { name: "p99", of: (point) => point.p99 },
-    ],
-    say: duration,
-    sign: "≤ ",
-  },
-  { title: "Answered in time", series: [{ name: "", of: (point) => point.in_time }], say: percent, most: 1 },
   { title: "Failures", series: [{ name: "", of: failuresOf }], say: (number, step) => `${figure(number)} in ${duration(step)}` },
+  { title: "Time to a 202 or other answer", series: shares(""), say: duration, sign: "≤ " },
+  {
+    title: "Operations",
+    series: [{ name: "", of: (point) => point.operations }],
+    say: (number) => `${figure(number)}/s`,
+    isOfLater: true,
+  },
+  { title: "Answered in time", series: [{ name: "", of: (point) => point.in_time }], say: percent, most: 1, isOfLater: true },
+  { title: "Time from 202 to end", series: shares("operation_"), say: duration, sign: "≤ ", isOfLater: true },
 ];
 
 export class Routes {
@@ -174,6 +175,7 @@ class Card {
     this.step = step;
     this.moments = moments;
     setText(this.leads, leads(route));
+    for (const plot of this.plots) plot.figure.hidden = plot.isOfLater && !route.asynchronous;
     this.isDrawn = false;
   }
 
@@ -208,7 +210,8 @@ class Card {
     setAttribute(this.slider, "aria-valuemin", 0);
     setAttribute(this.slider, "aria-valuemax", Math.max(0, this.#last));
     setAttribute(this.slider, "aria-valuenow", Math.max(0, at));
-    const said = point && this.plots.map((plot) => `${plot.title} ${plot.words(point)}`).join("; ");
+    const seen = this.plots.filter((plot) => !plot.figure.hidden);
+    const said = point && seen.map((plot) => `${plot.title}: ${plot.words(point, this.chosen === null)}`).join("; ");
     setAttribute(this.slider, "aria-valuetext", point ? `${when}: ${said}. ${codes(point)}` : "No figures yet.");
   }
 

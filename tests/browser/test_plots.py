@@ -10,9 +10,10 @@ from playwright.async_api import Page, expect
 
 BEGUN = datetime(2026, 5, 1, 12, tzinfo=UTC)
 POINT = {"operations": 0.5, "p50": 0.25, "p99": 3.0, "in_time": 0.985}
-BUSY = {**POINT, "p95": 1.0, "requests": 2.0, "failures": {"busy": 1}}
+TOOK = {"operation_p50": 15.2, "operation_p95": 20, "operation_p99": 20}
+BUSY = {**POINT, **TOOK, "p95": 1.0, "requests": 2.0, "failures": {"busy": 1}}
 MANY = [f"route-{number}" for number in range(300)]
-LINES = 7  # of a route that has figures for all of them
+LINES = 10  # of a route that has figures for all of them
 
 SHOW = """async ({ moments, ...told }) => {
     const { Routes } = await import("/page/routes.js");
@@ -25,7 +26,9 @@ SHOW = """async ({ moments, ...told }) => {
 }"""
 
 
-async def drawn_at_once(page: Page, names: Sequence[str], points: Sequence[dict[str, Any]]) -> int:
+async def drawn_at_once(
+    page: Page, names: Sequence[str], points: Sequence[dict[str, Any]], *, later: bool = True
+) -> int:
     """How many lines are drawn when the page has been told of these routes, all of which had these points."""
     moments = [
         {
@@ -34,7 +37,7 @@ async def drawn_at_once(page: Page, names: Sequence[str], points: Sequence[dict[
         }
         for number, point in enumerate(points)
     ]
-    routes = [{"name": name, "path": "/", "origin": "legacy", "asynchronous": True} for name in names]
+    routes = [{"name": name, "path": "/", "origin": "legacy", "asynchronous": later} for name in names]
     return int(await page.evaluate(SHOW, {"step": 10, "routes": routes, "moments": moments}))
 
 
@@ -43,12 +46,15 @@ async def test_the_last_hour_of_a_route_can_be_read_with_the_arrow_keys(page: Pa
     points[1]["failures"] = {"busy": 2}
     await drawn_at_once(page, ["reports"], points)
     hour = page.get_by_role("slider", name="The last hour of route reports")
-    said = "Requests 359/s; Operations 0.5/s; Duration p50 ≤ 250 ms, p95 -, p99 ≤ 3.0 s; Answered in time 98.5 %; Failures 0 in 10 s"
+    said = (
+        "Requests: 359/s; Failures: 0 in 10 s; Time to a 202 or other answer: p50 ≤ 250 ms, p95 -, p99 ≤ 3.0 s; "
+        "Operations: 0.5/s; Answered in time: 98.5 %; Time from 202 to end: none."
+    )
     await expect(hour).to_have_attribute("aria-valuetext", re.compile(re.escape(said)))
     await expect(hour).to_contain_text("359/s")
     await hour.press("Home")
     await hour.press("ArrowRight")
-    await expect(hour).to_have_attribute("aria-valuetext", re.compile("Requests 1/s.*Failures 2 in 10 s. 2 busy"))
+    await expect(hour).to_have_attribute("aria-valuetext", re.compile("Requests: 1/s; Failures: 2 in 10 s.* 2 busy"))
     await expect(page.locator(".route-card")).to_contain_text("2 busy")
     assert (
         await page.locator("path.line").evaluate_all("lines => lines.every((line) => line.getAttribute('d'))") is False
@@ -58,6 +64,29 @@ async def test_the_last_hour_of_a_route_can_be_read_with_the_arrow_keys(page: Pa
     await hour.blur()
     await page.mouse.move(0, 0)
     await expect(page.locator(".route-card time")).to_have_text("the last 59 min 50 s")
+
+
+async def test_how_long_operations_took_stands_beside_how_long_their_202_did(page: Page) -> None:
+    await drawn_at_once(page, ["reports"], [{"requests": 0.1, "p50": 0.02, "p95": 0.02, "p99": 0.02, **TOOK}] * 2)
+    plot = page.locator("figure", has_text="Time from 202 to end")
+    await expect(plot).to_contain_text("p50 ≤ 15 sp95 ≤ 20 sp99 ≤ 20 s")
+
+
+async def test_at_the_end_of_a_gap_the_last_figures_stand_with_their_time(page: Page) -> None:
+    await drawn_at_once(page, ["reports"], [BUSY, {}, {}])
+    hour = page.get_by_role("slider")
+    plot = page.locator("figure", has_text="Time from 202 to end")
+    await expect(plot).to_contain_text(re.compile(r"p99 ≤ 20 sat .*12:00:00"))
+    await expect(hour).to_have_attribute("aria-valuetext", re.compile(r"Answered in time: 98\.5 %, at .*12:00:00;"))
+    await hour.press("End")
+    await expect(plot).to_contain_text("p50 -p95 -p99 -")
+
+
+async def test_a_route_that_never_answers_with_202_has_no_plots_of_operations(page: Page) -> None:
+    await drawn_at_once(page, ["shop"], [BUSY] * 2, later=False)
+    for title, there in {"Requests": 1, "Operations": 0, "Time from 202 to end": 0, "Failures": 1}.items():
+        await expect(page.locator("figure:visible", has_text=title)).to_have_count(there)
+    await expect(page.get_by_role("slider")).not_to_have_attribute("aria-valuetext", re.compile("Operations"))
 
 
 @pytest.mark.parametrize("width", [1280, 900, 375])
@@ -74,7 +103,7 @@ async def test_nothing_moves_while_values_are_read(page: Page, width: int) -> No
 
 async def test_what_is_not_seen_is_drawn_too_and_little_by_little(page: Page) -> None:
     assert 0 < await drawn_at_once(page, MANY, [BUSY] * 360) < LINES * len(MANY) / 2
-    await expect(page.locator("path.line[d]")).to_have_count(LINES * len(MANY))
+    await expect(page.locator("path.line[d]")).to_have_count(LINES * len(MANY), timeout=20_000)
     assert await page.evaluate("() => scrollY") == 0
 
 

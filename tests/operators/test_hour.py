@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.figures import NONE, SECONDS, Counted
+from proxy.figures import NONE, SECONDS, Counted, Took
 from proxy.operators.hour import LENGTH, Hour, Moment, at_most, point
 
 SECOND = SECONDS.index(1)  # the bucket of those that took more than half a second, and at most one
@@ -18,9 +18,12 @@ SECOND = SECONDS.index(1)  # the bucket of those that took more than half a seco
 
 def counted(requests: int = 0, **failures: int) -> Counted:
     """What one route has counted, each of whose requests takes 0.75 s."""
-    return Counted(
-        0, 0, [requests * (bucket == SECOND) for bucket in range(len(SECONDS) + 1)], failures, requests * 0.75
-    )
+    return NONE._replace(requests=took(requests), failures=failures)
+
+
+def took(number: int) -> Took:
+    """So many, each of which takes 0.75 s."""
+    return Took([number * (bucket == SECOND) for bucket in range(len(SECONDS) + 1)], number * 0.75)
 
 
 def points(hour: Hour, route: str = "reports") -> list[dict[str, Any] | None]:
@@ -79,6 +82,12 @@ def test_another_one_takes_over_what_it_does_not_know() -> None:
 def test_the_share_in_time_is_of_those_that_had_a_choice() -> None:
     before, now = NONE._replace(accepted=1, in_time=1), NONE._replace(accepted=2, in_time=4)
     assert point(before, now, 10.0) == {"operations": 0.1, "in_time": 0.75}
+
+
+def test_how_long_operations_took_is_told_beside_how_long_their_202_did() -> None:
+    before = NONE._replace(operations=took(1))
+    now = NONE._replace(operations=took(3))
+    assert point(before, now, 10.0) == {"operation_p50": 1.0, "operation_p95": 1.0, "operation_p99": 1.0}
 
 
 BOUNDS = (0.1, 1.0, 10.0)

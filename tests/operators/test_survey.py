@@ -57,7 +57,7 @@ async def test_routes_have_points_of_what_was_counted(start_proxy: StartProxy, o
         await client.exchange("GET", b"/", [(b"Prefer", b"respond-async")])
     async with RawClient(port=desk.proxy.port) as client:
         await client.exchange("GET", b"/")
-    await desk.runs()
+    await desk.operator.ends(f"/operations/{await desk.runs()}")
     hour = Hour(begun=0.0)
     hour.take(by_route(desk.proxy.service.metrics.figures()), until=10.0, at=1000.0)
     [moment] = hour.after(0)
@@ -65,6 +65,7 @@ async def test_routes_have_points_of_what_was_counted(start_proxy: StartProxy, o
     assert (found["requests"], found["operations"], found["in_time"]) == (0.3, 0.1, 0.5)
     assert found["failures"] == {"origin-broke-off": 1}
     assert found["p50"] > 0
+    assert found["operation_p50"] > 0
 
 
 async def test_the_last_hour_is_told_as_it_is_made(
