@@ -209,6 +209,6 @@ def _run(file: Path, ready: "Ready" = lambda _: None, told: Callable[[str], str]
     try:
         supervise(partial(load, file, os.environ), ready)
     except ConfigError as exc:
-        bad_configuration(exc, file)
+        bad_configuration(exc)
     except (CannotListen, CannotStart) as exc:
         end(CANNOT_START, told(str(exc)))

@@ -20,7 +20,7 @@ def _address(_: click.Context, __: click.Parameter, text: str) -> str:
 
 
 @click.command(short_help="What would become of a request, and why.")
-@click.argument("request", metavar="REQUEST")
+@click.argument("words", metavar="REQUEST", nargs=-1, required=True)
 @click.option("-H", "--header", "lines", metavar=FIELD, multiple=True, help="A field; as often as needed.")
 @click.option("-d", "--data", metavar="TEXT", help="Content; only its length counts.")
 @click.option("--length", type=click.IntRange(min=0), metavar="BYTES", help="The length of the content.")
@@ -32,7 +32,7 @@ def _address(_: click.Context, __: click.Parameter, text: str) -> str:
 )
 @click.option("--json", "wants_json", is_flag=True, help="As JSON.")
 def explain(**options: Any) -> None:  # noqa: ANN401  # what click makes of the options above
-    """Explain what would become of REQUEST, such as 'POST /reports', without sending anything.
+    """Explain what would become of REQUEST, such as POST /reports, without sending anything.
 
     Which route it takes, and why not one before it; whether it may be answered later, and why; which deadlines and limits it meets, in
     order of time; and what the origin would get. Credentials, queries, and what the configuration has from the environment
@@ -52,9 +52,9 @@ def explain(**options: Any) -> None:  # noqa: ANN401  # what click makes of the 
         loaded = load_with_source(options["file"], os.environ)
         length = len(options["data"].encode()) if options["data"] is not None else options["length"]
         fields = _fields(options["lines"], sends_form=options["data"] is not None)
-        imagined = imagine(options["request"], fields, loaded.config, options["peer"], length)
+        imagined = imagine(" ".join(options["words"]), fields, loaded.config, options["peer"], length)
     except ConfigError as error:
-        bad_configuration(error, options["file"])
+        bad_configuration(error)
     except UnicodeError as error:
         raise click.UsageError("what is given is not UTF-8") from error
     except ValueError as error:

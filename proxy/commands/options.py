@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import click
+from click.core import ParameterSource
 
 DEFAULT_CONFIG: Final = Path("config/proxy.yaml")
 FIELD: Final = "NAME: VALUE"
@@ -15,11 +16,16 @@ CANNOT_START: Final = 3
 INTERRUPTED: Final = 130  # as a shell has it of a program that SIGINT ended
 
 
-def bad_configuration(error: Exception, file: Path) -> NoReturn:
-    """Say what is wrong with it, and end; and what to do instead, where nobody has named the one that is not there."""
-    is_missing = file == DEFAULT_CONFIG and not file.exists()
-    hint = "\nThis is the default: name another by `--config FILE`." if is_missing else ""
-    end(BAD_CONFIGURATION, f"{error}{hint}")
+def bad_configuration(error: Exception) -> NoReturn:
+    """Say what is wrong with the one that `--config` names, and end; where nobody has named it, also how to do that."""
+    source = click.get_current_context().get_parameter_source("file")
+    end(BAD_CONFIGURATION, f"{error}{_about_default() if source is ParameterSource.DEFAULT else ''}")
+
+
+def _about_default() -> str:
+    here = DEFAULT_CONFIG.name
+    such = f", such as `--config {here}`" if Path(here).exists() else ""
+    return f"\n{DEFAULT_CONFIG} is the default: name another by `--config FILE`{such}."
 
 
 def end(code: int, message: str) -> NoReturn:

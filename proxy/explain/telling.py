@@ -23,7 +23,14 @@ ENDINGS: Final = {
 
 
 def as_text(loaded: Loaded, explanation: Explanation) -> str:
-    lines = [*_request(explanation), "", *_route(loaded, explanation), "", *_outcome(explanation)]
+    lines = [
+        *_request(explanation),
+        "",
+        f"According to {loaded.source.file}:",
+        *_route(loaded, explanation),
+        "",
+        *_outcome(explanation),
+    ]
     if explanation.error is None and explanation.taken is not None:
         lines += ["", "Deadlines and limits, in order of time:", *_table(terms(loaded.config, explanation))]
     if explanation.sent is not None and explanation.taken is not None:
@@ -35,6 +42,7 @@ def as_json(loaded: Loaded, explanation: Explanation) -> str:
     error, taken = explanation.error, explanation.taken
     return json.dumps(
         {
+            "configuration": loaded.source.file,
             "request": _head_as_json(explanation.request, frozenset()),
             "plan": explanation.kind,
             "why": explanation.why,
@@ -64,17 +72,18 @@ def _route(loaded: Loaded, explanation: Explanation) -> Iterator[str]:
         line = loaded.source.mark(("routes", taken.index)).line
         yield f"Route: {taken.route.name} (routes[{taken.index}], line {line}), to origin {taken.route.origin}"
     for passed_by in explanation.passed_by:
-        yield f"  not {passed_by.route.name} (routes[{passed_by.index}]), which is for {_wanted_by(passed_by)}"
+        yield f"  not {passed_by.route.name} (routes[{passed_by.index}]), which is for {_wanted_by(passed_by, explanation.request)}"
 
 
-def _wanted_by(passed_by: PassedBy) -> str:
-    return "; ".join(f"`{key}` {_wanted(passed_by.route, key)}" for key in passed_by.keys)
+def _wanted_by(passed_by: PassedBy, head: RequestHead) -> str:
+    return "; ".join(f"`{key}` {_wanted(passed_by.route, key, head)}" for key in passed_by.keys)
 
 
-def _wanted(route: Route, key: str) -> str:
+def _wanted(route: Route, key: str, head: RequestHead) -> str:
     value = getattr(route.match, key)
     if key == "methods":
-        return ", ".join(sorted(value))
+        in_other_case = f", not {head.method}: case counts in methods" if head.method.upper() in value else ""
+        return f"{', '.join(sorted(value))}{in_other_case}"
     return str(value.pattern if key == "path_regex" else value)
 
 

@@ -95,6 +95,19 @@ def test_what_keeps_it_from_starting_is_3(
     assert (result.exit_code, result.stderr) == (3, message)
 
 
+@pytest.mark.parametrize("command", [["serve"], ["explain", "/"]], ids=["serve", "explain"])
+def test_that_a_configuration_is_the_default_is_told_where_none_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = "config/proxy.yaml is the default: name another by `--config FILE`"
+    missing = run(*command).stderr
+    assert missing == f"config/proxy.yaml:1: cannot be read: No such file or directory\n{told}.\n"
+    Path("proxy.yaml").write_text("rutes: []")
+    assert run(*command).stderr.endswith(f"{told}, such as `--config proxy.yaml`.\n")
+    assert "default" not in run(*command, "--config", "proxy.yaml").stderr
+
+
 def test_a_defect_of_our_own_is_not_dressed_up(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def supervise(*_: object) -> None:
         raise ZeroDivisionError

@@ -212,12 +212,24 @@ def test_it_is_told_in_words(file: Path) -> None:
     result = run(file, "POST /reports", "-H", "Prefer: respond-async", "-d", "a=1")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
+    assert f"According to {file}:" in lines
     assert "Route: reports (routes[2], line 9), to origin legacy" in lines
     assert "  not other (routes[0]), which is for `host` other.example.com; `methods` GET" in lines
     assert r"  not numbers (routes[1]), which is for `path_regex` /v\d+/" in lines
     assert "Plan: race. The origin's answer if it comes in time, else 202 with a status URL." in lines
     assert "  Content-Type: application/x-www-form-urlencoded" in lines
     assert "  + X-Plain: plain" in lines
+
+
+def test_a_request_needs_no_quotes(file: Path) -> None:
+    assert run(file, "POST", "/reports").stdout == run(file, "POST /reports").stdout
+    assert run(file, "POST", "/reports", "HTTP/1.0").stdout == run(file, "POST /reports HTTP/1.0").stdout
+
+
+def test_a_method_in_another_case_is_told_to_be_another(file: Path) -> None:
+    lines = run(file, "get /reports").stdout.splitlines()
+    told = "`host` other.example.com; `methods` GET, not get: case counts in methods"
+    assert f"  not other (routes[0]), which is for {told}" in lines
 
 
 def test_a_refusal_is_told_in_words(file: Path) -> None:
@@ -239,6 +251,7 @@ def test_no_secret_is_told(file: Path) -> None:
 
 def test_it_is_told_as_json(file: Path) -> None:
     told = as_json(file, "POST /reports", "-H", "Prefer: respond-async, wait=5", "--length", "9")
+    assert told["configuration"] == str(file)
     assert (told["plan"], told["error"], told["route"]) == ("race", None, {"name": "reports", "index": 2})
     assert told["passed_by"][0] == {"name": "other", "index": 0, "keys": ["host", "methods"]}
     assert told["terms"][0] == {
