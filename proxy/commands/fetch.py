@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Iterable
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy.commands import values
 from proxy.commands.options import FIELD, FILE, end
 
 if TYPE_CHECKING:
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=FILE, help="Where the result goes, if it is a success; `-`: standard output.")
 @click.option("-i", "--include", is_flag=True, help="The result's status line and fields before it.")
 @click.option(
-    "--wait", type=click.IntRange(min=0), metavar="SECONDS", help="How long the server should try to answer at once."
+    "--wait",
+    callback=values.whole_seconds,
+    metavar="DURATION",
+    help="How long the server should try to answer at once: `20s`, `2m`; or seconds, `20`.",
 )
 @click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Most time for all of it."
+    "--timeout", callback=values.seconds, metavar="DURATION", help="Most time for all of it, written in the same way."
 )
 @click.option("-u", "--user", metavar="USER:PASSWORD", help="Basic authentication; without password it is asked for.")
 @click.option("--cacert", type=FILE, help="Authorities to trust, PEM, in place of the system's.")
@@ -85,8 +88,6 @@ def _order(options: dict[str, Any]) -> "Order":
     from proxy.fetch import content_of, field, order_for
 
     data, documents = options["data"], options["documents"]
-    if options["timeout"] is not None and isnan(options["timeout"]):
-        raise ValueError("`--timeout` is a number of seconds")
     if options["resume"] and (data or documents or options["method"]):
         raise ValueError("`--resume` asks a status URL, which takes no method and no content")
     content = content_of(data, documents, sys.stdin.buffer)

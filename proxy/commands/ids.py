@@ -36,13 +36,21 @@ def _id(name: str) -> str:
     from proxy.operation import ID_LENGTH
 
     if OPTION.fullmatch(name):
-        raise click.NoSuchOption(name)
+        raise _misplaced_option(name.partition("=")[0])
     found = STATUS_URL.fullmatch(name)
     if URL.match(name) is None:  # an X-Request-Id may have slashes, too, but hardly before so much
         return name if found is None or len(found[1]) != ID_LENGTH else found[1]
     if found is None:
         raise click.BadParameter("is a URL, and no status URL: these end with an id of at least 8 characters")
     return found[1]
+
+
+def _misplaced_option(name: str) -> click.UsageError:
+    """What is wrong with an option among ids: it is none, or was given behind `--`."""
+    command = click.get_current_context().command
+    if any(name in parameter.opts for parameter in command.params):
+        return click.UsageError(f"`{name}` has to stand before `--`: all that comes after that are ids")
+    return click.NoSuchOption(name)
 
 
 def names_one(text: str) -> bool:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MANY: Final = 500  # more are not counted before one is asked whether one means it
 OF_STATUS_URLS: Final = "(status)"  # what stands for the route of requests for them
 NO_REQUEST: Final = (
-    "Nor has a recent request it as X-Request-Id that was answered with 202, went wrong, or was told of a failure. The log"
-    """ has a line for every request, also for those that went well: grep '"event": "request".*"id": "ID"'."""
+    "Nor is it the X-Request-Id of a recent request that was answered with 202, went wrong, or was told of a failure. The"
+    """ log has a line for every request, also for those that went well: grep '"event": "request".*"id": "ID"'."""
 )
 
 _json = click.option("--json", "wants_json", is_flag=True, help="As JSON.")

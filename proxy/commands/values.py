@@ -1,10 +1,11 @@
-"""What options and arguments of `operations` may say: click's callbacks, which refuse all else and say what is wrong."""
+"""What options and arguments of `operations` and `fetch` may say: click's callbacks, which refuse all else and say what is wrong."""
 
 import re
 from typing import Final
 
 import click
 
+SECONDS: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 STATUS: Final = re.compile("[1-5]([0-9]{2}|xx)")
 
 
@@ -17,6 +18,35 @@ def duration(_: click.Context, __: click.Parameter, text: str | None) -> str | N
     except scalars.Refused as refused:
         raise click.BadParameter(str(refused)) from refused
     return text
+
+
+def seconds(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
+    """A duration, or a number of seconds as curl has it; more than none."""
+    found = _seconds(text)
+    if found == 0:
+        raise click.BadParameter("must be more than zero")
+    return found
+
+
+def whole_seconds(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
+    """The same in whole seconds, of which there may be none."""
+    found = _seconds(text)
+    if found is None:
+        return None
+    if not found.is_integer():
+        raise click.BadParameter("must be whole seconds: there is nothing less in Prefer")
+    return int(found)
+
+
+def _seconds(text: str | None) -> float | None:
+    from proxy.config import scalars
+
+    if text is None or SECONDS.fullmatch(text):
+        return None if text is None else float(text)
+    try:
+        return scalars.duration(text)
+    except scalars.Refused as refused:
+        raise click.BadParameter("must be seconds, such as `20`, or a duration, such as `20s` or `5m`") from refused
 
 
 def routes(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:

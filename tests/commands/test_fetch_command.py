@@ -32,6 +32,14 @@ def fields_of(origin: ScriptedOrigin) -> dict[bytes, bytes]:
     return {name.lower(): value for name, value in origin.requests[-1].fields}
 
 
+@pytest.mark.parametrize(
+    ("wait", "sent"), [("0", b"0"), ("20", b"20"), ("20s", b"20"), ("2m", b"120"), ("1000ms", b"1")]
+)
+async def test_a_wait_is_written_in_seconds_or_as_a_duration(origin: ScriptedOrigin, wait: str, sent: bytes) -> None:
+    assert (await run(origin.url, "--wait", wait, "--timeout", "1h")).exit_code == 0
+    assert fields_of(origin)[b"prefer"] == b"respond-async, wait=" + sent
+
+
 async def test_a_form_is_sent_as_curl_sends_it(origin: ScriptedOrigin) -> None:
     result = await run(
         origin.url, "-d", "a=1", "-d", "@-", "-H", "X-One: 1", "-H", "Accept:", "--wait", "3", stdin=b"b=\n"
@@ -174,7 +182,12 @@ async def test_what_standard_output_does_not_take_is_no_defect(
         pytest.param(["http://h/\udcff"], "what is given is not UTF-8", id="no text in a URL"),
         pytest.param(["h", "-d", "abc", "-H", "Content-Length: 5"], "`content-length` cannot be given", id="length"),
         pytest.param(["h", "-H", "Transfer-Encoding: chunked"], "`transfer-encoding` cannot be given", id="coding"),
-        pytest.param(["h", "--timeout", "nan"], "`--timeout` is a number of seconds", id="no number"),
+        pytest.param(
+            ["h", "--timeout", "nan"], "'--timeout': must be seconds, such as `20`, or a duration", id="no number"
+        ),
+        pytest.param(["h", "--timeout", "0s"], "'--timeout': must be more than zero", id="no time"),
+        pytest.param(["h", "--wait", "1.5s"], "'--wait': must be whole seconds", id="a part of a second"),
+        pytest.param(["h", "--wait", "-1"], "'--wait': must be seconds", id="less than none"),
     ],
 )
 async def test_wrong_usage_is_2_and_explained(arguments: list[str], said: str) -> None:

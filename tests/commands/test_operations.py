@@ -553,6 +553,16 @@ async def test_something_else_is_asked_of_one(origin: ScriptedOrigin, command: t
         pytest.param(["list", "--admin", "h:1", "--config", "x"], "each say which service is meant", id="two services"),
         pytest.param(["cancel", "--rout", "x"], "No such option", id="no option of cancel"),
         pytest.param(["purge", "--older-tham", "1h", "--yes"], "No such option", id="no option of purge"),
+        pytest.param(
+            ["cancel", "--", "-x8D-UNQ", "--admin", "h:1"],
+            "`--admin` has to stand before `--`",
+            id="an option after ids",
+        ),
+        pytest.param(
+            ["cancel", "--", "-x8D-UNQ", "--admin=h:1"],
+            "`--admin` has to stand before `--`",
+            id="an option with its value",
+        ),
         pytest.param(["show", "\udcff" * 8], "'ID...': is not UTF-8", id="no text as id"),
         pytest.param(["list", "--route", "\udcff"], "'--route': is not UTF-8", id="no text as route"),
         pytest.param(["show", "http://h/.async/short"], "is a URL, and no status URL", id="no status URL"),
