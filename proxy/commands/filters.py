@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import click
 
-from proxy.commands import values
+from proxy.commands import completing, values
 from proxy.commands.service import Command, asked, give_up
 
 UNSETTLED: Final = ("queued", "running")
@@ -28,6 +28,7 @@ def which_operations(*states: str) -> Callable[[Command], Command]:
                 "--route",
                 "routes",
                 callback=values.routes,
+                shell_complete=completing.routes,
                 metavar="NAME",
                 multiple=True,
                 help="Of this route; as often as needed.",

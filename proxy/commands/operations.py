@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from proxy.commands import values
+from proxy.commands import completing, values
 from proxy.commands.filters import SETTLED, UNSETTLED, check_routes, wanted_by, which_operations
 from proxy.commands.ids import IDS, NO_IDS, each, names_one, read_ids, refuse_ids
 from proxy.commands.service import asked, which_service
@@ -89,7 +89,7 @@ def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN
 
 
 @operations.command(short_help="All that is known of one.", context_settings=IDS)
-@click.argument("ids", callback=read_ids, metavar="ID...", nargs=-1, required=True)
+@click.argument("ids", callback=read_ids, shell_complete=completing.ids(), metavar="ID...", nargs=-1, required=True)
 @_json
 @which_service
 def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # noqa: ANN401
@@ -111,7 +111,13 @@ def show(*, ids: tuple[str, ...], wants_json: bool, **options: Any) -> None:  # 
 @click.option(
     "--status", callback=values.status, metavar="STATUS", help="Answered with that: `504`, or `5xx` for a class."
 )
-@click.option("--route", callback=values.value, metavar="NAME", help="Of this route; `(status)` is for status URLs.")
+@click.option(
+    "--route",
+    callback=values.value,
+    shell_complete=completing.routes,
+    metavar="NAME",
+    help="Of this route; `(status)` is for status URLs.",
+)
 @_json
 @which_service
 def requests(*, status: str | None, route: str | None, wants_json: bool, **options: Any) -> None:  # noqa: ANN401
@@ -140,7 +146,7 @@ def requests(*, status: str | None, route: str | None, wants_json: bool, **optio
 
 
 @operations.command(short_help="Cancel some that wait or run.", context_settings=IDS)
-@click.argument("ids", callback=read_ids, metavar="[ID...]", nargs=-1)
+@click.argument("ids", callback=read_ids, shell_complete=completing.ids("unsettled"), metavar="[ID...]", nargs=-1)
 @which_operations(*UNSETTLED)
 @_yes
 @which_service
@@ -166,7 +172,7 @@ def cancel(*, ids: tuple[str, ...], yes: bool, **options: Any) -> None:  # noqa:
 
 
 @operations.command(short_help="Drop results that are kept.", context_settings=IDS)
-@click.argument("ids", callback=read_ids, metavar="[ID...]", nargs=-1)
+@click.argument("ids", callback=read_ids, shell_complete=completing.ids("settled"), metavar="[ID...]", nargs=-1)
 @which_operations(*SETTLED)
 @_yes
 @which_service

@@ -84,7 +84,18 @@ def asked(options: dict[str, Any], question: "Callable[[Service], Coroutine[Any,
 
 
 def _place(options: dict[str, Any]) -> "Place":
-    from proxy.config import ConfigError, load
+    """Ends where the configuration that is meant is wrong."""
+    from proxy.config import ConfigError
+
+    try:
+        return place_meant(options)
+    except ConfigError as error:
+        end(BAD_CONFIGURATION, f"{error}{_unnamed(options)}")
+
+
+def place_meant(options: dict[str, Any]) -> "Place":
+    """Where the service is that the options name. Raises ConfigError, UsageError."""
+    from proxy.config import load
     from proxy.remote import place_at, place_of
 
     if options["file"] is not None and _is_option("admin"):
@@ -95,13 +106,14 @@ def _place(options: dict[str, Any]) -> "Place":
         except ValueError as error:
             raise click.UsageError(f"`--admin` or {ADMIN_VARIABLE}: {error}") from error
     file = options["file"] or DEFAULT_CONFIG
-    hint = f"\n{UNNAMED}" if options["file"] is None else ""
     try:
         return place_of(load(file, os.environ), options["token"])
-    except ConfigError as error:
-        end(BAD_CONFIGURATION, f"{error}{hint}")
     except ValueError as error:
-        raise click.UsageError(f"{file}: {error}{hint}") from error
+        raise click.UsageError(f"{file}: {error}{_unnamed(options)}") from error
+
+
+def _unnamed(options: dict[str, Any]) -> str:
+    return f"\n{UNNAMED}" if options["file"] is None else ""
 
 
 def _token_source() -> str:

@@ -693,3 +693,57 @@ async def test_a_terminal_has_lines_that_fit_and_counts(proxy: Proxy) -> None:
     assert [len(line) <= 30 for line in shown] == [True, True]
     assert err.decode().startswith("0 queued, 2 running")
     assert err.endswith(b"; there are more of these: --limit\n")
+
+
+Complete = Callable[..., Awaitable[list[str]]]
+
+
+@pytest.fixture
+def complete(proxy: Proxy) -> Complete:
+    """What bash is told of the last word, with where the service is in its environment."""
+    where = {"RESPOND_ASYNC_ADMIN": f"127.0.0.1:{proxy.admin_port}", "RESPOND_ASYNC_ADMIN_TOKEN": TOKEN}
+
+    async def complete(*words: str, **environ: str) -> list[str]:
+        line = {"COMP_WORDS": f"respond-async operations {' '.join(words)}", "COMP_CWORD": str(len(words) + 1)}
+        asked = {"_RESPOND_ASYNC_COMPLETE": "bash_complete", **line, **where, **environ}
+        command = str(Path(sys.executable).parent / "respond-async")
+        process = await asyncio.create_subprocess_exec(command, env=os.environ | asked, stdout=PIPE, stderr=PIPE)
+        out, err = await process.communicate()
+        assert err == b"", "nothing but completions is to be seen"
+        return [line.partition(",")[2] for line in out.decode().split("\n") if line]
+
+    return complete
+
+
+async def test_a_shell_completes_names_of_routes(complete: Complete) -> None:
+    assert await complete("list", "--route", "") == ["fast", "slow"]
+    assert await complete("requests", "--route", "s") == ["slow"]
+
+
+async def test_a_shell_completes_ids_of_those_that_the_command_can_be_about(proxy: Proxy, complete: Complete) -> None:
+    done, runs = await begun(proxy, b"/fast", b"/slow")
+    assert sorted(await complete("show", "")) == sorted([done, runs])
+    assert await complete("cancel", "") == [runs]
+    assert await complete("purge", done[:3]) == [done]
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        pytest.param({"RESPOND_ASYNC_ADMIN": "127.0.0.1:1"}, id="nobody answers"),
+        pytest.param({"RESPOND_ASYNC_ADMIN": "nonsense"}, id="no address"),
+        pytest.param({"RESPOND_ASYNC_ADMIN_TOKEN": "another-token-than-it-has"}, id="another token"),
+    ],
+)
+async def test_where_there_is_no_answer_nothing_is_completed(complete: Complete, environ: dict[str, str]) -> None:
+    assert await complete("list", "--route", "", **environ) == []
+
+
+async def test_completion_goes_by_the_configuration_that_is_named(complete: Complete, tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text("rutes: []")
+    assert await complete("list", "--config", f"{tmp_path}/wrong.yaml", "--route", "") == []
+
+
+async def test_nobody_waits_long_for_a_completion(complete: Complete, origin: ScriptedOrigin) -> None:
+    origin.route(lambda _: [stall()])
+    assert await complete("list", "--admin", origin.url, "--route", "") == []
