@@ -129,6 +129,8 @@ async def test_a_second_signal_stops_at_once_whichever_they_are(origin: Scripted
         told_twice = "The proxy was told a second time to stop, and so broke it off at once."
         assert {settled["why"], cut["why"]} == {told_twice}, "drain_timeout had nothing to do with it"
         await client.wire.until(lambda: client.wire.end is not None, "end of the connection")
+        methods = [line["method"] for line in child.lines if line["event"] == "request"]
+        assert methods == ["POST", "GET"], "what is broken off at the very end has its line too"
     async with Child(settings, tmp_path) as child:
         await assert_interrupted(child, path)
 
