@@ -275,12 +275,12 @@ async def test_and_so_is_one_that_leaves_no_more_than_the_rest_of_it(
 async def test_one_that_takes_its_response_slowly_gets_all_of_it(
     start_proxy: StartProxy, origin: ScriptedOrigin, connection: bytes
 ) -> None:
-    proxy = await start_proxy(limits={"send_timeout": "500ms", "keepalive_timeout": SHORT})
+    proxy = await start_proxy(limits={"send_timeout": "1s", "keepalive_timeout": SHORT})
     origin.script(answer(200, body=Pattern(60_000)))
     received = b""
     with taking_little(proxy) as sock:
         sock.send(request("GET", b"/", [(b"Connection", connection)]))
         while piece := await asyncio.get_running_loop().sock_recv(sock, 4096):
             received += piece
-            await asyncio.sleep(0.05)  # longer than `send_timeout`, all in all
+            await asyncio.sleep(0.08)  # longer than `send_timeout`, all in all
     assert received.endswith(b"".join(Pattern(60_000)))

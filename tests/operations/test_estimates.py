@@ -94,7 +94,7 @@ async def test_while_the_response_comes_in_its_bytes_tell(house: House, origin: 
     origin.script(read_all(), send(THREE_OF_FOUR), wait_for(gate), send(bytes(MIB)))
     path = await house.accepted("GET")
     await has_come(house, path, b"3.0 MiB of 4.0 MiB")
-    house.clock.ahead = 10
+    house.clock.ahead = 8  # and up to two more for a busy machine
     asked = await house.ask("GET", path)
     assert told(asked) == (b"2", b"3.0 MiB of 4.0 MiB, about 3 s left")
     assert document(asked)["progress"] == "3.0 MiB of 4.0 MiB, about 3 s left"
