@@ -28,6 +28,7 @@ NOT_RUN: Final = {
     "journalctl": "needs a machine that systemd has started",
     "kubectl": "needs a cluster",
     "make": "takes minutes, or runs until it is ended; its targets are compared with the Makefile",
+    "python3 -m pip install": "changes the environment that runs this",
     "respond-async demo": "is what the commands are run against",
     "systemctl": "needs a machine that systemd has started",
     "useradd": "changes the machine",
