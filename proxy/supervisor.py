@@ -37,7 +37,9 @@ from proxy.words import so_many
 log = structlog.get_logger()
 
 OVERTIME: Final = 5.0  # seconds over its time after which a worker that has not ended is killed
-AT_ONCE: Final = "What is under way has so long; a second signal, such as another Ctrl-C, breaks it off at once."
+AT_ONCE: Final = (
+    "What is under way may go on for so long; a second signal, such as another Ctrl-C, breaks it off at once."
+)
 UNHURRIED: Final = 5.0  # PATIENCE where another service is in its place, and nobody waits for the end
 
 Load = Callable[[], Config]
