@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 fine, 1 bad configuration, 2 wrong usage, 3 cannot start, 130 Ctrl-C."""
+"""The command line. Exit codes: 0 fine, 1 bad configuration, 2 wrong usage, 3 cannot start, 23 not written, 130 Ctrl-C."""
 
 import gc
 import json
@@ -7,10 +7,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from functools import partial
 from pathlib import Path
 from signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.shell_completion import get_completion_class
@@ -34,13 +35,25 @@ if TYPE_CHECKING:
 NAME: Final = "respond-async"
 HIGHEST_PORT: Final = 65535
 ANOTHER_PORT: Final = "Take another port; 0 is any that is free."
+NO_ROOM: Final = (ENOSPC, EDQUOT, EFBIG, EIO)  # what the system says of a standard output that takes no more
 COMPLETE_VARIABLE: Final = "_RESPOND_ASYNC_COMPLETE"  # which click derives from the name
 
 # What serves is imported by the commands that serve: the others answer at once without it.
 
 
 class Commands(click.Group):
-    """Which Ctrl-C ends without a word, wherever they are."""
+    """Which Ctrl-C ends without a word, wherever they are; and which say if nobody takes what they write."""
+
+    def main(self, *args: Any, **settings: Any) -> Any:  # noqa: ANN401  # as click has it
+        try:
+            return super().main(*args, **settings)
+        except OSError as exc:
+            if exc.errno not in NO_ROOM or exc.filename is not None:
+                raise
+            from proxy.fetch.ending import NOT_WRITTEN
+
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what the interpreter writes at its end
+            end(NOT_WRITTEN, f"Cannot write to standard output: {exc.strerror}.")
 
     def invoke(self, ctx: click.Context) -> object:
         try:

@@ -4,7 +4,6 @@ It is asked for a moment, at the address that the options say which stand there 
 another token, there is nothing to complete, and nothing is said of that: the command itself will say it.
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,6 +47,8 @@ def _beginning(begun: str, items: list[CompletionItem]) -> list[CompletionItem]:
 
 
 def _answer(context: click.Context, question: Question) -> list[CompletionItem]:
+    import asyncio
+
     from proxy.config import ConfigError
     from proxy.remote import NoAnswer, asking
 

@@ -1,5 +1,6 @@
 """The command line as a shell sees it: output, exit codes, and never a traceback."""
 
+import os
 import re
 import shutil
 import signal
@@ -113,6 +114,20 @@ def test_wrong_usage_is_2(arguments: list[str]) -> None:
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert "Error: " in err
+
+
+@pytest.mark.parametrize("buffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("arguments", [["schema"], ["completion", "bash"], ["--help"], ["check"]], ids=" ".join)
+def test_what_cannot_be_written_is_23(arguments: list[str], write: Write, buffered: str) -> None:
+    files = [write()] if arguments == ["check"] else []
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "proxy", *arguments, *files],
+            cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": buffered}, stdout=full, stderr=subprocess.PIPE, check=False,
+        )  # fmt: skip
+    assert done.returncode == 23
+    assert done.stderr.splitlines()[-1] == b"Cannot write to standard output: No space left on device."
+    assert b"Traceback" not in done.stderr
 
 
 def test_a_good_configuration_is_0(write: Write) -> None:
