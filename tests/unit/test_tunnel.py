@@ -268,11 +268,11 @@ async def test_silence_in_both_directions_ends_it(build: Build) -> None:
 
 
 async def test_bytes_in_either_direction_keep_it(build: Build) -> None:
-    house = await build(idle=0.5)
+    house = await build(idle=1)
     for _ in range(10):
         await house.origin.send(b"x")
         assert await taken(house.client, 1) == b"x"
-        await asyncio.sleep(0.1)  # all in all twice the limit
+        await asyncio.sleep(0.15)  # all in all longer than the limit
     assert not house.task.done()
     await house.over()
 
