@@ -53,9 +53,15 @@ def _show_origins(metrics: Metrics, origins: Origins) -> None:
     )
     metrics.gauges(
         "respond_async_origin_waiting",
-        "Requests and operations that wait for a connection to an origin.",
+        "Requests and operations that wait for a connection to an origin (max_connections).",
         ("origin",),
-        partial(_by_origin, origins, lambda origin: origin.figures.waiting),
+        partial(_by_origin, origins, lambda origin: origin.figures.waiting - origin.held),
+    )
+    metrics.gauges(
+        "respond_async_origin_held",
+        "Operations that wait until fewer of their route run at an origin (max_running).",
+        ("origin",),
+        partial(_by_origin, origins, lambda origin: origin.held),
     )
     metrics.gauges(
         "respond_async_origin_servers_left_alone",

@@ -76,7 +76,7 @@ class Origin:
             raise self._left_alone()
 
     def held_by(self, turn: Turn) -> tuple[Bound, ...]:
-        """Which bound keeps whoever stands in line for this turn from it, or which may; none if it does not."""
+        """Which bound keeps whoever stands in line for this turn from it; none if it does not stand there."""
         return self._pool.held_by(turn)
 
     @property
@@ -98,6 +98,11 @@ class Origin:
     def figures(self) -> Figures:
         """How things stand here, without other processes."""
         return Figures(self._pool.open, self._pool.waiting)
+
+    @property
+    def held(self) -> int:
+        """How many of those that wait here do so until fewer operations of their route run, not for a connection."""
+        return self._pool.held
 
     def connections_to(self, server: Server) -> tuple[int, int]:
         """How many connections are open to one of its servers from here, and how many of these are idle."""

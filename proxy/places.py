@@ -14,6 +14,8 @@ about one `origin`, and says what to `do`:
                     close     somebody elsewhere needs it: close the connection, then release the place
                     contended there is somebody without a place: offer what is idle, and what will be over
                     calm      there is nobody any more
+    full      as many of `route` run as may: those of the worker's that wait for it wait for that
+    room      no longer, or nobody of the worker's waits for it
 
 Asking and offering are answered at once. Whose clients wait are served first, in the order in which they asked; after them the
 others by the time of their arrival, as far as their routes may have more of them running. So a place is only ever at
@@ -110,6 +112,8 @@ class _Ledger:
         self._asked = 0
         self._newcomer: Spot | None = None  # who has just asked
         self._told: set[int] = set()  # who knows that the origin is contended
+        self._standing: Counter[tuple[int, str]] = Counter()  # how many of each worker wait in each line
+        self._full: set[tuple[int, str]] = set()  # the lines of which each worker knows that they are
         self._replies: list[Reply] = []
 
     # What workers say.
@@ -121,6 +125,7 @@ class _Ledger:
         ask = _Ask(later, message["since"] if later else 0, self._asked, worker, message["ask"], route)
         self._newcomer = (worker, ask.id)
         self._asks[self._newcomer] = ask
+        self._standing[worker, route] += 1
         insort(self._lines.setdefault(route, []), ask)
         if message["place"] is not None:
             self.offer((worker, message["place"]))
@@ -153,6 +158,7 @@ class _Ledger:
         for ask in [ask for ask in self._asks.values() if ask.worker == worker]:
             self._remove(ask)
         self._told.discard(worker)
+        self._full = {(one, line) for one, line in self._full if one != worker}
 
     # What follows.
 
@@ -164,6 +170,7 @@ class _Ledger:
             self._tell_all("contended", {worker for worker, _ in self._places} - self._told)
         else:
             self._tell_all("calm", self._told)
+        self._tell_which_are_full()
         if self._newcomer in self._asks:  # last, when it is known what for
             self._tell(self._newcomer[0], do="wait", ask=self._newcomer[1])
         self._newcomer = None
@@ -172,6 +179,12 @@ class _Ledger:
 
     def figures(self) -> Figures:
         return Figures(len(self._places), len(self._asks))
+
+    def _tell_which_are_full(self) -> None:
+        full = {(worker, line) for worker, line in self._standing if self._room(line) == 0}
+        for worker, line in sorted(full ^ self._full):
+            self._tell(worker, do="full" if (worker, line) in full else "room", route=line)
+        self._full = full
 
     def _is_contended(self) -> bool:
         """Whether somebody waits for whom no place is being closed, or more are open than may be."""
@@ -199,6 +212,9 @@ class _Ledger:
         self._lines[ask.line].remove(ask)
         if not self._lines[ask.line]:
             del self._lines[ask.line]
+        self._standing[ask.worker, ask.line] -= 1
+        if not self._standing[ask.worker, ask.line]:
+            del self._standing[ask.worker, ask.line]
 
     def _count_for(self, route: str, spot: Spot) -> None:
         """Let what happens at this place count for the route, and no longer for another."""

@@ -90,6 +90,8 @@ class Pool:
         self._idle: dict[Server, list[Place]] = {}  # by server, oldest first
         self._asks: dict[int, Ask] = {}
         self._in_line: set[int] = set()  # those of which the broker has said so
+        self._lines: Counter[str] = Counter()  # how many wait, by the route whose limit they are counted against
+        self._full: set[str] = set()  # routes of which as many run as may
         self._hurried: set[int] = set()  # the asks of those whose clients wait
         self.contended = False  # whether somebody waits for a place, at whatever worker
 
@@ -117,23 +119,24 @@ class Pool:
     def waiting(self) -> int:
         return len(self._asks)
 
+    @property
+    def held(self) -> int:
+        """How many of those wait until fewer operations of their route run, whether there is a connection or not."""
+        return sum(self._lines[route] for route in self._full)
+
     def connections_to(self, server: Server) -> tuple[int, int]:
         """How many connections it has open to the server, and how many of these are idle."""
         places = [place for place in self._places.values() if place.link is not None and place.link.server is server]
         return len(places), sum(place.state is IDLE for place in places)
 
     def held_by(self, turn: Turn) -> tuple[Bound, ...]:
-        """Which bound keeps whoever stands in line for this turn from a place, or which may; none if it does not.
-
-        What others run of its route is not known here, nor, to who has no place, whether somebody waits elsewhere.
-        """
+        """Which bound keeps whoever stands in line for this turn from a place; none if it does not stand there."""
         number = next((number for number, ask in reversed(self._asks.items()) if ask.turn is turn), None)
         if number not in self._in_line:
             return ()
-        full: Bound = "closing" if self.closing else "max_connections"
-        if turn.max_running is None:
-            return (full,)
-        return ("max_running",) if self._places and not self.contended else (full, "max_running")
+        if turn.max_running is not None and turn.route in self._full:
+            return ("max_running",)
+        return ("closing" if self.closing else "max_connections",)
 
     # What exchanges do.
 
@@ -148,6 +151,8 @@ class Pool:
         """Wait for a place, best with a connection to this server. Returns a number, to stop waiting by."""
         turn, number = ask.turn, next(self._numbers)
         self._asks[number] = ask
+        if turn.max_running is not None:
+            self._lines[turn.route] += 1
         place = None
         if not turn.later:
             self._hurried.add(number)
@@ -228,6 +233,10 @@ class Pool:
                 self._idle.clear()
             case "calm":
                 self.contended = False
+            case "full":
+                self._full.add(message["route"])
+            case "room":
+                self._full.discard(message["route"])
             case unknown:
                 raise ValueError(unknown)
 
@@ -250,7 +259,10 @@ class Pool:
     def _forget(self, ask: int) -> Ask | None:
         self._in_line.discard(ask)
         self._hurried.discard(ask)
-        return self._asks.pop(ask, None)
+        asked = self._asks.pop(ask, None)
+        if asked is not None and asked.turn.max_running is not None:
+            self._lines[asked.turn.route] -= 1
+        return asked
 
     def _with_link(self, place: Place, follow: Callable[[Place, Link], None]) -> None:
         """Do this with it, unless its connection was lost while the broker was asked."""

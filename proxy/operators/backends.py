@@ -17,6 +17,8 @@ def server_states(origins: Origins) -> Iterator[ServerState]:
                 reason=server.health.reason,
                 connections=open,
                 idle=idle,
-                waiting=origin.figures.waiting,
+                max_connections=origin.settings.max_connections,
+                waiting=origin.figures.waiting - origin.held,
+                held=origin.held,
                 used_by=origin.used_by,
             )

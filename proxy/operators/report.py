@@ -55,7 +55,9 @@ class ServerState(TypedDict):
     reason: str | None  # why one of them does that
     connections: int
     idle: int  # of these
-    waiting: int  # for a place at the origin, at whichever of its servers
+    max_connections: int  # of the origin, at all of its servers
+    waiting: int  # for a connection to the origin, at whichever of its servers
+    held: int  # waiting until fewer operations of their route run
     used_by: dict[str, int]  # how many of the origin's places, at whichever of its servers, are used for each route
 
 
@@ -137,6 +139,8 @@ def _sum(one: ServerState, other: ServerState) -> ServerState:
         reason=one["reason"] or other["reason"],
         connections=one["connections"] + other["connections"],
         idle=one["idle"] + other["idle"],
+        max_connections=max(one["max_connections"], other["max_connections"]),
         waiting=one["waiting"] + other["waiting"],
+        held=one["held"] + other["held"],
         used_by=Counter(one["used_by"]) + Counter(other["used_by"]),
     )

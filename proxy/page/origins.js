@@ -18,18 +18,28 @@ export function origins(where, empty) {
       { title: "Health", name: "state", make: badge(health) },
       { title: "Origin", name: "route", make: text(({ origin }) => visible(origin)) },
       { title: "Server", name: "server", make: text(({ server }) => visible(String(server))) },
-      { title: "Connections", name: "number", make: text(({ connections }) => count(connections)) },
+      { title: "Connections", name: "number", make: text(connected) },
       { title: "Idle", name: "number", make: text(({ idle }) => count(idle)) },
       { title: "Used by", name: "users", make: text(({ used_by }) => users(used_by)) },
-      { title: "Waiting", name: "number", make: text(({ waiting }) => count(waiting)) },
+      { title: "Waiting for one", name: "number", make: text(({ waiting }) => count(waiting)) },
+      { title: "Held by max_running", name: "number", make: text(({ held }) => count(held)) },
       { title: "Reason", name: "reason", make: text(({ reason }) => visible(reason ?? "")) },
     ],
   });
 }
 
-/** All servers of all origins, as rows. */
+/** All servers of all origins, as rows; `all` are the connections of the origin. */
 export function serversOf(origins) {
-  return origins.flatMap(({ name, servers }) => servers.map((server) => ({ origin: name, ...server })));
+  return origins.flatMap(({ name, servers }) => {
+    const all = servers.reduce((sum, { connections }) => sum + connections, 0);
+    return servers.map((server) => ({ origin: name, all, isAlone: servers.length === 1, ...server }));
+  });
+}
+
+/** How many there are of how many the origin may have, all its servers together. */
+function connected({ connections, all, isAlone, max_connections: most }) {
+  const ofAll = `${count(all)} of ${count(most)}`;
+  return isAlone ? ofAll : `${count(connections)} (all: ${ofAll})`;
 }
 
 /** The routes that use most of an origin's connections, and how many each. */

@@ -65,6 +65,8 @@ async def test_the_page_says_why_a_request_got_202_503_or_504(
     await expect(handed_over).to_contain_text("The client asked not to wait (Prefer: wait=0); answered 202")
     used_by = page.locator("#origins-table td.users")
     await expect(used_by).to_have_text("everything 1")
+    for title, figure in {"Connections": "1 of 1", "Waiting for one": "0", "Held by max_running": "0"}.items():
+        await expect(page.locator(f"#origins-table td[data-title='{title}']")).to_have_text(figure)
     await expect(crowded).to_contain_text("no turn at origin legacy within 0.1 s (queue_timeout of origin legacy)")
 
     flag = late.get_by_role("button")

@@ -312,9 +312,10 @@ async def test_a_route_that_has_enough_running_stops_nobody_else(workers: Worker
     await asyncio.wait_for(waiting, 10)
 
 
-async def test_which_bound_is_reached_is_told_as_far_as_it_is_known(workers: Workers) -> None:
+async def test_which_bound_is_reached_is_told_whoever_has_the_places(workers: Workers) -> None:
     slow = [Turn(None, later=True, since=since, route="slow", max_running=1) for since in range(3)]
     free = Turn(None, later=True, since=3)
+    other = Turn(None, later=True, since=4, route="other", max_running=1)
     first, second, third = workers.start(), workers.start(), workers.start()
     taken = [await first.connection(slow[0]), await first.connection(Turn(10)), await second.connection(Turn(10))]
     for connection in taken:
@@ -323,10 +324,14 @@ async def test_which_bound_is_reached_is_told_as_far_as_it_is_known(workers: Wor
     async with asyncio.TaskGroup() as tasks:
         waiting = [tasks.create_task(use(second, slow[1])), tasks.create_task(use(third, slow[2]))]
         await until(lambda: second.held_by(slow[1]) == ("max_running",))
-        await until(lambda: third.held_by(slow[2]) == ("max_connections", "max_running"))  # who has no place: both may
+        await until(lambda: third.held_by(slow[2]) == ("max_running",))
         served = tasks.create_task(use(second, free))
         await until(lambda: second.held_by(free) == ("max_connections",))
-        assert second.held_by(slow[1]) == ("max_connections", "max_running")
+        assert second.held_by(slow[1]) == ("max_running",)
+        assert [(origin.figures.waiting, origin.held) for origin in (first, second, third)] == [(0, 0), (2, 1), (1, 1)]
+        waiting.append(tasks.create_task(use(third, other)))
+        await until(lambda: third.held_by(other) == ("max_connections",))
+        assert (third.figures.waiting, third.held) == (2, 1)
         first.give_back(taken[1])
         await served
         for one in waiting:

@@ -16,7 +16,9 @@ def server(name: str, left_alone_by: int = 0, reason: str | None = None) -> Serv
         reason=reason,
         connections=3,
         idle=2,
+        max_connections=8,
         waiting=1,
+        held=3,
         used_by={"reports": 1, name: 1},
     )
 
@@ -37,7 +39,9 @@ def test_a_server_is_summed_over_those_who_know_it() -> None:
         reason="It refused.",
         connections=6,
         idle=4,
+        max_connections=8,
         waiting=2,
+        held=6,
         used_by={"reports": 2, "a": 2},
     )
 

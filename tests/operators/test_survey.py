@@ -104,12 +104,36 @@ async def test_origins_tell_how_their_servers_do(
         "servers": [
             {
                 "server": origin.url, "up": True, "left_alone_by": 0, "reason": None, "connections": 1, "idle": 0,
-                "waiting": 0, "used_by": {"everything": 1},
+                "max_connections": 256, "waiting": 0, "held": 0, "used_by": {"everything": 1},
             }
         ],
     }  # fmt: skip
     assert dead["servers"][0]["left_alone_by"] == 1
     assert (dead["servers"][0]["up"], dead["servers"][0]["reason"]) == (False, "The origin refused the connection.")
+
+
+async def test_those_who_wait_for_a_connection_are_told_from_those_that_max_running_holds(
+    start_proxy: StartProxy, origin: ScriptedOrigin
+) -> None:
+    gate = asyncio.Event()
+    origin.route(lambda _: [read_all(), wait_for(gate), answer(200)])
+    settings = settings_for(origin.url, respond_async={"max_running": 1})
+    settings["origins"]["legacy"] |= {"max_connections": 2}
+    desk = Desk(await start_proxy(settings, admin="127.0.0.1:0"), origin)
+    for _ in range(3):
+        await desk.accepts()
+    async with desk.operator.follows() as events:
+        client, other = await desk.proxy.client(), await desk.proxy.client()
+        await events.view(lambda view: how_busy(view) == {"waiting": 0, "held": 2, "connections": 1})
+        for one in (client, other):
+            await one.send(request("GET", b"/"))
+        await events.view(lambda view: how_busy(view) == {"waiting": 1, "held": 2, "connections": 2})
+    gate.set()
+
+
+def how_busy(view: Any) -> Any:  # noqa: ANN401  # what JSON can hold
+    server = view["origins"][0]["servers"][0]
+    return {key: server[key] for key in ("waiting", "held", "connections")}
 
 
 async def test_an_origin_tells_which_routes_use_its_connections(

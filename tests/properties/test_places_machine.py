@@ -135,6 +135,12 @@ class Model:
                 due.append(ask)
         return due
 
+    def held(self, worker: int) -> int:
+        """How many of a worker's wait until fewer operations of their route run."""
+        running = Counter(self.places.values())
+        routes = [self.routes[ask] for ask in self.waiting if ask[0] == worker]
+        return sum(route != "" and running[route] >= MAX_RUNNING[route] for route in routes)
+
 
 class PlacesMachine(RuleBasedStateMachine):
     """One origin with two servers, a broker, and workers that come and go."""
@@ -332,6 +338,7 @@ class PlacesMachine(RuleBasedStateMachine):
             for exchange in self.granted():
                 self.connect(exchange, 0)
         assert all(exchange.heard == 1 for exchange in self.waiting())  # each knows that it stands in line
+        assert all(worker.pool.held == self.model.held(worker.id) for worker in self.alive)  # and what for
         if self.model.due():
             used = [exchange for exchange in self.exchanges if exchange.connection]
             assert len(used) == len(self.model.places) >= self.model.limit

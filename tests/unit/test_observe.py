@@ -204,6 +204,7 @@ async def test_metrics_show_how_things_stand(observed: Proxy, origin: ScriptedOr
         ("respond_async_origin_connections", "legacy", "used"): 1,
         ("respond_async_origin_connections", "legacy", "idle"): 0,
         ("respond_async_origin_waiting", "legacy"): 0,
+        ("respond_async_origin_held", "legacy"): 0,
         ("respond_async_origin_servers_left_alone", "legacy"): 0,
         ("respond_async_store_operations", "running"): 1,
         ("respond_async_store_operations", "queued"): 0,
