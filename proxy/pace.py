@@ -77,10 +77,6 @@ class Paces:
         pace = self._paces[route] = Pace(at_once)
         return pace
 
-    def outlook(self, route: str) -> Outlook:
-        """What is to be expected of a route's exchanges."""
-        return self._paces.get(route, self._unknown).outlook
-
     def estimate(self, operation: Operation, now: float, before: int) -> Estimate:
         """What can be told of an unsettled operation. If it is queued, so many stand before it in its line."""
         pace = self._paces.get(operation.route, self._unknown)

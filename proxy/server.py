@@ -125,7 +125,7 @@ class Service:
 
     def _reception(self, bound: Bound, whole: Whole) -> Reception:
         """For operators, who are shown the service as a whole."""
-        config, desk = self._config, Desk(self._ledger, self._paces.outlook)
+        config, desk = self._config, Desk(self._ledger, self._paces)
         listen = [listener.address for listener in self.listeners]
         survey = Survey(config, self._store, whole, listen, self.not_ready)
         token = config.admin_token.get_secret_value() if config.admin_token is not None else None

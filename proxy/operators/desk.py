@@ -6,7 +6,7 @@ hears from the store and closes the connection to the origin; of one that is set
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
@@ -18,7 +18,7 @@ from proxy.operators.filters import Asked
 from proxy.operators.refusal import Refusal
 from proxy.operators.report import Entry
 from proxy.operators.shown import Json, operation
-from proxy.outlook import Outlook
+from proxy.pace import Paces
 from proxy.store import ANY
 from proxy.words import timestamp
 
@@ -41,11 +41,10 @@ LAST: Final = 20  # settled ones that are shown beside those that were asked for
 class Desk:
     """Where operators have their hands on operations. Raises Refusal, StoreUnavailable."""
 
-    def __init__(self, ledger: Ledger, outlook: Callable[[str], Outlook]) -> None:
-        """`outlook` is what is known of how long the operations of a route take."""
+    def __init__(self, ledger: Ledger, paces: Paces) -> None:
         self._ledger = ledger
         self._store = ledger.store
-        self._outlook = outlook
+        self._paces = paces
         self.now = ledger.now
 
     async def page(self, asked: Asked) -> Json:
@@ -53,20 +52,20 @@ class Desk:
         time = timestamp(self.now())
         page = await self._store.page(asked.wanted, asked.limit, asked.before)
         return {
-            "operations": self._shown(page.operations),
+            "operations": await self._shown(page.operations),
             "counts": await self.counts(),
             "next": asked.next(page.next),
             "time": time,
         }
 
     async def last_settled(self, routes: frozenset[str]) -> list[Json]:
-        return self._shown(await self._store.last_settled(routes, LAST))
+        return await self._shown(await self._store.last_settled(routes, LAST))
 
     async def concerned(self, requests: Iterable[Entry]) -> list[Json]:
         """The operations that were made or asked for by these requests, as far as they are there; the first few."""
         shorts = dict.fromkeys(one["operation"] for one in requests if BEGINNING.fullmatch(one.get("operation", "")))
         found = [await self._store.beginning(short) for short in islice(shorts, LAST)]
-        return self._shown([one for ones in found for one in ones])
+        return await self._shown([one for ones in found for one in ones])
 
     async def counts(self) -> Json:
         usage = await self._store.usage()
@@ -80,7 +79,7 @@ class Desk:
         }
 
     async def show(self, short: str) -> Json:
-        return self._shown([await self._found(short)])[0]
+        return (await self._shown([await self._found(short)]))[0]
 
     async def end(self, short: str, states: frozenset[State] = ANY) -> Json:
         """Dismiss it, or drop what is kept of it, if it is in one of these states; how it stands then, or stood.
@@ -93,7 +92,7 @@ class Desk:
         while not one.is_settled:
             dismissed = one.dismissed(self.now(), CANCELLED)
             one = dismissed if await self._dismiss(dismissed, states) else _in(states, await self._found(short))
-        return self._shown([one])[0]
+        return (await self._shown([one]))[0]
 
     async def end_all(self, asked: Asked) -> Json:
         """Do that with all that are wanted."""
@@ -147,9 +146,15 @@ class Desk:
             log.info("operation removed by operator", operation=one.short_id, route=one.route)
         return removed
 
-    def _shown(self, operations: list[Operation]) -> list[Json]:
+    async def _shown(self, operations: list[Operation]) -> list[Json]:
+        queued = [one.id for one in operations if one.state is State.QUEUED]
+        places = await self._store.places_in_line(queued) if queued else {}
         now = self.now()
-        return [operation(one, now, self._outlook(one.route)) for one in operations]
+        return [self._as_it_is(one, now, places.get(one.id)) for one in operations]
+
+    def _as_it_is(self, one: Operation, now: float, before: int | None) -> Json:
+        estimate = None if one.is_settled else self._paces.estimate(one, now, before or 0)
+        return operation(one, now, before, estimate)
 
 
 def _in(states: frozenset[State], one: Operation) -> Operation:

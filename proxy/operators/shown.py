@@ -3,9 +3,8 @@
 from typing import Any, Final, assert_never
 
 from proxy import reasons
-from proxy.estimate import of_running
+from proxy.estimate import Estimate
 from proxy.operation import Failure, Operation, State
-from proxy.outlook import Outlook
 from proxy.words import timestamp
 
 LONGEST_TARGET: Final = 500  # characters
@@ -13,8 +12,8 @@ LONGEST_TARGET: Final = 500  # characters
 Json = dict[str, Any]
 
 
-def operation(one: Operation, now: float, outlook: Outlook) -> Json:
-    """An operation as it is at this time, and as it is expected to go on."""
+def operation(one: Operation, now: float, before: int | None, estimate: Estimate | None) -> Json:
+    """An operation as it is at this time: how many stand before it in line, and how it is expected to go on."""
     return {
         "id": one.short_id,
         "route": one.route,
@@ -27,7 +26,8 @@ def operation(one: Operation, now: float, outlook: Outlook) -> Json:
         "waited": _seconds(one.created, now if one.state is State.QUEUED else one.began),
         "duration": _seconds(one.created, one.settled_at),
         "settled": None if one.settled_at is None else timestamp(one.settled_at),
-        **_amount(one, now, outlook),
+        "before": before,
+        **_amount(one, estimate),
         "status": None if one.head is None else one.head.status,
         "error": None if one.failure is None else _error(one.failure),
         "attempts": one.attempts,
@@ -64,12 +64,11 @@ def _sent_again(one: Operation) -> str:
     return "Its process died, and it is to be sent again." if one.attempts else ""
 
 
-def _amount(one: Operation, now: float, outlook: Outlook) -> Json:
+def _amount(one: Operation, estimate: Estimate | None) -> Json:
     """How much of its response there is, and how much longer that may take."""
-    if not one.is_running:
+    if estimate is None:
         size = None if one.body is None else one.body.size
         return {"bytes": size, "size": size, "progress": None, "left": None}
-    estimate = of_running(one, now, outlook)
     left = None if estimate.left is None else round(estimate.left, 1)
     return {"bytes": estimate.done, "size": estimate.size, "progress": estimate.progress, "left": left}
 

@@ -170,7 +170,8 @@ function facts(operation, elapsed) {
     "Since its 202": settled === null ? age(operation.age + elapsed) : null,
     "From 202 to end": settled === null ? null : duration(operation.duration),
     Settled: settled && clock(new Date(settled), new Date()),
-    Progress: operation.progress,
+    "In line": operation.state === "queued" ? operation.progress : null,
+    Progress: operation.state === "queued" ? null : operation.progress,
     Received: operation.bytes === null ? null : size(operation.bytes),
     "Times sent": operation.attempts,
   };

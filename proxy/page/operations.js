@@ -39,7 +39,7 @@ export function underWay(where, place, cancel, empty) {
     key: ({ id }) => id,
     empty,
     columns: [
-      { title: "State", name: "state", make: badge(({ state }) => ({ kind: state, words: wordOf(state), tip: STATES[state] })) },
+      { title: "State", name: "state", make: badge(standing) },
       { title: "Operation", name: "operation", make: finding(place, ({ id }) => id, "Operation") },
       { title: "Route", name: "route", make: text(({ route }) => visible(route)) },
       { title: "Request", name: "request", make: request(explained) },
@@ -81,6 +81,14 @@ export function range(shown, state, counts) {
   return all === undefined || all < shown ? `${count(shown)} shown` : `${count(shown)} of ${count(all)}`;
 }
 
+/** The state; of one that waits, its place in line too. */
+function standing({ state, before, progress }) {
+  const place = before === 0 ? ", next" : `, ${count(before)} before it`;
+  const isPlaced = state === "queued" && typeof before === "number";
+  const tip = isPlaced ? `${STATES.queued} Its client is told: ${progress}.` : STATES[state];
+  return { kind: state, words: wordOf(state) + (isPlaced ? place : ""), tip };
+}
+
 function outcome({ state, status }) {
   const kind = state === "completed" && status >= 400 ? "failed" : state;
   return { kind, words: status === null ? wordOf(state) : `${wordOf(state)} ${status}`, tip: STATES[state] };
@@ -108,7 +116,8 @@ function received(cell) {
 
 function left(operation, elapsed) {
   if (operation.left === null || operation.left === undefined) return "";
-  const seconds = operation.left - elapsed;
+  // Of one that is queued, nothing passes until the line moves.
+  const seconds = operation.left - (operation.state === "queued" ? 0 : elapsed);
   return seconds >= 1 ? age(seconds) : "any moment";
 }
 

@@ -11,6 +11,7 @@ OF_REQUESTS: Final = ("TIME", "STATUS", "ID", "METHOD", "PATH", "END", "WHY")
 AGES: Final = frozenset({"age", "waited", "duration", "left"})
 NAMES: Final = {
     "age": "since 202",
+    "before": "before it in line",
     "waited": "waited after 202",
     "duration": "from 202 to end",
 }  # others are as in JSON

@@ -1,7 +1,8 @@
 """The store for trying things out: all promises but durability, in the memory of one process."""
 
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
@@ -149,6 +150,14 @@ class MemoryStore:
         queued = (one for one in self._in(State.QUEUED) if one.origin == operation.origin)
         line = sorted(queued, key=lambda one: one.created)  # of equals the first to be inserted stays first
         return next((place for place, one in enumerate(line) if one.id == operation.id), 0)
+
+    async def places_in_line(self, ids: Iterable[str]) -> dict[str, int]:
+        wanted, length, places = set(ids), Counter[str](), {}
+        for one in sorted(self._in(State.QUEUED), key=lambda one: one.created):
+            if one.id in wanted:
+                places[one.id] = length[one.origin]
+            length[one.origin] += 1
+        return places
 
     async def unsettled_of(self, client: str) -> int:
         return self._unsettled_of(client)

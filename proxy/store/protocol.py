@@ -12,7 +12,7 @@ While an operation is queued or running it belongs to its keeper, and only a val
 it. Its request may be kept with it, and is dropped, overwritten, by the very change that settles or removes it.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
@@ -208,6 +208,10 @@ class Store(Protocol):
 
     async def queued_before(self, operation: Operation) -> int:
         """How many queued operations of the same origin were created before this one."""
+        ...
+
+    async def places_in_line(self, ids: Iterable[str]) -> dict[str, int]:
+        """The same of several, as far as they are queued: at once, since a line may be long."""
         ...
 
     async def unsettled_of(self, client: str) -> int:

@@ -6,6 +6,8 @@ All of them use an index; those that could find many rows read them in portions,
 import json
 import sqlite3
 from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from proxy.operation import KeptRequest, Operation
@@ -68,6 +70,26 @@ def queued_before(operation: Operation, connection: sqlite3.Connection) -> int:
         " AND (created < ? OR created = ? AND rowid < (SELECT rowid FROM operations WHERE id = ?))",
         (operation.origin, operation.created, operation.created, operation.id),
     )
+
+
+def places_in_line(ids: Iterable[str], connection: sqlite3.Connection) -> dict[str, int]:
+    """The same of those of these that are queued. Each line is counted through once, up to the last of them."""
+    rows = connection.execute(
+        "SELECT id, origin, created, rowid FROM operations WHERE id IN (SELECT value FROM json_each(?))"
+        " AND stage = 'queued' ORDER BY origin, created, rowid",
+        (json.dumps(list(ids)),),
+    )
+    places: dict[str, int] = {}
+    for origin, line in groupby(rows.fetchall(), itemgetter(1)):
+        before, last = 0, (-1.0, 0)
+        for id, _, *here in line:
+            before += _count(
+                connection,
+                "stage = 'queued' AND origin = ? AND (created, rowid) >= (?, ?) AND (created, rowid) < (?, ?)",
+                (origin, *last, *here),
+            )
+            places[id], last = before, here
+    return places
 
 
 def queued_on(route: str, connection: sqlite3.Connection) -> int:

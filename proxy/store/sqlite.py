@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -183,6 +183,9 @@ class SqliteStore:
 
     async def queued_before(self, operation: Operation) -> int:
         return await self._reads.run(partial(queries.queued_before, operation))
+
+    async def places_in_line(self, ids: Iterable[str]) -> dict[str, int]:
+        return await self._reads.run(partial(queries.places_in_line, list(ids)))
 
     async def unsettled_of(self, client: str) -> int:
         return await self._reads.run(partial(queries.unsettled_of, client))

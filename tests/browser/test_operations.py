@@ -141,6 +141,25 @@ async def test_of_one_that_was_not_sent_no_connection_is_said_to_be_closed(
     await expect(page.get_by_role("dialog")).not_to_contain_text("connection")
 
 
+async def test_of_one_that_waits_its_place_in_line_is_shown_and_how_long_it_may_take(
+    start_proxy: StartProxy, open_page: OpenPage, origin: ScriptedOrigin
+) -> None:
+    origin.script(read_all(), answer(200))
+    settings = settings_for(origin.url)
+    settings["origins"]["legacy"] |= {"max_connections": 1}
+    proxy = await start_proxy(settings, admin="127.0.0.1:0")
+    client = await proxy.client()
+    url = urlsplit((await client.exchange("GET", b"/", [AT_ONCE])).field(b"location") or b"").path
+    assert (await client.exchange("GET", url, [(b"Prefer", b"wait=10")])).status == 200
+    origin.script(read_all(), stall())
+    _, first, second = [await accepted(proxy) for _ in range(3)]
+    page = await open_page(proxy.admin_port)
+    for id, state in {first: "queued, next", second: "queued, 1 before it"}.items():
+        line = under_way(page).filter(has_text=id)
+        await expect(line.locator("td.state")).to_have_text(state)
+        await expect(line.locator("td[data-title=Left]")).to_have_text(re.compile("any moment|[0-9] s"))
+
+
 async def test_one_that_completes_while_somebody_decides_keeps_its_result(
     page: Page, watched: Proxy, origin: ScriptedOrigin
 ) -> None:

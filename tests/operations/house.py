@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -159,6 +159,9 @@ class Flaky:
 
     async def queued_before(self, operation: Operation) -> int:
         return await self._store.queued_before(operation)
+
+    async def places_in_line(self, ids: Iterable[str]) -> dict[str, int]:
+        return await self._store.places_in_line(ids)
 
     async def unsettled_of(self, client: str) -> int:
         return await self._store.unsettled_of(client)

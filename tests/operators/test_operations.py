@@ -43,6 +43,29 @@ async def test_an_operation_is_shown_from_its_202_to_its_end(desk: Desk) -> None
     assert one["settled"] >= one["created"]
 
 
+async def test_of_one_that_waits_is_shown_what_its_client_is_shown(
+    start_proxy: StartProxy, origin: ScriptedOrigin
+) -> None:
+    origin.script(read_all(), answer(200))
+    settings = settings_for(origin.url)
+    settings["origins"]["legacy"] |= {"max_connections": 1}
+    desk = Desk(await start_proxy(settings, admin="127.0.0.1:0"), origin)
+    assert await outcome(desk, await desk.accepts()) == 200  # so that it is known how long one takes
+    origin.script(read_all(), stall())
+    await desk.runs()
+    ids = [await desk.accepts() for _ in range(3)]
+    listed = (await desk.operator.sees("/operations?state=queued"))["operations"]
+    assert [(one["id"], one["before"]) for one in listed] == [(ids[place][:8], place) for place in (2, 1, 0)]
+    async with RawClient(port=desk.proxy.port) as client:
+        told = (await client.exchange("GET", f"/.async/{ids[2]}".encode())).field(b"x-progress")
+    assert told == b"queued, 2 before it, about 1 s left"
+    shown = await desk.operator.sees(f"/operations/{ids[2][:8]}")
+    assert (shown["before"], shown["progress"]) == (2, told.decode())
+    assert 0 < shown["left"] < 2
+    [running] = (await desk.operator.sees("/operations?state=running"))["operations"]
+    assert running["before"] is None
+
+
 async def test_one_that_failed_says_why(desk: Desk) -> None:
     desk.origin.script(read_all(), close())
     id_ = await desk.runs()

@@ -195,7 +195,9 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def look_along_the_line(self) -> None:
         line = [one.operation for one in self.known.values() if one.operation.state is State.QUEUED]
-        assert [self.run(self.store.queued_before(one)) for one in line] == list(range(len(line)))
+        places = {one.id: place for place, one in enumerate(line)}
+        assert {one.id: self.run(self.store.queued_before(one)) for one in line} == places
+        assert self.run(self.store.places_in_line(self.known)) == places
 
     @invariant()
     def usage_is_exact(self) -> None:

@@ -96,14 +96,17 @@ async def test_the_line_is_by_age_and_then_by_arrival(store: Store) -> None:
         await store.create(operation)
     places = [await store.queued_before(operation) for operation in (first, second, third, fourth)]
     assert places == [0, 1, 2, 3]
+    asked = [fourth.id, second.id, "A" * 22]
+    assert await store.places_in_line(asked) == {second.id: 1, fourth.id: 3}
 
 
 async def test_each_origin_has_a_line_of_its_own(store: Store) -> None:
-    for operation in (queued(), queued(origin="other"), running()):
+    first, other, sent, last = queued(), queued(origin="other"), running(), queued(created=1001.0)
+    for operation in (first, other, sent, last):
         await store.create(operation)
-    last = queued(created=1001.0)
-    await store.create(last)
     assert await store.queued_before(last) == 1
+    asked = [operation.id for operation in (last, sent, other, first)]
+    assert await store.places_in_line(asked) == {first.id: 0, last.id: 1, other.id: 0}
 
 
 async def test_the_line_moves_up(store: Store) -> None:
