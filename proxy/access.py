@@ -17,6 +17,8 @@ from proxy.account import Account
 from proxy.clock import Clock
 from proxy.observe import as_json, takes_json
 
+log = structlog.get_logger()
+
 ID_DIGITS: Final = 32  # 128 random bits
 IDS_AT_ONCE: Final = 256
 
@@ -47,7 +49,10 @@ class AccessLog:
     def _write_all(self) -> None:
         over, self._over = self._over, []
         for account, now in over:
-            self._write(account, now)
+            try:
+                self._write(account, now)
+            except Exception:  # one line's defect is no other's
+                log.exception("line not written", id=account.id)
 
     def _write(self, account: Account, now: float) -> None:
         put, waiting, origin = self._put, account.waiting, account.origin

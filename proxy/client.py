@@ -41,6 +41,7 @@ class Link(Protocol):
     clock: Clock
     writing_paused: bool  # whether the client takes less than it is sent
     half_closed: bool  # whether it says nothing more
+    why_given_up: str | None  # why the proxy breaks off the request that is under way, if it does
 
     @property
     def local(self) -> bytes:
@@ -50,11 +51,6 @@ class Link(Protocol):
     @property
     def draining(self) -> bool:
         """Whether the connection is to be closed after this response."""
-        ...
-
-    @property
-    def why_given_up(self) -> str:
-        """Why the request is cancelled that is under way, if that comes of draining."""
         ...
 
     def send(self, data: bytes) -> None:

@@ -28,7 +28,7 @@ class Clock:
         return time.monotonic()
 
     def timestamp(self, now: float) -> str:
-        """This moment, which is now, to the millisecond (RFC 3339); made once in each."""
+        """This moment, of a moment ago, to the millisecond (RFC 3339); made once for those that come one after the other."""
         if not 0 <= now - self._stamped < MILLISECOND:
             self._stamped = floor(now / MILLISECOND) * MILLISECOND
             self._stamp = timestamp(now)

@@ -275,7 +275,7 @@ class Exchange:
         """A connection, and leave to use it. Who needs leave waits in line again where either cannot be had."""
         for pause in pauses():
             try:
-                self._connection = await self._origin.connection(self._deadlines.turn, self._knows_line)
+                self._connection = await self._origin.connection(self._deadlines.turn, self._know_line)
             except (OriginUnreachable, OriginTimeout, Busy):  # nothing was sent
                 if self._gate is None:
                     raise
@@ -285,7 +285,7 @@ class Exchange:
             await asyncio.sleep(pause)
         return self.connection
 
-    def _knows_line(self) -> None:
+    def _know_line(self) -> None:
         if self._line_known is not None and not self._line_known.done():
             self._line_known.set_result(None)
 

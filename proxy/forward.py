@@ -34,7 +34,7 @@ from proxy.upgrade import chosen, offered, with_upgrade
 
 log = structlog.get_logger()
 
-AN_ANSWER: Final = 1.0  # seconds in which the broker of places says whether there is room, unless it is in trouble
+AN_ANSWER: Final = 0.25  # seconds in which the broker of places says whether there is room, unless it is in trouble
 A_MOMENT: Final = 0.05  # seconds in which a connection is open where there is room
 
 

@@ -33,7 +33,6 @@ class Server:
         self._ending: set[asyncio.Future[None]] = set()  # of those that are not, until all has ended
         self.draining = False
         self.patience = limits.keepalive_timeout  # while it drains: seconds for the next request of a connection
-        self.why_given_up = ""
 
     def __call__(self) -> ClientConnection:
         return ClientConnection(self)
@@ -67,11 +66,10 @@ class Server:
 
     async def drain(self, timeout: float, patience: float = PATIENCE, why: str = "") -> None:
         """The same for `timeout` seconds, closing what is idle for `patience`; then break off what is open, and say why."""
-        self.why_given_up = why
         self._ask_no_more(min(patience, timeout))
         await self._all_closed(timeout)
         for connection in list(self.connections):
-            connection.give_up()
+            connection.give_up(why)
         await self._all_closed(LAST_WORDS)
         for connection in list(self.connections):
             connection.abort()

@@ -72,10 +72,10 @@ class Handler:
         except ConnectionError:
             _leave(account)
         except asyncio.CancelledError:
-            if client.link.draining:
-                await self._tell(account, ShuttingDown(STOPPED, why=client.link.why_given_up))
-            else:
+            if (why := client.link.why_given_up) is None:
                 _leave(account)
+            else:
+                await self._tell(account, ShuttingDown(STOPPED, why=why))
             raise
         except Exception as exc:  # one request's defect is no other's
             log.exception("handler failed", id=account.id, exc_info=exc)

@@ -34,10 +34,10 @@ class Origin:
         self._used: dict[Connection, tuple[Place, Server]] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def connection(self, turn: Turn, answered: Callable[[], None] | None = None) -> Connection:
+    async def connection(self, turn: Turn, line_known: Callable[[], None] | None = None) -> Connection:
         """A connection for one exchange, an idle one or a new one. To be given back.
 
-        `answered` is called when it is known whether it has to stand in line for a place.
+        `line_known` is called when it is known whether it has to stand in line for a place; not for an idle connection.
 
         While the origin is left alone, those without end of patience wait until it is back. Raises Busy if there is no
         place in time, OriginUnreachable, OriginTimeout.
@@ -45,11 +45,11 @@ class Origin:
         if (idle := self.idle_connection(turn)) is not None:
             return idle
         while True:
-            if answered is not None and self.servers.next() is None:
-                answered()  # nobody stands in line before there is one to be tried
+            if line_known is not None and self.servers.next() is None:
+                line_known()  # nobody stands in line before there is one to be tried
             await self._to_be_tried(turn)
             try:
-                return await self._connected(await self._granted(turn, answered))
+                return await self._connected(await self._granted(turn, line_known))
             except OriginError:
                 if turn.patience is not None or self.servers.next() is not None:
                     raise  # else it was the last attempt, and nothing was sent: it stands still like those behind it
@@ -136,10 +136,10 @@ class Origin:
         else:
             self.check()
 
-    async def _granted(self, turn: Turn, answered: Callable[[], None] | None = None) -> Place:
+    async def _granted(self, turn: Turn, line_known: Callable[[], None] | None = None) -> Place:
         """A place, with a connection in it or without. Raises Busy."""
         granted: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        number = self._pool.ask(Ask(turn, granted, answered), self.servers.next())
+        number = self._pool.ask(Ask(turn, granted, line_known), self.servers.next())
         try:
             async with asyncio.timeout(turn.patience):
                 return await granted

@@ -69,11 +69,11 @@ class Ask(NamedTuple):
 
     turn: Turn
     granted: asyncio.Future[Place]
-    answered: Callable[[], None] | None = None  # called when the broker has, whatever it says
+    line_known: Callable[[], None] | None = None  # called when the broker has answered, whatever it says
 
-    def hears(self) -> None:
-        if self.answered is not None:
-            self.answered()
+    def know_line(self) -> None:
+        if self.line_known is not None:
+            self.line_known()
 
 
 class Pool:
@@ -249,12 +249,12 @@ class Pool:
         else:
             place.route = asked.turn.route
             asked.granted.set_result(place)
-            asked.hears()
+            asked.know_line()
 
     def _waits(self, ask: int) -> None:
         if (asked := self._asks.get(ask)) is not None:  # else it has left
             self._in_line.add(ask)
-            asked.hears()
+            asked.know_line()
 
     def _forget(self, ask: int) -> Ask | None:
         self._in_line.discard(ask)

@@ -42,7 +42,6 @@ class Front(Protocol):
     clock: Clock
     draining: bool
     patience: float  # while it drains: seconds for the next request of a connection
-    why_given_up: str  # for the log, of what it gives up in the end
     answers_half_closed: bool  # whether who closes its own side may still want what it has asked for
 
     def admit(self, connection: "ClientConnection") -> bool:
@@ -74,6 +73,7 @@ class ClientConnection(asyncio.Protocol):
         self._idle_since = 0.0
         self._admitted = False
         self.half_closed = False
+        self.why_given_up: str | None = None
         self._current: ClientRequest | None = None  # whose answer is under way
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[None] = self._loop.create_future()  # and whoever answered has ended, too
@@ -91,10 +91,6 @@ class ClientConnection(asyncio.Protocol):
     @property
     def draining(self) -> bool:
         return self._front.draining
-
-    @property
-    def why_given_up(self) -> str:
-        return self._front.why_given_up
 
     @property
     def answering(self) -> bool:
@@ -147,8 +143,9 @@ class ClientConnection(asyncio.Protocol):
         self.abort()
         return True
 
-    def give_up(self) -> None:
+    def give_up(self, why: str) -> None:
         """Cancel the handler of the request that is under way; it may still say why."""
+        self.why_given_up = why
         self._task.cancel()
 
     # What the event loop calls.

@@ -40,7 +40,7 @@ class Gate:
                 "Ask by a loopback address or name, such as http://127.0.0.1 or http://localhost;"
                 " by other names only where `admin_token` is set.",
             )
-        if _is_from_elsewhere(fields, authority or fields.first(b"host")):
+        if fields.first(b"sec-fetch-site") in FOREIGN and fields.first(b"sec-fetch-mode") != b"navigate":
             raise Refusal(403, "This is not for pages of other sites.")
 
     def _knows_token(self, authorization: bytes) -> bool:
@@ -54,17 +54,6 @@ def _names_this_machine(authority: bytes | None) -> bool:
         return True
     found = AUTHORITY.fullmatch(authority.decode("latin-1"))
     return found is not None and is_loopback((found[1] or found[2]).lower().removesuffix("."))
-
-
-def _is_from_elsewhere(fields: Fields, authority: bytes | None) -> bool:
-    """Whether a page of another site asks, without whoever looks at it having been led here.
-
-    Browsers tell where a page is from by `Sec-Fetch-Site`, but not to other machines without TLS; there, by `Origin`.
-    """
-    if (site := fields.first(b"sec-fetch-site")) is not None:
-        return site in FOREIGN and fields.first(b"sec-fetch-mode") != b"navigate"
-    origin = fields.first(b"origin")
-    return origin is not None and origin.partition(b"://")[2].lower() != (authority or b"").lower()
 
 
 def _shown_secret(authorization: bytes) -> bytes | None:

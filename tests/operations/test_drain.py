@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog
 
 from proxy.operation import State
 from tests.conftest import Proxy
@@ -117,6 +118,21 @@ async def test_an_exchange_without_client_is_given_its_time_and_then_closed(
     await house.service.drain(0.05)
     assert (house.has_work, house.in_use) == (False, 0)
     await origin.connection_closed()
+
+
+async def test_a_client_that_leaves_meanwhile_has_left(
+    house: House, origin: ScriptedOrigin, quiet_log: list[structlog.types.EventDict]
+) -> None:
+    origin.script(read_all(), stall())
+    client = await house.client()
+    await client.send(request("GET", b"/", [(b"X-Request-Id", b"left")]))
+    await origin.request_complete()
+    drained = asyncio.create_task(house.service.drain(30))
+    await eventually(lambda: house.service.draining)
+    client.reset()
+    await drained
+    (line,) = [line for line in quiet_log if line["event"] == "request" and line["id"] == "left"]
+    assert (line["status"], line["end"], line["error"]) == (499, "CH", "client-left")
 
 
 async def test_a_request_that_is_given_up_is_told_so(proxy: Proxy, client: RawClient, origin: ScriptedOrigin) -> None:

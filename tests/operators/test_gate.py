@@ -91,22 +91,6 @@ def test_pages_of_other_sites_may_only_lead_here(site: str, mode: str, status: i
     assert refusal(Gate(None, LOOPBACK), **fields) == status
 
 
-@pytest.mark.parametrize(
-    ("origin", "site", "status"),
-    [
-        ("http://ops.example:8081", None, None), ("http://OPS.example:8081", None, None),
-        ("http://evil.example", None, 403), ("http://ops.example", None, 403), ("null", None, 403),
-        ("https://before.example", "same-origin", None),  # a proxy that speaks TLS may have changed Host
-    ],
-)  # fmt: skip
-def test_where_browsers_do_not_tell_the_site_the_origin_counts(
-    origin: str, site: str | None, status: int | None
-) -> None:
-    fields = {"Host": "ops.example:8081", "Authorization": f"Bearer {TOKEN}", "Origin": origin}
-    fields |= {} if site is None else {"Sec_Fetch_Site": site}
-    assert refusal(Gate(TOKEN, Address("", 8081)), **fields) == status
-
-
 async def test_with_a_token_all_but_probes_need_it(start_proxy: StartProxy, origin: ScriptedOrigin) -> None:
     proxy = await start_proxy(settings_for(origin.url), admin="127.0.0.1:0", admin_token=TOKEN)
     operator = Operator(proxy.admin_port)

@@ -63,10 +63,10 @@ class Exchange:
     granted: "asyncio.Future[Place]"
     number: int = 0
     connection: Connection | None = None
-    heard: int = 0  # answers of the broker's
+    told: int = 0  # by the broker, whether it stands in line
 
-    def hears(self) -> None:
-        self.heard += 1
+    def know_line(self) -> None:
+        self.told += 1
 
     @property
     def is_first(self) -> bool:
@@ -251,7 +251,7 @@ class PlacesMachine(RuleBasedStateMachine):
             exchange.granted.set_result(idle[0])
             self.connect(exchange, server)
         else:
-            ask = Ask(turn, exchange.granted, exchange.hears)
+            ask = Ask(turn, exchange.granted, exchange.know_line)
             exchange.number = worker.pool.ask(ask, worker.servers[server])
         self.exchanges.append(exchange)
 
@@ -337,7 +337,7 @@ class PlacesMachine(RuleBasedStateMachine):
                 self.lose(*one)
             for exchange in self.granted():
                 self.connect(exchange, 0)
-        assert all(exchange.heard == 1 for exchange in self.waiting())  # each knows that it stands in line
+        assert all(exchange.told == 1 for exchange in self.waiting())  # each knows that it stands in line
         assert all(worker.pool.held == self.model.held(worker.id) for worker in self.alive)  # and what for
         if self.model.due():
             used = [exchange for exchange in self.exchanges if exchange.connection]

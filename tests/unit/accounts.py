@@ -24,7 +24,7 @@ class NoLink:
     half_closed = False
     local = b"proxy.test"
     draining = False
-    why_given_up = ""
+    why_given_up: str | None = None
 
     def send(self, data: bytes) -> None:
         pass

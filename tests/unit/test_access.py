@@ -98,6 +98,16 @@ def test_requests_that_are_over_in_one_turn_have_their_lines_in_that_order(quiet
     assert [line["path"] for line in quiet_log] == ["/1", "/2", '/a "quoted" \ufffd path', "/4"]
 
 
+def test_a_line_that_cannot_be_made_takes_no_other_with_it(json_lines: list[bytes]) -> None:
+    odd, plain = account_of(b"/odd", b"odd"), account_of(b"/plain")
+    odd.waiting, odd.origin = 1000.0, 0.0  # longer than the whole request took: none is like that
+    write(odd, plain)
+    structlog.get_config()["logger_factory"]().close()
+    first, second = (json.loads(line) for line in b"".join(json_lines).splitlines())
+    assert (first["event"], first["id"], "IndexError" in first["exception"]) == ("line not written", "odd", True)
+    assert (second["event"], second["path"]) == ("request", "/plain")
+
+
 TRACED: Final = account_of(b"/", b"", (b"traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
 ACCOUNTS: Final = [
     pytest.param(account_of(b"/"), id="plain"),
