@@ -9,7 +9,9 @@ from enum import Enum
 from typing import ClassVar, Final
 
 DEFECT: Final = "An error in the proxy itself, which its log tells more about."  # detail of a plain ProxyError
-ASK_THE_ORIGIN: Final = "Find out at the origin whether it did before the request is sent again."  # of Interrupted
+ASK_THE_ORIGIN: Final = (
+    "Find out at the origin whether it took effect before the request is sent again."  # of Interrupted
+)
 
 
 class Side(Enum):

@@ -61,8 +61,8 @@ class Keeper:
     async def drain(self, timeout: float | None, why: str = "") -> None:
         """Take nothing more over, wait `timeout` seconds for what is here, and give up the rest.
 
-        What was sent and has no response is settled as interrupted, and why: only where there is an end to the time. What waits for its turn is left to others at once,
-        unless there is no end to the time.
+        What waits for its turn is left to others at once. What was sent and has no response when the time is over is settled
+        as interrupted; the log says `why`. None: the time has no end, and all of it is waited for.
         """
         self.draining = True
         if timeout is not None:

@@ -37,7 +37,7 @@ from proxy.words import so_many
 log = structlog.get_logger()
 
 OVERTIME: Final = 5.0  # seconds over its time after which a worker that has not ended is killed
-AT_ONCE: Final = (
+A_SECOND_SIGNAL: Final = (
     "What is under way may go on for so long; a second signal, such as another Ctrl-C, breaks it off at once."
 )
 UNHURRIED: Final = 5.0  # PATIENCE where another service is in its place, and nobody waits for the end
@@ -184,7 +184,7 @@ class Supervisor:  # an Employer
         self._stopping = True
         seconds = self._time_to_drain()
         self._notifier.stopping()
-        log.info("draining", seconds=seconds, note=AT_ONCE)
+        log.info("draining", seconds=seconds, note=A_SECOND_SIGNAL)
         self._handover.offer(self._current.doors.for_operators())
         patience = UNHURRIED if self._handover.is_succeeded else PATIENCE
         self._end({"kind": "drain", "seconds": seconds, "patience": patience}, within=seconds)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 Question = Callable[["Service"], Coroutine[Any, Any, list[CompletionItem]]]
 
-MOMENT: Final = 2.0  # seconds that one waits for a completion
+ANSWERED_WITHIN: Final = 2.0  # seconds; who presses a key waits for it
 MANY: Final = 50  # operations, the newest
 
 
@@ -53,7 +53,7 @@ def _answer(context: click.Context, question: Question) -> list[CompletionItem]:
     from proxy.remote import NoAnswer, asking
 
     async def ask() -> list[CompletionItem]:
-        async with asyncio.timeout(MOMENT), asking(place_meant(context.params)) as service:
+        async with asyncio.timeout(ANSWERED_WITHIN), asking(place_meant(context.params)) as service:
             return await question(service)
 
     try:

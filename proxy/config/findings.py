@@ -35,7 +35,15 @@ def findings(path: Path, environ: Mapping[str, str]) -> Findings:
     except ConfigError as error:
         places = {_key(source, loc) for loc in _wrong(source, error.__cause__)}
         return Findings(error.problems, tuple(_odd_elsewhere(source, path.parent, places)))
-    return Findings((), tuple(warnings(loaded)), tuple(_notes(loaded)))
+    wrong = tuple(_in_the_way(loaded))
+    return Findings(wrong, tuple(warnings(loaded)), () if wrong else tuple(_notes(loaded)))
+
+
+def _in_the_way(loaded: Loaded) -> Iterator[Problem]:
+    """A file where the store's folder is to be, for whoever serves."""
+    folder = loaded.config.store.url.folder
+    if folder is not None and not (there := _nearest(folder)).is_dir():
+        yield loaded.source.problem(("store", "url"), f"{there} is no folder; name another place, or move it away")
 
 
 def _notes(loaded: Loaded) -> Iterator[Problem]:
@@ -49,8 +57,12 @@ def _notes(loaded: Loaded) -> Iterator[Problem]:
 
 def _may_be_made(folder: Path) -> bool:
     """Whether this user may write into the folder, or into the nearest there is of those that it is to be in."""
-    there = next(one for one in (folder, *folder.parents) if os.access(one, os.F_OK))
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    return os.access(_nearest(folder), os.W_OK | os.X_OK)
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest there is of those that it is to be in."""
+    return next(one for one in (folder, *folder.parents) if os.access(one, os.F_OK))
 
 
 def _wrong(source: Source, cause: BaseException | None) -> Iterator[Loc]:

@@ -28,6 +28,7 @@ from proxy.config.scalars import (
     size,
 )
 from proxy.config.section import Section, Wrong
+from proxy.config.unreadable import KEY_WITHOUT_SPACE
 
 NEVER_LATER = frozenset({"CONNECT", "OPTIONS", "TRACE"})  # methods, whatever a route has
 
@@ -178,7 +179,8 @@ class Route(Section):
     @field_validator("respond_async", mode="before")
     @classmethod
     def _is_a_section(cls, value: object) -> object:
-        if isinstance(value, str | bool):
+        is_text = isinstance(value, str) and not KEY_WITHOUT_SPACE.match(value)  # that is meant as a section
+        if is_text or isinstance(value, bool):
             raise Refused("is a section: `respond_async: {}` takes its defaults, and without the key it is off")
         return {} if value is None else value
 

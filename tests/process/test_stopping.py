@@ -124,7 +124,7 @@ async def test_a_second_signal_stops_at_once_whichever_they_are(origin: Scripted
         child.signal(SIGTERM)
         assert await child.exit_code() == 0
         settled = await child.logged("operation settled")
-        assert settled["detail"] == "Find out at the origin whether it did before the request is sent again."
+        assert settled["detail"] == "Find out at the origin whether it took effect before the request is sent again."
         cut = await child.logged("request", 2)
         told_twice = "The proxy was told a second time to stop, and so broke it off at once."
         assert {settled["why"], cut["why"]} == {told_twice}, "drain_timeout had nothing to do with it"

@@ -48,9 +48,19 @@ NEEDED = "origins: {backend: {url: http://127.0.0.1:9}}\nroutes: [{name: all, or
 ADVICE = "serve as one that can, or name another folder, such as `sqlite:data`, beside this file"
 
 
-def test_check_notes_a_store_that_this_user_cannot_have(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", ["sqlite:proxy.yaml", "sqlite:proxy.yaml/store"], ids=["in its place", "above it"])
+def test_a_file_where_the_store_is_to_be_is_wrong_for_everybody(tmp_path: Path, store: str) -> None:
     file = tmp_path / "proxy.yaml"
-    file.write_text(NEEDED + "store:\n  url: sqlite:proxy.yaml/store\n")
+    file.write_text(f"{NEEDED}store:\n  url: {store}\n")
+    result = run("check", file)
+    told = f"{file}:4: store.url: {file} is no folder; name another place, or move it away\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", told)
+
+
+def test_check_notes_a_store_that_this_user_cannot_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "proxy.yaml"
+    file.write_text(NEEDED + "store:\n  url: sqlite:store\n")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode in (os.F_OK, os.R_OK) and Path(path).exists())
     result = run("check", "--strict", file)
     assert (result.exit_code, result.stdout) == (0, f"{file}: fine\n"), "another user may be the one that serves"
     assert result.stderr == f"{file}:4: store.url: note: this user cannot write there; {ADVICE}\n"

@@ -90,9 +90,18 @@ def test_a_key_without_its_colon_is_said_of_its_own_line(
     assert said(tmp_path, number, written) == f"{number}: is not YAML: {expected}"
 
 
-def test_a_section_that_is_one_key_without_space_is_told_so(tmp_path: Path) -> None:
-    expected = "6: origins.backend: must be a mapping; the space after the colon of its key is missing"
-    assert said(tmp_path, 7, "    url:http://127.0.0.1:8000") == expected
+@pytest.mark.parametrize(
+    ("number", "written", "where"),
+    [
+        pytest.param(7, "    url:http://127.0.0.1:8000", "6: origins.backend", id="an origin"),
+        pytest.param(21, "    respond_async:\n      wait:2s", "21: routes[1].respond_async", id="respond_async"),
+    ],
+)
+def test_a_section_that_is_one_key_without_space_is_told_so(
+    tmp_path: Path, number: int, written: str, where: str
+) -> None:
+    told = "must be a mapping; the space after the colon of its key is missing"
+    assert said(tmp_path, number, written) == f"{where}: {told}"
 
 
 @pytest.mark.parametrize(
