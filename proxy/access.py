@@ -57,8 +57,7 @@ class AccessLog:
     def _write(self, account: Account, now: float) -> None:
         put, waiting, origin = self._put, account.waiting, account.origin
         if put is None:
-            log = self._log
-            log.info("request", **account.facts())
+            self._log.info("request", **account.facts())
         elif waiting is None or origin is None or account.seconds > LONGEST or not account.is_ordinary:
             put(as_json({"timestamp": self._timestamp(now), "level": "info", "event": "request", **account.facts()}))
         else:  # the same, for most requests
