@@ -3,6 +3,14 @@
 import { element, setAttribute, setText } from "./elements.js";
 import { clock, visible } from "./words.js";
 
+export const AS_ABOVE = "For the same reason as the one above.";
+
+/** Items, each with whether its reason, and the error behind that, are those of the one above: they need not be read again. */
+export function withRepeats(items) {
+  const reason = ({ why, error, cause }) => JSON.stringify([why, error, cause]);
+  return items.map((item, at) => ({ ...item, isRepeated: Boolean(item.why) && at > 0 && reason(item) === reason(items[at - 1]) }));
+}
+
 /** A cell with one text. */
 export const text = (of) => (cell) => {
   const node = element("span");

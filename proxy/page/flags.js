@@ -24,6 +24,16 @@ const HANDED_OVER = {
 const PLAIN_END =
   "Its answer was sent whole, and nobody broke that off. If it tells of an error, that is the origin’s own or its operation’s.";
 
+const SHORT_WHO = { C: "client", O: "origin", P: "proxy", L: "limit" };
+const SHORT_WHEN = { R: "on its way", Q: "in line", H: "at origin", D: "in answer", T: "tunnel", S: "status URL" };
+
+/** The same in two or three words, to stand beside it. */
+export function shortly(flag) {
+  const [who, when] = [SHORT_WHO[flag[0]], SHORT_WHEN[flag[1]]];
+  if (flag === "--") return "whole";
+  return [who, when].filter(Boolean).join(", ");
+}
+
 /** What the flag of a request with this error means; one of a newer service than this page is left as it is. */
 export function meaningOf(flag, error) {
   if (flag in HANDED_OVER) return HANDED_OVER[flag];

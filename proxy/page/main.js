@@ -3,11 +3,12 @@
  *
  * The parts: `service` and its overview, `operations` in a `table` each, `requests`, `search` for an id and what was `found`,
  * `routes` with their `plots`, `origins`; `filters` and `cancel` for what an operator does, `example` for who has
- * nothing to look at; `elements`, `cells`, `words`, `flags`, `tips` and `announce` for how it is said.
+ * nothing to look at; `elements`, `cells`, `words`, `flags`, `tips`, `announce` and `small` for how it is said.
  */
 
 import { announce } from "./announce.js";
 import { Cancelling } from "./cancel.js";
+import { withRepeats } from "./cells.js";
 import { byId, element, setAttribute, setText } from "./elements.js";
 import { example } from "./example.js";
 import { Feed } from "./feed.js";
@@ -20,6 +21,7 @@ import { Recent } from "./requests.js";
 import { Routes } from "./routes.js";
 import { searching } from "./search.js";
 import { Service } from "./service.js";
+import { FEW, SMALL } from "./small.js";
 import { explain } from "./tips.js";
 import { day, visible, zone } from "./words.js";
 
@@ -102,7 +104,7 @@ class Page {
     this.#teach();
     this.service.showCounts(view.operations.counts);
     this.#showOperations(view.operations);
-    this.lastSettled.show(view.settled);
+    this.lastSettled.show(withRepeats(SMALL.matches ? view.settled.slice(0, FEW) : view.settled));
     this.requests.show(view.requests);
     this.origins.show(serversOf(view.origins));
     this.found.refresh(view.service.requests_kept);
@@ -111,8 +113,9 @@ class Page {
   #showOperations({ operations, counts, next }) {
     const state = this.place.get("state") || "unsettled";
     const over = isSettled(state);
-    this.underWay.show(over ? [] : operations);
-    this.settledHere.show(over ? operations : []);
+    const listed = withRepeats(operations);
+    this.underWay.show(over ? [] : listed);
+    this.settledHere.show(over ? listed : []);
     byId("settled").hidden = over;
     setText(byId("operations-title"), titleOf(state));
     setText(byId("operations-range"), range(operations.length, state, counts));

@@ -1,6 +1,6 @@
 /** The lists of operations: those that are under way, and those that are settled. */
 
-import { badge, finding, moment, request, text } from "./cells.js";
+import { AS_ABOVE, badge, finding, moment, request, text } from "./cells.js";
 import { element, setAttribute, setText } from "./elements.js";
 import { Table } from "./table.js";
 import { age, count, duration, size, visible } from "./words.js";
@@ -95,7 +95,8 @@ function outcome({ state, status }) {
 }
 
 /** That it is completed is said by its state; of any other there is more to say: why it was answered with 202, or ended. */
-function explained({ method, target, state, why, error }) {
+function explained({ method, target, state, why, error, isRepeated }) {
+  if (isRepeated && state !== "completed") return { method, target, why: AS_ABOVE };
   return { method, target, why: state === "completed" ? "" : why, cause: error?.code };
 }
 

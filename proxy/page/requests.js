@@ -1,9 +1,10 @@
 /** Requests that were handed over or went wrong, each with the reason in a sentence. */
 
 import { told } from "./asked.js";
-import { badge, finding, moment, request, text } from "./cells.js";
-import { meaningOf } from "./flags.js";
+import { AS_ABOVE, badge, finding, moment, request, text, withRepeats } from "./cells.js";
+import { meaningOf, shortly } from "./flags.js";
 import { byId, element, setAttribute, setText } from "./elements.js";
+import { FEW as FEWER, SMALL } from "./small.js";
 import { Table } from "./table.js";
 import { duration, visible } from "./words.js";
 
@@ -17,7 +18,7 @@ const NOT_SENT = "The client left before it was sent anything. 499 is only noted
 export function requests(where, place, { label, wording, empty }) {
   return new Table(where, {
     label,
-    key: JSON.stringify, // clients choose their ids, so several may have the same
+    key: ({ isRepeated, ...item }) => JSON.stringify(item), // clients choose their ids, so several may have the same
     empty,
     columns: [
       { title: "Status", name: "state", make: badge(statusOf) },
@@ -64,8 +65,9 @@ export class Recent {
   }
 
   #draw() {
-    this.table.show(this.isWhole ? this.shown : this.shown.slice(0, FEW));
-    this.all.hidden = this.shown.length <= FEW;
+    const few = SMALL.matches ? FEWER : FEW;
+    this.table.show(withRepeats(this.isWhole ? this.shown : this.shown.slice(0, few)));
+    this.all.hidden = this.shown.length <= few;
     setText(this.all, this.isWhole ? "Show fewer requests" : `Show all ${this.shown.length} requests`);
   }
 }
@@ -82,7 +84,8 @@ function statusOf({ status }) {
 }
 
 /** Why it was answered so, and its error. */
-export function briefly({ method, path, why, error, cause }) {
+export function briefly({ method, path, why, error, cause, isRepeated }) {
+  if (isRepeated) return { method, target: path, why: AS_ABOVE };
   return { method, target: path, why, cause: error && (cause ? `${error}: ${cause}` : error) };
 }
 
@@ -94,10 +97,12 @@ export function atLength(item) {
 
 function flag(cell) {
   const button = element("button", { type: "button", class: "flag" });
-  cell.append(button);
+  const words = element("small", { class: "quiet" });
+  cell.append(button, " ", words);
   return ({ end, error }) => {
     button.hidden = !end;
     setText(button, end ?? "");
+    setText(words, end ? shortly(end) : "");
     setAttribute(button, "aria-label", `Flag ${end}`);
     setAttribute(button, "data-tip", end ? meaningOf(end, error) : null);
   };

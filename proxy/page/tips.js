@@ -5,9 +5,9 @@
  */
 
 import { byId, setText } from "./elements.js";
+import { SMALL } from "./small.js";
 
 const GAP = 6; // pixels
-const SMALL = matchMedia("(max-width: 52rem)"); // where there is no room beside anything (see small.css)
 let owner = null;
 
 /** Makes the page's tips work. */

@@ -11,7 +11,7 @@ from playwright.async_api import Locator, Page, expect
 from tests.browser.conftest import OpenPage
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.raw_client import Field
-from tests.scripted_origin import ScriptedOrigin, read_all, stall
+from tests.scripted_origin import ScriptedOrigin, answer, read_all, stall
 
 AT_ONCE: Field = (b"Prefer", b"respond-async, wait=0")
 SMALLEST_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
@@ -233,6 +233,32 @@ async def test_on_a_small_screen_nothing_is_cut_and_nothing_covers_what_is_read(
         (tip_begins, tip_ends), (row_begins, row_ends) = await box(tip), await box(row)
         assert tip_begins > row_ends or tip_ends < row_begins
         await row.get_by_role("button").blur()
+
+
+async def test_on_a_small_screen_a_question_does_not_touch_the_edges(
+    watched: Proxy, open_page: OpenPage, origin: ScriptedOrigin
+) -> None:
+    page = await open_page(watched.admin_port, viewport={"width": 390, "height": 800})
+    await have_something_to_show(watched, origin)
+    await page.locator("#operations-table").get_by_role("button", name="Cancel").first.click()
+    found = await page.get_by_role("dialog").bounding_box()
+    assert found is not None
+    assert found["x"] >= 10
+    assert found["x"] + found["width"] <= 380
+
+
+async def test_on_a_small_screen_few_of_those_that_are_settled_are_shown_and_the_way_to_all(
+    watched: Proxy, open_page: OpenPage, origin: ScriptedOrigin
+) -> None:
+    origin.route(lambda _: [read_all(), answer(200)])
+    client = await watched.client()
+    for _ in range(8):
+        assert (await client.exchange("GET", b"/", [(b"Prefer", b"respond-async, wait=0")])).status == 202
+    page = await open_page(watched.admin_port, viewport={"width": 390, "height": 800})
+    await expect(page.locator("#count-completed")).to_have_text("8")
+    await expect(page.locator("#settled-table tbody tr")).to_have_count(6)
+    await page.get_by_role("link", name="All that are kept").click()
+    await expect(page.locator("#operations-table tbody tr")).to_have_count(8)
 
 
 async def test_what_a_tip_says_can_be_had_with_the_keyboard_alone(

@@ -72,6 +72,8 @@ async def test_the_page_says_why_a_request_got_202_503_or_504(
         await expect(page.locator(f"#origins-table td[data-title='{title}']")).to_have_text(figure)
     await expect(crowded).to_contain_text("no turn at origin legacy within 0.1 s (queue_timeout of origin legacy)")
 
+    await expect(late.locator("td.flag")).to_have_text("LH limit, at origin")
+    await expect(crowded.locator("td.flag")).to_have_text("LQ limit, in line")
     flag = late.get_by_role("button")
     await flag.focus()
     tip = page.get_by_role("tooltip")
@@ -82,11 +84,23 @@ async def test_the_page_says_why_a_request_got_202_503_or_504(
     await expect(tip).to_have_text(re.compile("handed over with 202"))
 
 
+async def test_a_reason_is_not_read_again_and_again(page: Page, watched: Proxy, origin: ScriptedOrigin) -> None:
+    origin.script(read_all(), stall())
+    client = await watched.client()
+    for target in (b"/first", b"/second", b"/third"):
+        await client.exchange("POST", target, [AT_ONCE], b"")
+    for table in (requests(page), page.locator("#operations-table table").first.locator("tbody tr")):
+        await expect(table).to_have_count(3)
+        await expect(table.first).to_contain_text("The client asked not to wait (Prefer: wait=0); answered 202")
+        for line in (table.nth(1), table.last):
+            await expect(line.locator(".explained")).to_have_text("For the same reason as the one above. ")
+
+
 async def test_every_flag_of_the_log_has_words(page: Page) -> None:
     unexplained = await page.evaluate("""async () => {
-        const { meaningOf } = await import("/page/flags.js");
+        const { meaningOf, shortly } = await import("/page/flags.js");
         const flags = [..."COPL"].flatMap((who) => [..."RQHDTS"].map((when) => who + when));
-        return [...flags, "-H", "-Q", "--"].filter((flag) => meaningOf(flag).includes(flag));
+        return [...flags, "-H", "-Q", "--"].filter((flag) => meaningOf(flag).includes(flag) || !shortly(flag));
     }""")
     assert unexplained == []
 
