@@ -55,25 +55,42 @@ def _misplaced_option(name: str) -> click.UsageError:
 
 def names_one(text: str) -> bool:
     """Whether it is as only ids and URLs are, and so no command."""
-    return URL.match(text) is not None or _whole_id(text) is not None
-
-
-def _whole_id(text: str) -> str | None:
-    """What is as long as an id, where a text is that or a URL that ends so; None: it gives no operation away."""
-    from proxy.operation import ID_LENGTH
-
-    found = STATUS_URL.fullmatch(f"/{text}")
-    return None if found is None or len(found[1]) < ID_LENGTH else found[1]
+    return URL.match(text) is not None or bool(_as_long_as_ids(text))
 
 
 def refuse_ids(texts: Sequence[str]) -> None:
-    """Raises UsageError where any are given. Click's own would show them whole, and not say what is meant."""
+    """Raises UsageError where any are given. Click's own would not say what is meant."""
     if texts:
-        id = _whole_id(texts[0])
-        shown = texts[0] if id is None else _short(id)
+        shown = _without_ids(texts[0], texts[0])
         raise click.UsageError(
             f"Got unexpected extra argument ({shown}): `{NAME} show` shows one operation or request."
         )
+
+
+class DiscreetCommand(click.Command):
+    """Shows no id whole when it says what is wrong with its arguments, whatever is joined to one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = " ".join(args)  # which are taken away one by one
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if not _as_long_as_ids(given):
+                raise
+            raise click.UsageError(_without_ids(error.format_message(), given), error.ctx) from error
+
+
+def _without_ids(text: str, given: str) -> str:
+    """The text with no more than the beginning of what was given and may be an id, or have one in it."""
+    for id in _as_long_as_ids(given):
+        text = text.replace(id, _short(id))
+    return text
+
+
+def _as_long_as_ids(text: str) -> list[str]:
+    from proxy.operation import ID_LENGTH
+
+    return re.findall(rf"[A-Za-z0-9_-]{{{ID_LENGTH},}}", text)
 
 
 def each(options: dict[str, Any], ids: Sequence[str], ask: "Ask", between: str = "") -> None:

@@ -10,7 +10,7 @@ import click
 
 from proxy.commands import completing, values
 from proxy.commands.filters import SETTLED, UNSETTLED, check_routes, wanted_by, which_operations
-from proxy.commands.ids import IDS, NO_IDS, each, names_one, read_ids, refuse_ids
+from proxy.commands.ids import IDS, NO_IDS, DiscreetCommand, each, names_one, read_ids, refuse_ids
 from proxy.commands.service import asked, which_service
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ _json = click.option("--json", "wants_json", is_flag=True, help="As JSON.")
 _yes = click.option("--yes", is_flag=True, help="Without asking whether one means it.")
 
 
-class _Operations(click.Group):
+class _Operations(DiscreetCommand, click.Group):
     """Who names one, and no command, is told which is meant."""
+
+    command_class = DiscreetCommand
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import os
+import re
 import ssl
 import sys
 from asyncio.subprocess import PIPE
@@ -588,7 +589,16 @@ async def test_wrong_usage_is_2(arguments: list[str], said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["http://127.0.0.1/.async/{id}", "/.async/{id}/?a=/b", "{id}"], ids=["URL", "path", "id"]
+    "form",
+    [
+        "http://127.0.0.1/.async/{id}",
+        "http://h/.async/{id}).",
+        "/.async/{id}/?a=/b",
+        "{id}",
+        "{id},",
+        '"{id}"',
+        "id={id}",
+    ],
 )
 @pytest.mark.parametrize("command", [("list",), ("requests", "--status", "5xx"), ()], ids=["list", "requests", "none"])
 async def test_who_names_one_where_none_is_to_be_named_is_led_to_show_and_it_is_not_shown_whole(
@@ -597,8 +607,27 @@ async def test_who_names_one_where_none_is_to_be_named_is_led_to_show_and_it_is_
     id = "Ab-_" * 6
     result = await run(*command, form.format(id=id))
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "(Ab-_Ab-_…): `respond-async operations show` shows one operation or request." in result.stderr
+    shown = form.format(id="Ab-_Ab-_…")
+    assert f"({shown}): `respond-async operations show` shows one operation or request." in result.stderr
     assert id not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["list", "--state", "{id}"], id="the value of an option"),
+        pytest.param(["list", "--{id}"], id="an option of a command that takes no ids"),
+        pytest.param(["show", "--{word}"], id="a word like an option"),
+        pytest.param(["show", "--", "--{word}=x"], id="a word like an option, with a value"),
+        pytest.param(["--{id}"], id="an option in place of a command"),
+    ],
+)
+async def test_what_is_wrong_with_arguments_is_said_without_a_whole_id(arguments: list[str]) -> None:
+    id, word = "Ab-_" * 6, "abcdef" * 4
+    result = await run(*(argument.format(id=id, word=word) for argument in arguments))
+    assert result.exit_code == 2
+    assert "…" in result.stderr
+    assert not re.search("[A-Za-z0-9_-]{24}", result.stderr.partition("Error: ")[2])
 
 
 @pytest.mark.parametrize(
