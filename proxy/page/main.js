@@ -35,7 +35,7 @@ const KNOWN_PATH = ", to a path that its origin knows:";
 class Page {
   constructor() {
     this.isPaused = false;
-    this.place = new Place(() => this.#turn());
+    this.place = new Place((isAsked) => this.#turn(isAsked));
     this.service = new Service();
     this.filters = new Filters(this.place);
     this.cancelling = new Cancelling();
@@ -60,7 +60,7 @@ class Page {
     document.addEventListener("click", (event) => this.#find(event));
     document.addEventListener("visibilitychange", () => this.#rest());
     setInterval(() => this.#tick(), SECOND);
-    this.#turn();
+    this.#turn(false);
   }
 
   /** The tables, each with what there is to say where it has nothing to show. */
@@ -78,18 +78,18 @@ class Page {
     this.origins = origins(byId("origins-table"), nothing("No origin is known yet."));
   }
 
-  /** The address is another. */
-  #turn() {
+  /** The address is another; `isAsked` if somebody has just asked for it. */
+  #turn(isAsked) {
     this.filters.show();
-    this.#search();
+    this.#search(isAsked);
     if (this.place.query !== this.feed.query) this.feed.follow(this.place.query);
     if (this.view) this.requests.show(this.view.requests);
   }
 
   /** Leads to what is looked for, if that is something else than before. */
-  #search() {
+  #search(isAsked) {
     const looked = this.place.get("q");
-    if (looked !== this.looked) this.found.show(this.looked !== undefined);
+    if (looked !== this.looked) this.found.show(isAsked);
     this.looked = looked;
   }
 

@@ -7,10 +7,10 @@ const OF_OPERATIONS = ["route", "state", "older_than", "younger_than", "cursor"]
 const ROWS = 25;
 
 export class Place {
-  /** `onChange(place)` is called whenever it has become another, also by the browser's Back. */
+  /** `onChange(isAsked)` is called whenever it has become another: by somebody, also by the browser's Back, or corrected. */
   constructor(onChange) {
     this.onChange = onChange;
-    window.addEventListener("popstate", () => this.onChange(this));
+    window.addEventListener("popstate", () => this.onChange(true));
   }
 
   get(key) {
@@ -27,13 +27,13 @@ export class Place {
   go(changes) {
     const next = this.with(changes);
     if (next !== address(location.search.slice(1))) history.pushState(null, "", next);
-    this.onChange(this);
+    this.onChange(true);
   }
 
-  /** The same, but that nothing is kept of the place before. */
+  /** The same, but that nobody has asked for it, and nothing is kept of the place before. */
   correct(changes) {
     history.replaceState(null, "", this.with(changes));
-    this.onChange(this);
+    this.onChange(false);
   }
 
   /** What the service is asked for: the operations here, a page of them. */

@@ -267,6 +267,19 @@ async def test_the_id_of_a_request_stays_in_the_address(
     assert unquote(page.url).endswith(f"?q={id}")
 
 
+@pytest.mark.parametrize("id", ["req7", "order-2026-000017", "http://h/.async/Ab-_Ab-_"])
+async def test_an_address_leads_nowhere_and_the_field_leads_to_what_is_found(
+    watched: Proxy, open_page: OpenPage, id: str
+) -> None:
+    page = await open_page(watched.admin_port, f"?q={quote(id, safe='')}")
+    title = page.locator("#found-title")
+    await expect(title).to_have_text(re.compile("^Nothing found for"))
+    assert await page.evaluate("() => document.activeElement === document.body")
+    await looked_for(page, "another")
+    await expect(title).to_have_text("Nothing found for “another”")
+    await expect(title).to_be_focused()
+
+
 @pytest.mark.parametrize("id", ["short-id", "as-long-as-an-operation-", "as long as nobody thought that it might be"])
 async def test_a_request_is_found_by_its_id_however_that_was_copied(
     page: Page, watched: Proxy, origin: ScriptedOrigin, id: str
