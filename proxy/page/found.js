@@ -49,7 +49,6 @@ export class Found {
     const id = this.place.get("q");
     const turn = (this.turn += 1);
     byId("found").hidden = id === "";
-    byId("q").value = id;
     this.isAsking = id !== "";
     this.isStale = false;
     this.leads = this.isAsking && (this.leads || isAsked);

@@ -89,8 +89,10 @@ class Page {
   /** Leads to what is looked for, if that is something else than before. */
   #search(isAsked) {
     const looked = this.place.get("q");
-    if (looked !== this.looked) this.found.show(isAsked);
+    if (looked === this.looked) return;
     this.looked = looked;
+    byId("q").value = looked; // once: something else may be on its way into the field when there is more to find
+    this.found.show(isAsked);
   }
 
   #show(view) {

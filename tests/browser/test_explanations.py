@@ -295,6 +295,18 @@ async def test_a_request_is_found_by_its_id_however_that_was_copied(
         await expect(page.locator("#found tbody tr")).to_contain_text(id)
 
 
+async def test_what_is_typed_stays_though_there_is_more_to_find(
+    page: Page, watched: Proxy, origin: ScriptedOrigin
+) -> None:
+    origin.script(read_all(), stall())
+    await looked_for(page, "sought")
+    await expect(page.locator("#found")).to_contain_text("Nothing found for “sought”")
+    await page.get_by_role("searchbox").fill("another")
+    await (await watched.client()).exchange("POST", b"/reports", [AT_ONCE, (b"X-Request-Id", b"sought")], b"")
+    await expect(page.locator("#found tbody tr")).to_contain_text("sought")
+    await expect(page.get_by_role("searchbox")).to_have_value("another")
+
+
 async def test_an_id_is_shown_whole(page: Page, watched: Proxy, origin: ScriptedOrigin) -> None:
     origin.script(read_all(), stall())
     client = await watched.client()
