@@ -8,7 +8,9 @@ def main() -> None:
     if getsignal(SIGINT) is default_int_handler:  # it may be ignored, as it is in the background
         signal(SIGINT, SIG_DFL)
     from proxy.cli import main
+    from proxy.commands import standard_output
 
+    standard_output.install()
     main()
 
 

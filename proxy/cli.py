@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from functools import partial
 from pathlib import Path
 from signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
@@ -17,7 +16,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from proxy import __version__
-from proxy.commands import explain, fetch, operations
+from proxy.commands import explain, fetch, operations, standard_output
 from proxy.commands.options import (
     BAD_CONFIGURATION,
     CANNOT_START,
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 NAME: Final = "respond-async"
 HIGHEST_PORT: Final = 65535
 ANOTHER_PORT: Final = "Take another port; 0 is any that is free."
-NO_ROOM: Final = (ENOSPC, EDQUOT, EFBIG, EIO)  # what the system says of a standard output that takes no more
 COMPLETE_VARIABLE: Final = "_RESPOND_ASYNC_COMPLETE"  # which click derives from the name
 
 # What serves is imported by the commands that serve: the others answer at once without it.
@@ -48,11 +46,11 @@ class Commands(click.Group):
         try:
             return super().main(*args, **settings)
         except OSError as exc:
-            if exc.errno not in NO_ROOM or exc.filename is not None:
+            if exc.filename != standard_output.NAME:
                 raise
             from proxy.fetch.ending import NOT_WRITTEN
 
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what the interpreter writes at its end
+            standard_output.lead_nowhere()
             end(NOT_WRITTEN, f"Cannot write to standard output: {exc.strerror}.")
 
     def invoke(self, ctx: click.Context) -> object:
@@ -161,7 +159,10 @@ def demo(port: int, admin_port: int | None, *, backend_only: bool) -> None:
     backend = LegacyBackend(say=click.echo)
     with tempfile.TemporaryDirectory(prefix="respond-async-") as folder, in_its_own_process(backend):
         file = Path(folder, "demo.yaml")
-        file.write_text(demo_config(backend.port, port, admin_port, Path(folder, "store")))
+        try:
+            file.write_text(demo_config(backend.port, port, admin_port, Path(folder, "store")))
+        except OSError as exc:
+            end(CANNOT_START, f"Cannot write {file}: {exc.strerror}.")
         _run(file, lambda doors: click.echo(tour(*(bound.address.port for bound in doors.all))), _by_options)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from proxy.commands import values
+from proxy.commands import standard_output, values
 from proxy.commands.options import FIELD, FILE, end
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the op
         ) from error
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    if terms.output is None:
+        standard_output.check_open()
     try:
         sys.exit(asyncio.run(run(order, terms, sys.stdout.buffer, sys.stderr)))
     except Ended as ended:
@@ -90,7 +92,7 @@ def _order(options: dict[str, Any]) -> "Order":
     data, documents = options["data"], options["documents"]
     if options["resume"] and (data or documents or options["method"]):
         raise ValueError("`--resume` asks a status URL, which takes no method and no content")
-    content = content_of(data, documents, sys.stdin.buffer)
+    content = content_of(data, documents, sys.stdin.buffer if sys.stdin else None)
     fields = [field(line) for line in options["lines"]]
     return order_for(options["url"], options["method"], fields, _with_password(options["user"]), content)
 

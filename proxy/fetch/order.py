@@ -121,7 +121,7 @@ def same_origin(one: URL, other: URL) -> bool:
     return (one.scheme, one.host, one.port) == (other.scheme, other.host, other.port)
 
 
-def content_of(data: Sequence[str], documents: Sequence[str], stdin: BinaryIO) -> Content | None:
+def content_of(data: Sequence[str], documents: Sequence[str], stdin: BinaryIO | None) -> Content | None:
     """Content as curl takes it, a form's or JSON: text, or `@FILE` or `@-` for what is in there. Raises ValueError."""
     if data and documents:
         raise ValueError("`--data` and `--json` do not go together")
@@ -148,8 +148,10 @@ def _is_of_the_request(name: str) -> bool:
     return name in OF_THE_REQUEST or name.startswith("content-")
 
 
-def _piece(text: str, stdin: BinaryIO) -> bytes:
+def _piece(text: str, stdin: BinaryIO | None) -> bytes:
     if text == "@-":
+        if stdin is None:
+            raise ValueError("standard input (`@-`) is closed")
         return stdin.read()
     return _file(text).read_bytes() if text.startswith("@") else text.encode()
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -128,6 +129,24 @@ def test_what_cannot_be_written_is_23(arguments: list[str], write: Write, buffer
     assert done.returncode == 23
     assert done.stderr.splitlines()[-1] == b"Cannot write to standard output: No space left on device."
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        pytest.param("schema >&-", 23, "Cannot write to standard output: it is closed.", id="schema"),
+        pytest.param("fetch http://127.0.0.1:1/ >&-", 23, "Cannot write to standard output: it is closed.", id="fetch"),
+        pytest.param("fetch http://127.0.0.1:1/ -o x >&-", 7, "Connection refused", id="fetch to a file"),
+        pytest.param("fetch http://127.0.0.1:1/ <&-", 7, "Connection refused", id="fetch without content"),
+        pytest.param("fetch http://127.0.0.1:1/ -d @- <&-", 2, "standard input (`@-`) is closed", id="content"),
+    ],
+)
+def test_a_closed_standard_stream_is_told_to_who_needs_it(command: str, code: int, told: str) -> None:
+    shell = f"{shlex.quote(sys.executable)} -m proxy {command}"
+    done = subprocess.run(["sh", "-c", shell], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert told in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 def test_a_good_configuration_is_0(write: Write) -> None:

@@ -1,5 +1,6 @@
 """The command line, in this process: what it hands on, and which exit code an error becomes."""
 
+import errno
 import os
 import re
 import runpy
@@ -222,6 +223,16 @@ def test_the_demo_has_its_operator_page_where_one_looks_for_it(
     monkeypatch.setattr(supervisor, "supervise", lambda load, *_: served.append(load()))
     assert run("demo", *options).exit_code == 0
     assert str(served[0].admin) == admin
+
+
+def test_the_demo_says_what_of_its_own_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_text(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", write_text)
+    result = run("demo")
+    assert result.exit_code == 3
+    assert re.fullmatch(r"Cannot write /.+/demo\.yaml: No space left on device\.\n", result.stderr)
 
 
 @pytest.mark.parametrize(("key", "option"), [("listen", "--port"), ("admin", "--admin-port")])
