@@ -117,8 +117,8 @@ function received(cell) {
 
 function left(operation, elapsed) {
   if (operation.left === null || operation.left === undefined) return "";
-  // Of one that is queued, nothing passes until the line moves.
-  const seconds = operation.left - (operation.state === "queued" ? 0 : elapsed);
+  if (operation.state === "queued") return age(Math.max(operation.left, 1)); // nothing of it passes until the line moves
+  const seconds = operation.left - elapsed;
   return seconds >= 1 ? age(seconds) : "any moment";
 }
 
