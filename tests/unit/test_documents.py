@@ -151,7 +151,7 @@ def test_metrics_are_documented_as_they_are() -> None:
 
 
 def test_log_events_are_documented_as_they_are() -> None:
-    calls = re.findall(r'(?:\blog|get_logger\(\))\.(\w+)\(\s*"([a-z ]+)"', SOURCE)
+    calls = re.findall(r'(?:\b_?log|get_logger\(\))\.(\w+)\(\s*"([a-z ]+)"', SOURCE)
     logged = {(event, "error" if level == "exception" else level) for level, event in calls}
     assert set(re.findall(r"^\| `([a-z ]+)` \| (info|warning|error) \|", OPERATIONS, re.MULTILINE)) == logged
 
