@@ -14,7 +14,7 @@ import structlog
 from proxy.config import LogSettings
 from proxy.figures import HISTOGRAM, Family, pieces
 from proxy.logwriter import DirectWriter, LogWriter
-from proxy.words import timestamp
+from proxy.words import escaped, timestamp
 
 _JSON: Final = JSONEncoder(default=repr)
 _with_traceback: Final = structlog.processors.format_exc_info
@@ -54,13 +54,7 @@ def _readable(_: object, level: str, line: structlog.types.EventDict) -> structl
 
 def _harmless(_: object, __: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
     """Nothing that a terminal would take for a command: clients choose what paths and ids are made of."""
-    return {name: _printable(fact) if isinstance(fact, str) else fact for name, fact in line.items()}
-
-
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return {name: escaped(fact) if isinstance(fact, str) else fact for name, fact in line.items()}
 
 
 def _rendered(_: object, __: str, line: structlog.types.EventDict) -> str:

@@ -37,6 +37,13 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
+def escaped(text: str) -> str:
+    """The text, with an escape in place of each character that a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def timestamp(seconds: float, precision: str = "milliseconds") -> str:
     """A moment, in seconds since the epoch, as RFC 3339 has it, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec=precision).removesuffix("+00:00") + "Z"

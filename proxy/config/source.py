@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import yaml
 
 from proxy.config.unreadable import unreadable
+from proxy.words import escaped
 
 Loc = tuple[str | int, ...]  # keys and indexes, from the top of the file
 
@@ -39,7 +40,7 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         line = ": ".join(filter(None, (f"{self.file}:{self.line}", self.path, self.what)))
-        return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
+        return escaped(line)
 
 
 class ConfigError(Exception):
