@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults.counting_origin import CountingOrigin
-from tests.faults.ledger import Ledger, Promise, Seen
+from tests.faults.ledger import UNREADABLE, Ledger, Promise
 from tests.faults.patience import until
 from tests.faults.service import Service
 from tests.faults.status_url import UNSETTLED, outcome
 
 IN_TIME: Final = 5.0  # seconds from the restart until all is settled or sent again
 AT_ONCE: Final = 24  # status URLs asked for
-UNREADABLE: Final = frozenset({Seen.UNAVAILABLE, Seen.BROKEN_OFF})
 
 
 class Audit:

@@ -25,6 +25,7 @@ class Seen(Enum):
 
 
 SETTLED: Final = frozenset({Seen.COMPLETED, Seen.INTERRUPTED, Seen.FAILED})
+UNREADABLE: Final = frozenset({Seen.UNAVAILABLE, Seen.BROKEN_OFF})  # nothing is said of it, by a service that ends
 
 
 @dataclass(eq=False)
@@ -125,10 +126,13 @@ class Ledger:
         elif seen is Seen.GONE:
             if not promise.deletions:
                 self.lose(promise, "a client was told that there is none")
+        elif seen in UNREADABLE:
+            return
         elif was_deleted:
-            self.counts.contradicted += 1
+            self._contradict(promise, seen)
         elif seen in SETTLED:
-            self.counts.contradicted += promise.seen not in (None, seen)  # settled is for good
+            if promise.seen not in (None, seen):
+                self._contradict(promise, seen)  # settled is for good
             promise.seen = promise.seen or seen
 
     def lose(self, promise: Promise, how: str) -> None:
@@ -136,6 +140,10 @@ class Ledger:
         print(f"lost: {promise}: {how}", file=sys.stderr)  # noqa: T201  # what a soak shows of it
         self.counts.lost += not promise.lost
         promise.lost = True
+
+    def _contradict(self, promise: Promise, seen: Seen) -> None:
+        print(f"contradicted: {promise}: now it is {seen.value}", file=sys.stderr)  # noqa: T201  # as above
+        self.counts.contradicted += 1
 
     def check_arrivals(self, arrivals: Counter[int], damaged: set[int]) -> None:
         """Who came to the origin too often, or not as it was sent."""
