@@ -19,7 +19,7 @@ from proxy.fields import addressed
 from proxy.message import LAST_CHUNK, Field, RequestHead, ResponseHead, chunk
 from proxy.origin import Origin
 from proxy.pool import Turn
-from proxy.reasons import Bound
+from proxy.reasons import Hold
 from proxy.response import WentStale
 from proxy.spool import Content
 
@@ -119,7 +119,7 @@ class Exchange:
         return not (self._answer.done() or self._turn_came is None or self._turn_came.done())
 
     @property
-    def held_by(self) -> tuple[Bound, ...] | None:
+    def held_by(self) -> Hold | None:
         """What keeps one that waits from its turn (see `Origin.held_by`); None if it does not wait."""
         return self._origin.held_by(self._deadlines.turn) if self.is_waiting else None
 

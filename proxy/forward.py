@@ -125,7 +125,7 @@ class Forwarder:
     async def _promised(self, inbound: Inbound, exchange: Exchange, race: Race, later: Later) -> bool:
         """Whether the client has its 202, and the keeper the exchange; False if it cannot be and the client waits on."""
         await exchange.line_known_within(AN_ANSWER)
-        if not exchange.held_by:
+        if exchange.held_by == "connecting":
             await exchange.turn_within(A_MOMENT)
         operation, held_by = later.operation(exchange, inbound, race), exchange.held_by
         terms = later.terms(exchange, operation, inbound.arrival)
@@ -184,6 +184,6 @@ class Forwarder:
         why = self.reasons.out_of_time(race, held_by)
         if held_by is None:
             return OriginTimeout("The origin did not answer in time.", why=why)
-        if held_by:
-            return Busy("The origin had no room for it in time.", why=why)
-        return OriginTimeout("No connection to the origin in time.", error_type="connection_timeout", why=why)
+        if held_by == "connecting":
+            return OriginTimeout("No connection to the origin in time.", error_type="connection_timeout", why=why)
+        return Busy("The origin had no room for it in time.", why=why)

@@ -23,7 +23,7 @@ from proxy.operation import KeptRequest, Operation, RequestSummary, State, owner
 from proxy.origin import Origin
 from proxy.plan import Race
 from proxy.pool import Turn
-from proxy.reasons import Bound, Reasons
+from proxy.reasons import Hold, Reasons
 from proxy.spool import NO_CONTENT, Content, Stored
 from proxy.store import Quotas
 from proxy.tracing import ExchangeTrace
@@ -98,7 +98,7 @@ class Later:
             reasons=self._reasons,
         )
 
-    def refused(self, refusal: ProxyError, held_by: tuple[Bound, ...] | None) -> ProxyError:
+    def refused(self, refusal: ProxyError, held_by: Hold | None) -> ProxyError:
         """The refusal of an operation that would have been queued, with when the queue is expected to be shorter.
 
         Of a queue that is full, it tells what its operations wait for, too.

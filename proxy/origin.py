@@ -12,7 +12,7 @@ from proxy.connection import MOMENT, Connection
 from proxy.errors import Busy, OriginError, OriginTimeout, OriginUnreachable
 from proxy.places import Figures
 from proxy.pool import Ask, Link, Place, Places, Turn
-from proxy.reasons import Bound, left_alone, no_turn
+from proxy.reasons import Hold, left_alone, no_turn
 from proxy.servers import Server, Servers
 
 IN_USE: Final = "All connections to the origin are in use."
@@ -75,8 +75,8 @@ class Origin:
         if self.servers.next() is None:
             raise self._left_alone()
 
-    def held_by(self, turn: Turn) -> tuple[Bound, ...]:
-        """Which bound keeps whoever stands in line for this turn from it; none if it does not stand there."""
+    def held_by(self, turn: Turn) -> Hold:
+        """What holds whoever waits for this turn: a bound that keeps it in line, or only that it is connecting."""
         return self._pool.held_by(turn)
 
     @property

@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 
 from proxy.connection import Connection
 from proxy.places import Broker, Message, Reply
-from proxy.reasons import Bound
+from proxy.reasons import Hold
 from proxy.servers import Server
 
 Send = Callable[[Message], None]
@@ -129,14 +129,14 @@ class Pool:
         places = [place for place in self._places.values() if place.link is not None and place.link.server is server]
         return len(places), sum(place.state is IDLE for place in places)
 
-    def held_by(self, turn: Turn) -> tuple[Bound, ...]:
-        """Which bound keeps whoever stands in line for this turn from a place; none if it does not stand there."""
+    def held_by(self, turn: Turn) -> Hold:
+        """What whoever waits for this turn is held by: a bound that keeps it in line, or else only that it is connecting."""
         number = next((number for number, ask in reversed(self._asks.items()) if ask.turn is turn), None)
         if number not in self._in_line:
-            return ()
+            return "connecting"
         if turn.max_running is not None and turn.route in self._full:
-            return ("max_running",)
-        return ("closing" if self.closing else "max_connections",)
+            return "max_running"
+        return "closing" if self.closing else "max_connections"
 
     # What exchanges do.
 

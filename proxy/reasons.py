@@ -19,8 +19,9 @@ MAY_BE_DONE: Final = "It had been sent, so the origin may have carried it out."
 OWN_ANSWER: Final = "The origin itself answered {status}."
 TLS: Final = ("tls_certificate_error", "tls_protocol_error")
 
-# What keeps a request from its turn at an origin: a key; "closing" is max_connections where some are still being closed.
-Bound = Literal["max_connections", "closing", "max_running"]
+# Why a request was not sent yet: the key of a bound that keeps it from its turn at the origin, "closing" if that is
+# max_connections and some are still being closed; or "connecting", if it has its turn.
+Hold = Literal["max_connections", "closing", "max_running", "connecting"]
 
 
 def of(error: ProxyError) -> str:
@@ -114,7 +115,7 @@ class Reasons:
         }
         later = route.respond_async
         most = None if later is None else later.max_running
-        self._bounds: dict[Bound, str] = {
+        self._bounds: dict[Hold, str] = {
             "max_connections": _in_use(route.origin, origin, closing=False),
             "closing": _in_use(route.origin, origin, closing=True),
             "max_running": f"no more operations of its route may be there (respond_async.max_running {of_route}: {most})",
@@ -143,15 +144,15 @@ class Reasons:
             case _:
                 return of(error)
 
-    def accepted(self, race: Race, held_by: tuple[Bound, ...] | None) -> str:
+    def accepted(self, race: Race, held_by: Hold | None) -> str:
         """Why the client has a 202; of a request that was not sent yet, with what holds it (see `queued`)."""
         if race.wait:
             return f"{self._not_answered(held_by, self._within(race))}; answered 202."
         more = "" if held_by is None else f". {self._not_answered(held_by, 'yet')}"
         return f"{self._no_wait(race)}{more}; answered 202."
 
-    def queued(self, held_by: tuple[Bound, ...]) -> str:
-        """Why an operation waits: for its turn, as long as one of these bounds is reached, or else to be connected."""
+    def queued(self, held_by: Hold) -> str:
+        """Why an operation waits."""
         return f"{self._not_answered(held_by, 'yet')}."
 
     def too_long(self, seconds: float) -> str:
@@ -164,7 +165,7 @@ class Reasons:
         """Why an operation was dismissed that nobody would have asked for."""
         return f"Its client left before the 202 was sent ({self._key('on_disconnect')}: {self._route.on_disconnect})."
 
-    def out_of_time(self, race: Race, held_by: tuple[Bound, ...] | None) -> str:
+    def out_of_time(self, race: Race, held_by: Hold | None) -> str:
         """Why one that could not be an operation has no response. What holds it is as for `accepted`."""
         seconds = race.wait + self._route.timeout
         within = f"within {seconds:g} s ({self._wait(race)}, and then {self._key('timeout')})"
@@ -188,13 +189,14 @@ class Reasons:
     def _too_large(self, error: ProxyError, key: str) -> str:
         return f"{error.detail.rstrip('.')} ({self._key(key)})."
 
-    def _not_answered(self, held_by: tuple[Bound, ...] | None, when: str) -> str:
-        if held_by is None:
-            return f"The origin had not answered {when}"
-        if not held_by:
-            return f"There was no connection to origin {self._route.origin} {when}"
-        bounds = ", or ".join(self._bounds[bound] for bound in held_by)
-        return f"The request had no turn at origin {self._route.origin} {when}: {bounds}"
+    def _not_answered(self, held_by: Hold | None, when: str) -> str:
+        match held_by:
+            case None:
+                return f"The origin had not answered {when}"
+            case "connecting":
+                return f"There was no connection to origin {self._route.origin} {when}"
+            case bound:
+                return f"The request had no turn at origin {self._route.origin} {when}: {self._bounds[bound]}"
 
     def _within(self, race: Race) -> str:
         return f"within {race.wait:g} s ({self._wait(race)})"

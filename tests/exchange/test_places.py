@@ -320,17 +320,17 @@ async def test_which_bound_is_reached_is_told_whoever_has_the_places(workers: Wo
     taken = [await first.connection(slow[0]), await first.connection(Turn(10)), await second.connection(Turn(10))]
     for connection in taken:
         connection.begin("GET")
-    assert first.held_by(slow[0]) == ()
+    assert first.held_by(slow[0]) == "connecting"
     async with asyncio.TaskGroup() as tasks:
         waiting = [tasks.create_task(use(second, slow[1])), tasks.create_task(use(third, slow[2]))]
-        await until(lambda: second.held_by(slow[1]) == ("max_running",))
-        await until(lambda: third.held_by(slow[2]) == ("max_running",))
+        await until(lambda: second.held_by(slow[1]) == "max_running")
+        await until(lambda: third.held_by(slow[2]) == "max_running")
         served = tasks.create_task(use(second, free))
-        await until(lambda: second.held_by(free) == ("max_connections",))
-        assert second.held_by(slow[1]) == ("max_running",)
+        await until(lambda: second.held_by(free) == "max_connections")
+        assert second.held_by(slow[1]) == "max_running"
         assert [(origin.figures.waiting, origin.held) for origin in (first, second, third)] == [(0, 0), (2, 1), (1, 1)]
         waiting.append(tasks.create_task(use(third, other)))
-        await until(lambda: third.held_by(other) == ("max_connections",))
+        await until(lambda: third.held_by(other) == "max_connections")
         assert (third.figures.waiting, third.held) == (2, 1)
         first.give_back(taken[1])
         await served

@@ -19,7 +19,7 @@ from proxy.errors import (
 from proxy.message import Fields, ResponseHead
 from proxy.operation import BodyRef, Failure, Operation, RequestSummary, State
 from proxy.plan import Race
-from proxy.reasons import Bound, Reasons
+from proxy.reasons import Hold, Reasons
 
 ROUTE = Route.model_validate(
     {"name": "reports", "origin": "legacy", "timeout": "30s", "idle_timeout": "10s", "respond_async": {"timeout": "5m"}}
@@ -127,13 +127,13 @@ def test_a_202_tells_whose_patience_was_over(race: Race, wait: str) -> None:
 )
 def test_a_202_without_a_wait_does_not_blame_the_origin(race: Race, why: str) -> None:
     assert REASONS.accepted(race, None) == f"{why}; answered 202."
-    assert REASONS.accepted(race, ("max_connections",)) == (
+    assert REASONS.accepted(race, "max_connections") == (
         f"{why}. The request had no turn at origin legacy yet: {FULL}; answered 202."
     )
 
 
 def test_a_202_of_one_that_waits_for_its_turn_names_the_bound_and_the_time() -> None:
-    assert REASONS.accepted(Race(2.0, None), ("max_connections",)) == (
+    assert REASONS.accepted(Race(2.0, None), "max_connections") == (
         f"The request had no turn at origin legacy within 2 s ({WAIT}): {FULL}; answered 202."
     )
 
@@ -152,33 +152,24 @@ def test_a_503_of_one_whose_client_waited_names_the_bound_and_the_time() -> None
     ("held_by", "what"),
     [
         pytest.param(None, "The origin had not answered {}.", id="sent"),
-        pytest.param((), "There was no connection to origin legacy {}.", id="connecting"),
-        pytest.param(("max_connections",), f"The request had no turn at origin legacy {{}}: {FULL}.", id="in line"),
-        pytest.param(("closing",), f"The request had no turn at origin legacy {{}}: {CLOSING}.", id="in line, closing"),
+        pytest.param("connecting", "There was no connection to origin legacy {}.", id="connecting"),
+        pytest.param("max_connections", f"The request had no turn at origin legacy {{}}: {FULL}.", id="in line"),
+        pytest.param("closing", f"The request had no turn at origin legacy {{}}: {CLOSING}.", id="in line, closing"),
     ],
 )
-def test_one_that_could_be_no_operation_has_both_times(held_by: tuple[Bound, ...] | None, what: str) -> None:
+def test_one_that_could_be_no_operation_has_both_times(held_by: Hold | None, what: str) -> None:
     within = f"within 32 s ({WAIT}, and then timeout of route reports)"
     assert REASONS.out_of_time(Race(2.0, None), held_by) == what.format(within)
 
 
-@pytest.mark.parametrize(
-    ("held_by", "bounds"),
-    [
-        pytest.param(("max_running",), "{}", id="the route"),
-        pytest.param(("max_connections", "max_running"), f"{FULL}, or {{}}", id="the origin, or the route"),
-    ],
-)
-def test_a_limit_of_the_route_is_named_where_it_may_be_that(held_by: tuple[Bound, ...], bounds: str) -> None:
+def test_a_limit_of_the_route_is_named_where_it_is_that() -> None:
     limited = ROUTE.model_copy(update={"respond_async": RespondAsync(max_running=3)})
     most = "no more operations of its route may be there (respond_async.max_running of route reports: 3)"
-    assert Reasons(limited, ORIGIN).queued(held_by) == (
-        f"The request had no turn at origin legacy yet: {bounds.format(most)}."
-    )
+    assert Reasons(limited, ORIGIN).queued("max_running") == f"The request had no turn at origin legacy yet: {most}."
 
 
 def test_where_there_is_room_an_operation_waits_for_a_connection_alone() -> None:
-    assert REASONS.queued(()) == "There was no connection to origin legacy yet."
+    assert REASONS.queued("connecting") == "There was no connection to origin legacy yet."
 
 
 def test_a_route_that_never_answers_later_has_sentences_too() -> None:
