@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 from itertools import chain
 from typing import Any, Final, Self
 
+from proxy.broker import Figures
 from proxy.checks import keep_checking
 from proxy.config import HealthCheck, OriginSettings
 from proxy.connection import MOMENT, Connection
 from proxy.errors import Busy, OriginError, OriginTimeout, OriginUnreachable
-from proxy.places import Figures
-from proxy.pool import Ask, Link, Place, Places, Turn
+from proxy.places import Places
+from proxy.pool import Ask, Link, Place, Turn
 from proxy.reasons import Hold, left_alone, no_turn
 from proxy.servers import Server, Servers
 

@@ -1,20 +1,19 @@
 """One worker's part in the places of an origin: which it has, what lies open at them, and who waits for one here.
 
-This is the other side of the broker (see `places`). As long as nobody waits, a connection goes from one exchange to the
+This is the other side of the broker (see `broker`). As long as nobody waits, a connection goes from one exchange to the
 next without a message; as soon as somebody does, at whatever worker, each is offered to the broker first. Idle
 connections are used last in, first out, so that a quiet origin sees few. No I/O here, and no clock but a given one.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum
-from functools import partial
 from itertools import count
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
+from proxy.broker import Message
 from proxy.connection import Connection
-from proxy.places import Broker, Message, Reply
 from proxy.reasons import Hold
 from proxy.servers import Server
 
@@ -302,32 +301,3 @@ class Pool:
 
     def _tell(self, what: str, **message: object) -> None:
         self._send({"origin": self._origin, "do": what, **message})
-
-
-class Places:
-    """A worker's end of the way to the broker: its pools, by the origin that they are for."""
-
-    def __init__(self, send: Send) -> None:
-        """What is sent must come to the broker in this order, and its answers to `receive`."""
-        self._send = send
-        self._pools: dict[str, Pool] = {}
-
-    @classmethod
-    def alone(cls) -> Self:
-        """With a broker of its own, where there is no other process to share origins with."""
-        broker = Broker()
-        places = cls(lambda message: places._deliver(broker.receive(1, message)))
-        return places
-
-    def pool(self, origin: str, limit: int, keep_idle: float, clock: Callable[[], float]) -> Pool:
-        """The pool for an origin, named as all workers name it."""
-        pool = self._pools[origin] = Pool(origin, limit, keep_idle, clock, self._send)
-        return pool
-
-    def receive(self, message: Message) -> None:
-        """Take a message of the broker's."""
-        self._pools[message["origin"]].receive(message)
-
-    def _deliver(self, replies: Iterable[Reply]) -> None:
-        for _, message in replies:
-            asyncio.get_running_loop().call_soon(partial(self.receive, message))

@@ -40,7 +40,7 @@ from proxy.operators.survey import Survey
 from proxy.operators.whole import Alone, Whole
 from proxy.origin import Origins
 from proxy.pace import Paces
-from proxy.pool import Places
+from proxy.places import Places
 from proxy.reaper import Reaper
 from proxy.reception import Reception
 from proxy.recovery import Recovery

@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from proxy.broker import Broker
 from proxy.channel import Message
 from proxy.clock import Clock
 from proxy.config import Config, ConfigError, Route
@@ -29,7 +30,6 @@ from proxy.listeners import CannotListen, Doors, addresses, open_doors, open_doo
 from proxy.logwriter import DirectWriter
 from proxy.notify import Notifier, Watchdog
 from proxy.observe import configure_logging
-from proxy.places import Broker
 from proxy.reactor import Reactor, SignalWatch
 from proxy.services import Hindered
 from proxy.words import so_many

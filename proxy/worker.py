@@ -31,7 +31,7 @@ from proxy.logwriter import LogWriter, to_standard_error
 from proxy.observe import configure_logging
 from proxy.operators.hour import Moment
 from proxy.operators.report import Answer, Question, Report, with_figures
-from proxy.pool import Places
+from proxy.places import Places
 from proxy.server import Service, in_background, opened
 from proxy.tally import Cell
 

@@ -13,12 +13,13 @@ from typing import Any, Final
 
 import pytest
 
+from proxy.broker import Broker, Figures, Message, Reply
 from proxy.config import OriginSettings
 from proxy.connection import Connection
 from proxy.errors import Busy, OriginBrokeOff
 from proxy.origin import Origin
-from proxy.places import Broker, Figures, Message, Reply
-from proxy.pool import Places, Turn
+from proxy.places import Places
+from proxy.pool import Turn
 from tests.raw_client import request
 from tests.scripted_origin import ScriptedOrigin, read_all, stall, wait_for
 

@@ -11,7 +11,8 @@ from proxy.config import OriginSettings
 from proxy.connection import Connection
 from proxy.errors import Busy
 from proxy.origin import Origin, Origins
-from proxy.pool import Places, Turn
+from proxy.places import Places
+from proxy.pool import Turn
 from tests.exchange.conftest import ClientVia, ProxyVia
 from tests.exchange.problems import assert_problem
 from tests.raw_client import RawClient, request

@@ -15,7 +15,8 @@ from proxy.config import HealthCheck, OriginSettings
 from proxy.connection import Connection
 from proxy.errors import Busy, OriginTimeout, OriginUnreachable
 from proxy.origin import Origin, Origins
-from proxy.pool import Places, Turn
+from proxy.places import Places
+from proxy.pool import Turn
 from proxy.servers import Server
 from tests.exchange.conftest import ClientVia, ProxyVia
 from tests.exchange.problems import assert_problem

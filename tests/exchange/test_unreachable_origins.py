@@ -14,7 +14,8 @@ import pytest
 from proxy.config import OriginSettings
 from proxy.errors import OriginUnreachable
 from proxy.origin import Origin
-from proxy.pool import Places, Turn
+from proxy.places import Places
+from proxy.pool import Turn
 from tests.conftest import Settings
 from tests.exchange.conftest import ClientVia
 from tests.exchange.problems import assert_problem

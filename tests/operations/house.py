@@ -18,7 +18,7 @@ from proxy.listeners import open_doors
 from proxy.operation import BodyRef, KeptRequest, Operation, Progress, State
 from proxy.operators.whole import Alone
 from proxy.origin import Origins
-from proxy.pool import Places
+from proxy.places import Places
 from proxy.server import Service
 from proxy.store import UNKNOWN, UNLIMITED, UNSETTLED, Page, Quotas, Sink, Store, Usage, Wanted, open_store
 from tests.raw_client import Field, RawClient, Response, request

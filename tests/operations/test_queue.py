@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from proxy import forward
-from proxy.pool import Places
+from proxy.places import Places
 from tests.operations.conftest import Start
 from tests.operations.house import AT_ONCE, LONG_POLL, House, both_stores, document, eventually, status_path
 from tests.raw_client import Field, Response, request

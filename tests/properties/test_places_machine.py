@@ -20,9 +20,9 @@ from hypothesis.stateful import (
     rule,
 )
 
+from proxy.broker import Broker, Figures, Message, Reply
 from proxy.config import OriginSettings
 from proxy.connection import Connection
-from proxy.places import Broker, Figures, Message, Reply
 from proxy.pool import Ask, Link, Place, Pool, Turn
 from proxy.servers import Server, Servers
 
