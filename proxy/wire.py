@@ -289,8 +289,10 @@ class ClientConnection(asyncio.Protocol):
         if self._intake.in_head:
             what = f"The request's head took more than {so_many(self.limits.header_timeout, 'second')}"
             self._intake.put(RequestTimeout(f"{what}.", why=f"{what} (limits.header_timeout)."))
-        else:
+        elif _end_unless_unread(self._transport):
             self._close()
+        else:  # a request was in time, and the event loop has been too busy to read it
+            self._hurry()
 
     def _close(self) -> None:
         """Close it, and let the client take the rest of its answer, as long as it takes any."""
@@ -309,3 +311,24 @@ class ClientConnection(asyncio.Protocol):
             self._see_out(left)
         else:
             self._transport.abort()
+
+
+def _end_unless_unread(transport: asyncio.Transport) -> bool:
+    """Let the client know at once that nothing more is read, unless there is something to be read. Returns whether it did.
+
+    The transport ends a turn of the event loop after it is closed: what came until then would be lost and, worse, be
+    reset (RFC 9112 section 9.6). TLS has a farewell of its own, and what is still to be sent goes first.
+    """
+    shown = transport.get_extra_info("socket")  # which neither reads nor shuts down
+    sock = socket.socket(shown.family, shown.type, shown.proto, shown.fileno())
+    try:
+        with suppress(BlockingIOError):
+            if sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                return False
+        if transport.can_write_eof() and not transport.get_write_buffer_size():
+            sock.shutdown(socket.SHUT_WR)
+    except OSError:  # the client has left
+        pass
+    finally:
+        sock.detach()  # it stays the transport's
+    return True
