@@ -238,9 +238,12 @@ class Supervisor:  # an Employer
 
     def _prepared(self) -> Generation:
         """A generation of the configuration as it is now. Raises ConfigError, CannotChange, CannotListen."""
-        config = self._configuration()
-        if config.store.url != self._current.config.store.url:
+        config, before = self._configuration(), self._current.config
+        if config.store.url != before.store.url:
             raise CannotChange("`store.url` cannot change by a reload: stop the service, and start it again.")
+        if config.status_path != before.status_path:  # what is asked for at the old one would go to an origin
+            why = f"clients ask below {before.status_path} for the operations that there are"
+            raise CannotChange(f"`status_path` cannot change by a reload, since {why}: stop the service, and start it again.")
         return Generation(config, open_doors(config, self._current.doors.all))
 
     def _begin(self, generation: Generation) -> None:

@@ -104,6 +104,12 @@ async def test_the_store_cannot_be_another(child: Child, settings: Settings, tmp
     assert "`store.url` cannot change" in problem
 
 
+async def test_status_urls_stay_where_they_are(child: Child, settings: Settings) -> None:
+    [problem] = await refused(child, settings | {"status_path": "/jobs/"})
+    assert "`status_path` cannot change" in problem
+    assert "below /.async/" in problem
+
+
 async def test_an_address_that_is_taken_is_refused(child: Child, settings: Settings) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
