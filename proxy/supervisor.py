@@ -243,7 +243,9 @@ class Supervisor:  # an Employer
             raise CannotChange("`store.url` cannot change by a reload: stop the service, and start it again.")
         if config.status_path != before.status_path:  # what is asked for at the old one would go to an origin
             why = f"clients ask below {before.status_path} for the operations that there are"
-            raise CannotChange(f"`status_path` cannot change by a reload, since {why}: stop the service, and start it again.")
+            raise CannotChange(
+                f"`status_path` cannot change by a reload, since {why}: stop the service, and start it again."
+            )
         return Generation(config, open_doors(config, self._current.doors.all))
 
     def _begin(self, generation: Generation) -> None:
