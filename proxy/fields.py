@@ -92,14 +92,16 @@ class Forwarding:
         """
         fields, changes = request.fields, self._request
         names, host = fields.names, arrival.authority if self._preserves_host else b""
-        dropped = _with_named(changes.dropped, fields)
+        dropped, own_id = _with_named(changes.dropped, fields), names.get(b"x-request-id")
+        if own_id == b"":  # which is none: the proxy goes by the one that it has made
+            dropped |= {b"x-request-id"}
         kept = _remaining(fields, dropped)
         if b"expect" in names:
             kept = [field for field in kept if not _is_answered_here(field)]
         if fields.first(b"host") != host:
             _put_host(kept, host)
         made = [self._via[request.version], *forwarding_fields(arrival, fields)]
-        if b"x-request-id" not in names or b"x-request-id" in dropped:
+        if own_id is None or b"x-request-id" in dropped:
             made.append((b"X-Request-Id", request_id))
         return Fields(changes.applied(kept, made))
 

@@ -111,6 +111,17 @@ def test_a_request_id_is_kept() -> None:
     assert [value for name, value in made if name.lower() == b"x-request-id"] == [b"mine"]
 
 
+@pytest.mark.parametrize("values", [pytest.param([b""], id="one"), pytest.param([b"", b"b"], id="the first of two")])
+def test_an_empty_request_id_is_none(values: list[bytes]) -> None:
+    fields = [(b"X-Request-Id", value) for value in values]
+    assert sent((b"Host", b"h"), *fields) == [(b"Host", b"h"), *MADE_FOR_ORIGIN]
+
+
+def test_an_empty_request_id_is_not_replaced_where_the_route_removes_it() -> None:
+    names = {name for name, _ in sent((b"X-Request-Id", b""), request_headers={"remove": ["X-Request-Id"]})}
+    assert b"X-Request-Id" not in names
+
+
 def test_framing_of_requests_is_left_to_whoever_sends_the_content() -> None:
     names = {name.lower() for name, _ in sent((b"Content-Length", b"5"), (b"Transfer-Encoding", b"chunked"))}
     assert names.isdisjoint({b"content-length", b"transfer-encoding"})
