@@ -19,7 +19,7 @@ from proxy.fields import Forwarding
 from proxy.forwarded import NOBODY, Arrival, Client, client_digest
 from proxy.location import with_absolute_references
 from proxy.message import RequestHead, ResponseHead
-from proxy.operation import KeptRequest, Operation, RequestSummary, State, owner_digest
+from proxy.operation import KeptRequest, Operation, RequestSummary, State, credential_of, owner_digest
 from proxy.origin import Origin
 from proxy.plan import Race
 from proxy.pool import Turn
@@ -150,7 +150,7 @@ class Later:
     def _operation(self, inbound: Inbound, why: str, by: float | None = None, age: float = 0.0) -> Operation:
         """One that has been running for so long, and is overdue by then; without, one that is queued."""
         context, settings, head, client = self._context, self.settings, inbound.head, inbound.arrival.client
-        id, now, credential = context.new_id(), context.clock.now(), head.fields.first(b"authorization")
+        id, now, credential = context.new_id(), context.clock.now(), credential_of(head.fields)
         owner = credential if settings.owner == "authorization" else None
         return Operation(
             id=id,
@@ -173,7 +173,7 @@ class Later:
         )
 
     def _digest(self, head: RequestHead, client: Client) -> str:
-        return client_digest(client, head.fields.first(b"authorization"))
+        return client_digest(client, credential_of(head.fields))
 
     def _for_client(
         self, exchange: Exchange, operation: Operation, arrival: Arrival, head: ResponseHead

@@ -12,7 +12,7 @@ from hmac import compare_digest
 from typing import Final, Self
 
 from proxy.errors import ProxyError
-from proxy.message import RequestHead, ResponseHead
+from proxy.message import Fields, RequestHead, ResponseHead
 
 LONGEST_TOMBSTONE: Final = 86_400.0  # seconds
 ID_BYTES: Final = 18  # random ones: 144 bits, in the alphabet of base64url
@@ -109,6 +109,12 @@ class Failure:
     def error(self) -> ProxyError:
         """The error that this was made of."""
         return ProxyError.by_code(self.code)(self.detail, error_type=self.error_type)
+
+
+def credential_of(fields: Fields) -> bytes | None:
+    """All that a request shows of who asks: its Authorization, of several lines all (RFC 9110 section 5.2)."""
+    lines = fields.all(b"authorization")
+    return b", ".join(lines) if lines else None
 
 
 def owner_digest(id: str, credential: bytes) -> bytes:

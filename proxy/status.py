@@ -12,7 +12,7 @@ from proxy.errors import ExpiredOperation, MethodNotAllowed, RangeNotSatisfiable
 from proxy.forwarded import Client
 from proxy.ledger import Ledger
 from proxy.message import CONTENT_LENGTH, Fields, Reply, RequestHead, ResponseHead, has_body
-from proxy.operation import Operation, State
+from proxy.operation import Operation, State, credential_of
 from proxy.pace import Paces
 from proxy.prefer import parse
 from proxy.problem import NO_STORE
@@ -67,7 +67,7 @@ class StatusMonitor:
 
     def _visible(self, request: ClientRequest, operation: Operation | None) -> Operation:
         """The operation, if whoever asks may see it. A stranger learns no more than if there were none."""
-        credential = request.head.fields.first(b"authorization")
+        credential = credential_of(request.head.fields)
         if operation is None or operation.state is State.DISMISSED or not operation.belongs_to(credential):
             detail = "It never was, was deleted, has been forgotten, or is not yours."
             raise UnknownOperation(detail, why=reasons.unknown(operation))

@@ -137,6 +137,16 @@ async def test_the_same_credential_is_needed(house: House, origin: ScriptedOrigi
     assert_dismissed(await house.ask("DELETE", path, ALICE), path)
 
 
+async def test_of_several_lines_the_credential_is_all_of_them(house: House, origin: ScriptedOrigin) -> None:
+    origin.script(read_all(), answer(200, body=b"done"))
+    path = await house.accepted("POST", b"/", ALICE, MALLORY)
+    assert (await house.outcome(path, ALICE, MALLORY)).body == b"done"
+    for fields in ([ALICE], [MALLORY], [MALLORY, ALICE], [ALICE, MALLORY, ALICE]):
+        assert_unknown(await house.ask("GET", path, *fields))
+    of_alice = await house.accepted("POST", b"/", ALICE)
+    assert_unknown(await house.ask("GET", of_alice, ALICE, MALLORY))
+
+
 async def test_a_stranger_does_not_disturb_a_running_operation(house: House, origin: ScriptedOrigin) -> None:
     gate = asyncio.Event()
     origin.script(read_all(), wait_for(gate), answer(200, body=b"done"))

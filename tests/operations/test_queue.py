@@ -437,6 +437,17 @@ async def test_a_client_with_enough_operations_is_refused_and_others_are_not(
     await house.accepted("POST", b"/3", ALICE)
 
 
+async def test_who_shows_another_credential_beside_the_first_is_another_client(start: Start, gates: Gates) -> None:
+    house = await start(limits={"max_operations_per_client": 1})
+    await house.accepted("POST", b"/1", ALICE)
+    both = await house.accepted("POST", b"/2", ALICE, BOB)
+    for fields in ([ALICE], [ALICE, BOB]):
+        assert (await house.ask("POST", b"/3", AT_ONCE, *fields)).status == 429
+    gates.open(b"/2")
+    assert (await house.ask("GET", both, LONG_POLL, ALICE, BOB)).status == 200
+    await house.accepted("POST", b"/4", ALICE, BOB)
+
+
 async def test_a_quota_that_is_used_up_while_the_origin_works_costs_the_preference_only(
     start: Start, origin: ScriptedOrigin, gates: Gates
 ) -> None:

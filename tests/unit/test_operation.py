@@ -7,7 +7,7 @@ import pytest
 
 from proxy.errors import Interrupted, OriginTimeout, ProxyError, ResponseTooLarge
 from proxy.message import Fields, ResponseHead
-from proxy.operation import TRANSITIONS, BodyRef, Failure, Operation, RequestSummary, State, owner_digest
+from proxy.operation import TRANSITIONS, BodyRef, Failure, Operation, RequestSummary, State, credential_of, owner_digest
 
 ID = "A" * 24
 RUNNING = Operation(
@@ -156,6 +156,21 @@ def test_with_one_it_belongs_to_the_same_credential_alone(credential: bytes) -> 
     assert owned.belongs_to(credential)
     for other in (None, b"", credential + b" ", credential[:-1], credential.lower() + b"!"):
         assert not owned.belongs_to(other)
+
+
+@pytest.mark.parametrize(
+    ("lines", "credential"),
+    [
+        pytest.param([], None, id="none"),
+        pytest.param([b""], b"", id="empty"),
+        pytest.param([b"Bearer x"], b"Bearer x", id="as it came"),
+        pytest.param(
+            [b"Bearer x", b"Bearer y"], b"Bearer x, Bearer y", id="two lines, one value (RFC 9110 section 5.2)"
+        ),
+    ],
+)
+def test_the_credential_is_all_that_is_shown(lines: list[bytes], credential: bytes | None) -> None:
+    assert credential_of(Fields((b"authorization", line) for line in lines)) == credential
 
 
 def test_one_credential_has_another_digest_for_each_operation() -> None:
