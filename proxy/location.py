@@ -17,7 +17,7 @@ REFERENCE_FIELDS: Final = frozenset({b"location", b"content-location"})
 _PARTS: Final = re.compile(  # RFC 3986 appendix B
     rb"((?:[A-Za-z][A-Za-z0-9+.-]*+:)?)((?://[^/?#]*+)?)([^?#]*+)((?:\?[^#]*+)?)((?:#.*+)?)", re.DOTALL
 )
-_NEVER: Final = re.compile(rb"[\x00-\x20\x7f]")
+_NEVER: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _OWN_PORTS: Final = {b"http:": b":80", b"https:": b":443"}
 
 
@@ -88,8 +88,10 @@ def _made_absolute(field: Field, base_uri: str) -> Field:
 
 
 def absolute(value: bytes, base_uri: str) -> bytes:
-    """The reference resolved against an absolute URI (RFC 3986 section 5.2); absolute or malformed ones as they are.
+    """The reference resolved against an absolute URI (RFC 3986 section 5.2); an absolute one as it is.
 
+    So is one with control characters. What else cannot stand in a URI, such as a space, is resolved all the same and keeps
+    its bytes: clients understand it, and at another URL they would understand something else.
     Bytes beyond ASCII that are not UTF-8 stand in `base_uri` as surrogates (PEP 383).
     """
     reference = _Reference.of(value)

@@ -176,6 +176,7 @@ async def test_an_answer_of_http_1_0_is_kept_too(house: House, origin: ScriptedO
         pytest.param(b"https://other.example/x#y", b"https://other.example/x#y", id="absolute"),
         pytest.param(b"../up", b"http://api.example.com/up", id="upwards"),
         pytest.param(b"", b"http://api.example.com/a/b?q", id="empty"),
+        pytest.param(b"report 12:30.pdf", b"http://api.example.com/a/report 12:30.pdf", id="no URI, but understood"),
     ],
 )
 async def test_references_are_made_absolute_against_the_original_target(
