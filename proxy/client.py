@@ -243,8 +243,8 @@ class ClientRequest:
     def _framed(self, head: ResponseHead, length: int | None) -> tuple[ResponseHead, tuple[Field, ...]]:
         """The head, and the framing field that this client needs besides."""
         if self._bodiless:
-            keep = self.head.method == "HEAD" or head.status == 304  # it tells of the 200's content
-            return (head if keep else head.with_fields(head.fields.without(CONTENT_LENGTH))), ()
+            # A length tells of what GET or a 200 would have; 204 never has any, to HEAD neither (RFC 9110 section 8.6).
+            return (head.with_fields(head.fields.without(CONTENT_LENGTH)) if head.status == 204 else head), ()
         if length is not None:
             announced = head.fields.has(b"content-length")
             return head, () if announced else ((b"Content-Length", b"%d" % length),)

@@ -172,6 +172,10 @@ async def test_a_client_that_asks_for_the_end_gets_it(client: RawClient, origin:
         pytest.param("HEAD", 404, [], [], id="HEAD, nothing said"),
         pytest.param("GET", 204, [], [], id="204"),
         pytest.param("GET", 204, [(b"Content-Length", b"0")], [], id="204 with length"),
+        pytest.param("HEAD", 204, [(b"Content-Length", b"5")], [], id="204 with length to HEAD"),
+        pytest.param(
+            "HEAD", 304, [(b"Content-Length", b"5")], [(b"Content-Length", b"5")], id="304 with length to HEAD"
+        ),
         pytest.param("GET", 304, [(b"Content-Length", b"5")], [(b"Content-Length", b"5")], id="304 with length"),
         pytest.param("GET", 304, [(b"ETag", b'"a"')], [(b"ETag", b'"a"')], id="304 without length"),
         pytest.param("GET", 205, [(b"Content-Length", b"0")], [(b"Content-Length", b"0")], id="205"),

@@ -93,9 +93,13 @@ async def test_content_codings_are_left_alone(house: House, origin: ScriptedOrig
 
 
 @pytest.mark.parametrize("asked", ["GET", "HEAD"])
-async def test_a_204_has_no_content(house: House, origin: ScriptedOrigin, asked: str) -> None:
-    scripted(origin, answer(204, [(b"X-One", b"1")]))
-    path = await house.accepted("DELETE")
+@pytest.mark.parametrize("made_by", ["DELETE", "HEAD"])
+@pytest.mark.parametrize("stated", [[], [(b"Content-Length", b"5")]], ids=["without length", "with length"])
+async def test_a_204_has_no_content_and_tells_of_none(
+    house: House, origin: ScriptedOrigin, stated: list[Field], made_by: str, asked: str
+) -> None:
+    scripted(origin, answer(204, [(b"X-One", b"1"), *stated]))
+    path = await house.accepted(made_by)
     await house.outcome(path)
     response = await house.ask(asked, path)
     assert (response.status, response.body, response.field(b"x-one")) == (204, b"", b"1")
