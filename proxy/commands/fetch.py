@@ -1,14 +1,15 @@
 """`respond-async fetch`."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
+from signal import SIGTERM
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from proxy.commands import standard_output, values
-from proxy.commands.options import FIELD, FILE, end
+from proxy.commands.options import FIELD, FILE, TERMINATED, end
 
 if TYPE_CHECKING:
     from proxy.fetch import Order
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("-u", "--user", metavar="USER:PASSWORD", help="Basic authentication; without password it is asked for.")
 @click.option("--cacert", type=FILE, help="Authorities to trust, PEM, in place of the system's.")
 @click.option("-k", "--insecure", is_flag=True, help="Trust any certificate.")
-@click.option("--cancel", is_flag=True, help="When one leaves early (Ctrl-C, --timeout), cancel the operation.")
+@click.option("--cancel", is_flag=True, help="When one leaves early (Ctrl-C, SIGTERM, --timeout), cancel the operation.")
 @click.option("--resume", is_flag=True, help="URL is a status URL that an earlier fetch left.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, and no notes.")
 def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the options above
@@ -54,8 +55,8 @@ def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the op
     Credentials are sent to the origin of URL alone.
 
     \b
-    Exit codes: 0 the outcome is a success or a redirect; 22 it is a 4xx or 5xx; 130 Ctrl-C; and as curl has them
-    6 unknown host, 7 no connection, 8 a 202 without status URL, 18 cut, 23 not written, 28 --timeout, 35 no TLS, 47 redirects without end,
+    Exit codes: 0 the outcome is a success or a redirect; 22 it is a 4xx or 5xx; 130 Ctrl-C, 143 SIGTERM; and as curl has
+    them 6 unknown host, 7 no connection, 8 a 202 without status URL, 18 cut, 23 not written, 28 --timeout, 35 no TLS, 47 redirects without end,
     56 broken off, 60 certificate not trusted.
     """
     import asyncio
@@ -81,9 +82,20 @@ def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the op
     if terms.output is None:
         standard_output.check_open()
     try:
-        sys.exit(asyncio.run(run(order, terms, sys.stdout.buffer, sys.stderr)))
+        sys.exit(asyncio.run(_until_told_to_end(run(order, terms, sys.stdout.buffer, sys.stderr))))
+    except asyncio.CancelledError:
+        sys.exit(TERMINATED)
     except Ended as ended:
         end(ended.code, f"respond-async fetch: {ended}")
+
+
+async def _until_told_to_end(fetch: Coroutine[Any, Any, int]) -> int:
+    """Have SIGTERM end it as Ctrl-C does: what came before is seen to, and said."""
+    import asyncio
+
+    task = asyncio.ensure_future(fetch)
+    asyncio.get_running_loop().add_signal_handler(SIGTERM, task.cancel)
+    return await task
 
 
 def _order(options: dict[str, Any]) -> "Order":

@@ -14,6 +14,7 @@ FILE: Final = click.Path(path_type=Path)
 BAD_CONFIGURATION: Final = 1
 CANNOT_START: Final = 3
 INTERRUPTED: Final = 130  # as a shell has it of a program that SIGINT ended
+TERMINATED: Final = 143  # the same of SIGTERM
 
 
 def bad_configuration(error: Exception) -> NoReturn:

@@ -240,13 +240,16 @@ async def test_a_certificate_for_another_name_is_not_trusted(tmp_path: Path) -> 
     assert f"Go on with: respond-async fetch --resume {origin.url}/status" in resumed.stderr
 
 
-async def test_ctrl_c_cancels_where_one_has_asked_for_it(origin: ScriptedOrigin) -> None:
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_who_ends_it_early_has_the_operation_cancelled_if_that_was_asked_for(
+    origin: ScriptedOrigin, sign: signal.Signals, code: int
+) -> None:
     later = [(b"Location", b"/status"), (b"Retry-After", b"60")]
     origin.script(read_all(), answer(202, later))
     command = [sys.executable, "-m", "proxy", "fetch", "--cancel", origin.url]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, stderr=PIPE)
     await origin.request_received(2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sign)
     out, err = await process.communicate()
-    assert (process.returncode, out, err) == (130, b"", b"Cancelled.\n")
+    assert (process.returncode, out, err) == (code, b"", b"Cancelled.\n")
     assert (origin.requests[2].method, origin.requests[2].target) == ("DELETE", b"/status")
