@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 @click.option("-u", "--user", metavar="USER:PASSWORD", help="Basic authentication; without password it is asked for.")
 @click.option("--cacert", type=FILE, help="Authorities to trust, PEM, in place of the system's.")
 @click.option("-k", "--insecure", is_flag=True, help="Trust any certificate.")
-@click.option("--cancel", is_flag=True, help="When one leaves early (Ctrl-C, SIGTERM, --timeout), cancel the operation.")
+@click.option(
+    "--cancel", is_flag=True, help="When one leaves early (Ctrl-C, SIGTERM, --timeout), cancel the operation."
+)
 @click.option("--resume", is_flag=True, help="URL is a status URL that an earlier fetch left.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, and no notes.")
 def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the options above
