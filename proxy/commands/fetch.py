@@ -4,6 +4,7 @@ import sys
 from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from signal import SIGTERM
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -95,9 +96,10 @@ async def _until_told_to_end(fetch: Coroutine[Any, Any, int]) -> int:
     """Have SIGTERM end it as Ctrl-C does: what came before is seen to, and said."""
     import asyncio
 
-    task = asyncio.ensure_future(fetch)
-    asyncio.get_running_loop().add_signal_handler(SIGTERM, task.cancel)
-    return await task
+    task = asyncio.current_task()
+    if task is not None and current_thread() is main_thread():  # as asyncio does it for Ctrl-C
+        asyncio.get_running_loop().add_signal_handler(SIGTERM, task.cancel)
+    return await fetch
 
 
 def _order(options: dict[str, Any]) -> "Order":
