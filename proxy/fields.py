@@ -67,8 +67,8 @@ def addressed(request: RequestHead, authority: bytes) -> RequestHead:
 class Forwarding:
     """What changes on the way from a route to its origin and back. Made once, at start."""
 
-    def __init__(self, route: Route, origin: OriginSettings, name: str) -> None:
-        """The name is the proxy's own, for Via."""
+    def __init__(self, route: Route, origin: OriginSettings, name: str, public_url: str | None = None) -> None:
+        """The name is the proxy's own, for Via. The URL is what clients know it by, whatever else they seem to use."""
         unwanted = FORWARDING_FIELDS | {b"content-length"} | ({b"prefer"} if route.strip_prefer else set())
         self._request = _Changes(route.request_headers, HOP_BY_HOP | unwanted)
         self._response = _Changes(route.response_headers, HOP_BY_HOP)
@@ -79,7 +79,7 @@ class Forwarding:
         set_by_route = Fields(self._response.lines).members(b"vary")
         self._varies = route.respond_async is not None and _VARIES_ANYWAY.isdisjoint(set_by_route)
         self._paths = Paths((route.strip_path or "").encode(), (route.add_path or "").encode())
-        self._way_back = WayBack(self._paths, origin.url) if self._paths != Paths() else None
+        self._way_back = WayBack(self._paths, origin.url, public_url) if self._paths != Paths() else None
 
     def target(self, origin_form: bytes) -> bytes:
         """The target for the origin."""

@@ -46,7 +46,7 @@ class Forwarder:
         self._origin = origin
         self._context = context
         self.reasons = Reasons(route, origin.settings)
-        self._forwarding = Forwarding(route, origin.settings, context.proxy_name)
+        self._forwarding = Forwarding(route, origin.settings, context.proxy_name, context.urls.public_url)
         way, settings = Way(route, origin, self._forwarding, self.reasons), route.respond_async
         self.later = Later(way, settings, context) if settings is not None else None
         self._deadlines = Deadlines(

@@ -157,7 +157,7 @@ class Later:
             route=self._route.name,
             origin=self._route.origin,
             keeper=context.keeper_id,
-            request=_summary(inbound),
+            request=self._summary(inbound),
             created=now,
             keep=settings.keep,
             longest_wait=settings.max_wait,
@@ -172,6 +172,13 @@ class Later:
             why=why,
         )
 
+    def _summary(self, inbound: Inbound) -> RequestSummary:
+        head, account = inbound.head, inbound.account
+        root = self._context.urls.root(inbound.arrival.client, inbound.client.link.local)
+        target = head.target.decode("utf-8", "surrogateescape")
+        shown = "" if account.target == head.target else account.path
+        return RequestSummary(head.method, root + target, account.id, shown)
+
     def _digest(self, head: RequestHead, client: Client) -> str:
         return client_digest(client, credential_of(head.fields))
 
@@ -182,12 +189,3 @@ class Later:
         date = self._context.clock.date()
         fields = self._forwarding.for_client(head, arrival, date, exchange.version)
         return head._replace(fields=with_absolute_references(fields, operation.request.uri))
-
-
-def _summary(inbound: Inbound) -> RequestSummary:
-    head, client = inbound.head, inbound.arrival.client
-    authority = (client.host or inbound.client.link.local).decode("ascii")
-    target = head.target.decode("utf-8", "surrogateescape")
-    account = inbound.account
-    shown = "" if account.target == head.target else account.path
-    return RequestSummary(head.method, f"{client.scheme}://{authority}{target}", account.id, shown)

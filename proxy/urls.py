@@ -31,15 +31,18 @@ class StatusUrls:
         # Finds what makes another spelling: one of these characters, or else case alone; or the path behind another one.
         # (A search that begins with few characters is the cheaper.)
         self._may_be_like = re.compile(rb"%%|//|/\.|\\|;|/(?i:%b)" % re.escape(self._prefix[1:])).search
-        self._public_url = public_url
+        self.public_url = public_url
 
     def href(self, id: str, client: Client, local: bytes) -> str:
-        """The absolute URL of an operation, on the scheme, host and port that the client used.
+        """The absolute URL of an operation."""
+        return f"{self.root(client, local)}{self._path}{id}"
+
+    def root(self, client: Client, local: bytes) -> str:
+        """What all URLs of the service begin with for the client: the scheme, host and port that it used.
 
         `local` is the authority of the address that the client reached, for one that named no host.
         """
-        base = self._public_url or f"{client.scheme}://{(client.host or local).decode('ascii')}"
-        return f"{base}{self._path}{id}"
+        return self.public_url or f"{client.scheme}://{(client.host or local).decode('ascii')}"
 
     def id(self, target: bytes) -> str | None:
         """The id that a target in origin-form asks for; None if it is not a status URL."""

@@ -130,8 +130,8 @@ class Config(Section):
     socket it needs `admin_token`.
     """
     public_url: PublicUrl | None = None
-    """Scheme, host and port that status URLs begin with, such as `https://api.example.com`. Unset, they begin with what
-    the client used.
+    """Scheme, host and port by which clients know the service, such as `https://api.example.com`: status URLs begin with
+    them, and so does an origin's `Location` where it is made absolute or mapped back. Unset, what the client used.
     """
     status_path: Folder = "/.async/"
     """Path below which status URLs live, on every host. Requests below it never reach an origin."""

@@ -164,6 +164,15 @@ async def test_locations_are_mapped_back(
     assert (response.field(b"location"), response.field(b"content-location")) == (seen, seen)
 
 
+async def test_locations_are_mapped_back_to_the_public_url(client_via: ClientVia, origin: ScriptedOrigin) -> None:
+    fields = [(b"Location", origin.url.encode() + b"/v1/new"), (b"Content-Location", b"/v1/new")]
+    origin.script(answer(201, fields))
+    client = await client_via({"strip_path": "/app", "add_path": "/v1"}, public_url="https://api.example.com:444")
+    response = await client.exchange("POST", b"/app/items", [HOST])
+    assert response.field(b"location") == b"https://api.example.com:444/app/new"
+    assert response.field(b"content-location") == b"/app/new"
+
+
 async def test_the_origin_may_want_its_own_host(client_via: ClientVia, origin: ScriptedOrigin) -> None:
     client = await client_via(legacy={"host_header": "origin"})
     await client.exchange("GET", b"/", [HOST])

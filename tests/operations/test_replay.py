@@ -199,6 +199,43 @@ async def test_references_are_led_back_first_where_paths_are_changed(start: Star
     assert response.field(b"location") == b"http://api.example.com/legacy/jobs/7"
 
 
+@pytest.mark.parametrize(
+    ("location", "absolute"),
+    [
+        pytest.param(b"7?x", b"https://api.example.com/legacy/7?x", id="relative"),
+        pytest.param(b"/app/jobs/7", b"https://api.example.com/legacy/jobs/7", id="from the root"),
+        pytest.param(b"ORIGIN/app/jobs/7", b"https://api.example.com/legacy/jobs/7", id="the origin's address"),
+        pytest.param(b"http://localhost/app/7", b"https://api.example.com/legacy/7", id="the Host that was sent"),
+        pytest.param(b"http://localhost/elsewhere", b"http://localhost/elsewhere", id="where no client can go"),
+    ],
+)
+async def test_with_a_public_url_references_begin_with_that(
+    start: Start, origin: ScriptedOrigin, location: bytes, absolute: bytes
+) -> None:
+    house = await start(route={"strip_path": "/legacy", "add_path": "/app"}, public_url="https://api.example.com")
+    location = location.replace(b"ORIGIN", origin.url.encode())
+    scripted(origin, answer(201, [(b"Location", location), (b"Content-Location", location)]))
+    response = await house.outcome(await house.accepted("POST", b"/legacy/jobs", (b"Host", b"localhost")))
+    assert response.fields_named(b"location") == response.fields_named(b"content-location") == [absolute]
+
+
+async def test_with_a_public_url_the_origin_is_told_of_the_client_as_without(
+    start: Start, origin: ScriptedOrigin
+) -> None:
+    house = await start(public_url="https://api.example.com")
+    scripted(origin, answer(201, [(b"Location", b"/jobs/7")]))
+    response = await house.outcome(await house.accepted("POST", b"/jobs", (b"Host", b"localhost")))
+    assert response.field(b"location") == b"https://api.example.com/jobs/7"
+    received = origin.requests[0]
+    names = (b"host", b"x-forwarded-host", b"x-forwarded-proto", b"forwarded")
+    assert [received.field(name) for name in names] == [
+        b"localhost",
+        b"localhost",
+        b"http",
+        b"for=127.0.0.1;host=localhost;proto=http",
+    ]
+
+
 async def test_what_the_route_changes_is_changed_in_results_too(start: Start, origin: ScriptedOrigin) -> None:
     house = await start(route={"response_headers": {"set": {"X-Set": "1"}, "remove": ["X-Powered-By"]}})
     scripted(origin, answer(200, [(b"X-Powered-By", b"steam")]))
