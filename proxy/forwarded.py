@@ -124,7 +124,7 @@ def forwarding_fields(arrival: Arrival, fields: Fields) -> tuple[Field, ...]:
     if arrival.told is not None:
         return arrival.told
     peer, authority, client, _ = arrival
-    return _made(peer, authority, client, _values(fields, b"x-forwarded-for"), _elements(fields))
+    return _made(peer, authority, client, _addresses(fields), _elements(fields))
 
 
 def _made(
@@ -155,10 +155,18 @@ class _Hop(NamedTuple):
 
 def _hops(fields: Fields) -> list[_Hop]:
     """What the proxies before this one say, in their order."""
+    return _by_x_forwarded(fields) or _by_forwarded(fields)
+
+
+def _by_x_forwarded(fields: Fields) -> list[_Hop]:
     nodes = fields.members(b"x-forwarded-for")
     host, scheme = _last(fields, b"x-forwarded-host"), _last(fields, b"x-forwarded-proto")
     if nodes or host or scheme:
         return [*map(_Hop, nodes[:-1]), _Hop.of(nodes[-1] if nodes else b"", host, scheme)]
+    return []
+
+
+def _by_forwarded(fields: Fields) -> list[_Hop]:
     return [_hop(member) for line in fields.all(b"forwarded") for member in members(line)]
 
 
@@ -167,6 +175,18 @@ def _hop(member: bytes) -> _Hop:
     found = _PAIRS.findall(member) if _ELEMENT.fullmatch(member) else []
     pairs = {name.lower(): unquoted(value) for name, value in found}
     return _Hop.of(pairs.get(b"for", b""), pairs.get(b"host", b""), pairs.get(b"proto", b""))
+
+
+def _addresses(fields: Fields) -> list[bytes]:
+    """X-Forwarded-For as it came; where Forwarded stands for it, made of that (RFC 7239 section 7.4).
+
+    There are addresses alone in it, without ports and brackets. Whoever has none that can be read keeps its place: else
+    what stands left of it would look like the word of a proxy that never gave it.
+    """
+    told = _values(fields, b"x-forwarded-for")
+    if told or _by_x_forwarded(fields):
+        return told
+    return [str(_ip(hop.node) or UNKNOWN).encode() for hop in _by_forwarded(fields)]
 
 
 def _elements(fields: Fields) -> list[bytes]:

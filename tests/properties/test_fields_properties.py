@@ -99,6 +99,15 @@ def test_what_one_proxy_writes_the_next_one_reads(address: str) -> None:
             assert client == Client("https", b"shop:1", first.peer(address, tls=True).address)
 
 
+@given(st.lists(addresses.map(lambda address: b"for=" + quoted(address.encode())) | values, max_size=5))
+def test_x_forwarded_for_that_is_made_of_forwarded_leads_to_the_same_client(elements: list[bytes]) -> None:
+    fields = Fields((b"Forwarded", element) for element in elements)
+    arrival = PROXIES.arrival(PROXIES.peer("10.0.0.1", tls=False), b"h", fields)
+    made = Fields(forwarding_fields(arrival, fields)[:1])
+    again = PROXIES.arrival(PROXIES.peer("10.0.0.9", tls=False), b"h", made)
+    assert (made[0][0], again.client.address) == (b"X-Forwarded-For", arrival.client.address)
+
+
 @given(references, st.sampled_from(["GET", "OPTIONS"]))
 def test_targets_are_split_without_a_change_or_refused(target: bytes, method: str) -> None:
     with suppress(BadRequest):

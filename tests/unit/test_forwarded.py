@@ -201,6 +201,34 @@ def test_x_forwarded_of_a_trusted_peer_is_put_into_forwarded() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("forwarded", "addresses"),
+    [
+        pytest.param(
+            ["for=1.2.3.4;proto=https;host=f.example, for=10.0.0.2"], b"1.2.3.4, 10.0.0.2, 10.0.0.1", id="a chain"
+        ),
+        pytest.param(["for=1.2.3.4", "for=10.0.0.2"], b"1.2.3.4, 10.0.0.2, 10.0.0.1", id="on two lines"),
+        pytest.param(
+            ['for="[2001:DB8::1]:4711", for="192.0.2.1:80"'], b"2001:db8::1, 192.0.2.1, 10.0.0.1", id="without ports"
+        ),
+        pytest.param(["for=1.2.3.4, for=unknown"], b"1.2.3.4, unknown, 10.0.0.1", id="unknown"),
+        pytest.param(['for=1.2.3.4, for="_x:_y"'], b"1.2.3.4, unknown, 10.0.0.1", id="obfuscated"),
+        pytest.param(["for=1.2.3.4, proto=https"], b"1.2.3.4, unknown, 10.0.0.1", id="who does not say"),
+        pytest.param(["for=1.2.3.4, @, for=10.0.0.2"], b"1.2.3.4, unknown, 10.0.0.2, 10.0.0.1", id="malformed"),
+        pytest.param([""], b"10.0.0.1", id="empty"),
+    ],
+)
+def test_forwarded_of_a_trusted_peer_is_put_into_x_forwarded_for(forwarded: list[str], addresses: bytes) -> None:
+    fields = Fields((b"Forwarded", value.encode()) for value in forwarded)
+    assert told(fields)[0] == (b"X-Forwarded-For", addresses)
+    assert told(fields, "192.0.2.1")[0] == (b"X-Forwarded-For", b"192.0.2.1"), "a stranger is not believed"
+
+
+def test_forwarded_is_not_put_into_x_forwarded_for_where_another_x_forwarded_goes_before_it() -> None:
+    fields = lines(X_Forwarded_Proto="https", Forwarded="for=6.6.6.6")
+    assert told(fields)[0] == (b"X-Forwarded-For", b"10.0.0.1")
+
+
 def digest(address: str, credential: bytes | None = None) -> str:
     return client_digest(Client("http", HOST, address), credential)
 
