@@ -41,6 +41,7 @@ from proxy.operators.responses import (
     unless_known,
 )
 from proxy.operators.survey import Survey
+from proxy.words import ALIVE
 
 EXPOSITION: Final = b"text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
 READING: Final = ("GET", "HEAD")
@@ -131,7 +132,7 @@ class Admin:
         return self._resources.handler(request)
 
     async def _livez(self, _: Request) -> Reply:
-        return health(None, "alive")
+        return health(None, ALIVE)
 
     async def _readyz(self, _: Request) -> Reply:
         return health(self._survey.not_ready(), "ready")

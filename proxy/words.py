@@ -7,6 +7,7 @@ from typing import Final
 
 UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 MOST_UNITS: Final = 10**10  # of the last, that are written out
+ALIVE: Final = "respond-async is alive"  # what `/livez` answers, and nobody else is likely to
 
 
 def amount(size: int) -> str:

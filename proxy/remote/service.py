@@ -1,4 +1,7 @@
-"""What a service can be asked by an operator. What goes wrong is said in plain words, with what to do."""
+"""What a service can be asked by an operator. What goes wrong is said in plain words, with what to do.
+
+Nothing is asked, and no token shown, before whatever listens there has shown by its `/livez` that it is a service.
+"""
 
 import json
 import re
@@ -14,6 +17,7 @@ from proxy.remote import answers
 from proxy.remote.answers import Json, Shape
 from proxy.remote.place import Place
 from proxy.trouble import reason
+from proxy.words import ALIVE
 
 PATIENCE: Final = aiohttp.ClientTimeout(total=120, sock_connect=10)
 LARGEST_PAGE: Final = 500
@@ -48,6 +52,14 @@ class Service:
     def __init__(self, session: aiohttp.ClientSession, place: Place) -> None:
         self._session = session
         self._place = place
+
+    async def recognise(self) -> None:
+        """See that it is one: a backend that gets a DELETE by mistake may do it."""
+        status, content = await self._exchange("GET", "/livez", {})
+        if status != 200:
+            raise self._other(status)
+        if content.strip() != ALIVE.encode():
+            raise self._stranger()
 
     async def operations(self, wanted: Mapping[str, str], most: int) -> Json:
         """The newest operations that are like that, up to so many, the counts of all, and when it was begun to list them."""
@@ -106,10 +118,17 @@ class Service:
     async def _ask(self, method: str, target: str, shape: Shape) -> Json:
         """The document that is answered, which is like that."""
         fields = {} if self._place.token is None else {"Authorization": f"Bearer {self._place.token}"}
+        document = self._read(*await self._exchange(method, target, fields))
+        if not answers.is_like(document, shape):
+            raise self._stranger()
+        return document
+
+    async def _exchange(self, method: str, target: str, fields: Mapping[str, str]) -> tuple[int, bytes]:
+        """The status and the content that are answered."""
         url = URL(f"{self._place.url}{target}", encoded=True)  # an id such as `..` stays what it is
         try:
             async with self._session.request(method, url, headers=fields, allow_redirects=False) as response:
-                document = self._read(response.status, await self._content(response))
+                return response.status, await self._content(response)
         except aiohttp.ClientConnectorCertificateError as error:
             raise NoAnswer(f"the certificate of {self._place} is not trusted: {_reason(error)}") from error
         except aiohttp.ClientSSLError as error:
@@ -121,9 +140,6 @@ class Service:
             raise NoAnswer(what) from error
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise NoAnswer(f"{self._place} does not answer as it should: {_reason(error)}") from error
-        if not answers.is_like(document, shape):
-            raise self._stranger()
-        return document
 
     async def _content(self, response: aiohttp.ClientResponse) -> bytes:
         pieces, size = [], 0
@@ -140,11 +156,14 @@ class Service:
         if status == 200:
             return document
         if not answers.is_like(document, answers.PROBLEM) or document["status"] != status:
-            raise NoAnswer(f"{self._place} answers {status}; is that a service's `admin`?")
+            raise self._other(status)
         if status == 401:
             raise self._locked()
         kind = Unknown if status == 404 else Declined
         raise kind(document["detail"])
+
+    def _other(self, status: int) -> NoAnswer:
+        return NoAnswer(f"{self._place} answers {status}; is that a service's `admin`?")
 
     def _stranger(self) -> NoAnswer:
         return NoAnswer(f"what {self._place} answers is not from respond-async; is that a service's `admin`?")
@@ -157,12 +176,14 @@ class Service:
 
 @asynccontextmanager
 async def asking(place: Place) -> AsyncIterator[Service]:
-    """A service that can be asked, until the end of the context."""
+    """A service that can be asked, until the end of the context. Raises NoAnswer."""
     connector = aiohttp.TCPConnector() if place.socket is None else aiohttp.UnixConnector(place.socket)
     async with aiohttp.ClientSession(
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=PATIENCE
     ) as session:
-        yield Service(session, place)
+        service = Service(session, place)
+        await service.recognise()
+        yield service
 
 
 def _one(short: str) -> str:

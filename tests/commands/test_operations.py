@@ -20,7 +20,7 @@ from proxy.remote import Service, details, place_at, table
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.process.child import ROOT
 from tests.raw_client import RawClient
-from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, send, stall
+from tests.scripted_origin import Request, Script, ScriptedOrigin, answer, close, read_all, send, stall
 
 TOKEN = "a-token-of-an-operator"
 LATER = ((b"Prefer", b"respond-async, wait=0"),)
@@ -33,6 +33,26 @@ OPERATION: dict[str, Any] = {
 }  # fmt: skip
 COUNTS = dict.fromkeys(("queued", "running", "completed", "failed", "dismissed", "settled"), 0)
 PAGE: dict[str, Any] = {"operations": [OPERATION], "counts": COUNTS, "next": None, "time": "2026-11-24T20:00:00.000Z"}
+
+
+ALIVE: Script = [read_all(), answer(200, body=b"respond-async is alive\n")]
+
+
+def posing(origin: ScriptedOrigin, *scripts: Script) -> None:
+    """Have it recognised as a service, and then answer by these, the last of them again and again."""
+    left = list(scripts)
+
+    def choose(request: Request) -> Script:
+        if request.target == b"/livez":
+            return ALIVE
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    origin.route(choose)
+
+
+def questions(origin: ScriptedOrigin) -> list[Request]:
+    """What it was asked once it was recognised."""
+    return [request for request in origin.requests if request.target != b"/livez"]
 
 
 async def run(*arguments: str, stdin: str = "", **environ: str) -> Result:
@@ -192,13 +212,13 @@ async def test_one_that_cannot_be_cancelled_keeps_nobody_from_cancelling_the_oth
 async def test_those_that_were_not_asked_for_are_named_where_the_service_falls_silent(origin: ScriptedOrigin) -> None:
     ids = [f"{number:08}" for number in range(4)]
     document = json.dumps(OPERATION | {"id": ids[0], "state": "dismissed"}).encode()
-    origin.route(lambda _: [read_all(), answer(200, body=document)] if len(origin.requests) == 1 else [close()])
+    posing(origin, [read_all(), answer(200, body=document)], [close()])
     result = await run("cancel", *ids, "--admin", origin.url)
     assert (result.exit_code, result.stdout) == (1, f"{ids[0]} is dismissed\n")
     left, reason = result.stderr.splitlines()
     assert left.endswith(f"not asked for any more: {ids[2]}, {ids[3]}")
     assert "does not answer as it should" in reason
-    assert {request.target for request in origin.requests[1:]} == {b"/operations/00000001?state=unsettled"}
+    assert {request.target for request in questions(origin)[1:]} == {b"/operations/00000001?state=unsettled"}
 
 
 @pytest.mark.parametrize(
@@ -373,6 +393,36 @@ async def test_nobody_answers(unused_port: int) -> None:
     assert "is the service running" in result.stderr
 
 
+COMMANDS: list[tuple[str, ...]] = [
+    ("list",), ("requests",), ("show", "Wz6GBxat"), ("cancel", "Wz6GBxat"), ("cancel", "--route", "slow", "--yes"),
+    ("purge", "--yes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+async def test_a_backend_that_answers_everything_gets_neither_delete_nor_token(
+    start_proxy: StartProxy, origin: ScriptedOrigin, command: tuple[str, ...]
+) -> None:
+    origin.script(read_all(), answer(200, body=b"alive\n"))
+    proxy = await start_proxy(settings_for(origin.url))
+    result = await run(*command, "--admin", f"127.0.0.1:{proxy.port}", "--token", TOKEN)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "is not from respond-async; is that a service's `admin`?" in result.stderr
+    (seen,) = origin.requests
+    assert (seen.method, seen.target) == ("GET", b"/livez")
+    assert TOKEN.encode() not in seen.raw
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+async def test_the_port_for_clients_is_told_from_admin_where_no_route_leads_on(
+    start_proxy: StartProxy, origin: ScriptedOrigin, command: tuple[str, ...]
+) -> None:
+    proxy = await start_proxy(settings_for(origin.url, match={"path": "/reports"}))
+    result = await run(*command, "--admin", f"127.0.0.1:{proxy.port}", "--token", TOKEN)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"http://127.0.0.1:{proxy.port} answers 404; is that a service's `admin`?" in result.stderr
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -387,12 +437,12 @@ async def test_nobody_answers(unused_port: int) -> None:
     ],
 )
 async def test_something_else_answers(origin: ScriptedOrigin, body: bytes) -> None:
-    origin.script(read_all(), answer(200, body=body))
+    posing(origin, [read_all(), answer(200, body=body)])
     result = await run("list", "--admin", origin.url)
     assert (result.exit_code, "is not from respond-async" in result.stderr) == (1, True)
-    origin.script(read_all(), answer(418, body=body))
+    posing(origin, [read_all(), answer(418, body=body)])
     assert "answers 418; is that a service's `admin`?" in (await run("list", "--admin", origin.url)).stderr
-    origin.script(close())
+    posing(origin, [close()])
     assert "does not answer as it should" in (await run("list", "--admin", origin.url)).stderr
 
 
@@ -427,7 +477,7 @@ NESTED = json.loads("[" * 500 + "]" * 500)
 async def test_a_list_with_something_else_in_it_is_not_shown(
     origin: ScriptedOrigin, page: dict[str, Any], form: list[str]
 ) -> None:
-    origin.script(read_all(), answer(200, body=json.dumps(page).encode()))
+    posing(origin, [read_all(), answer(200, body=json.dumps(page).encode())])
     result = await run("list", "--admin", origin.url, *form)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.count("\n") == 1
@@ -451,16 +501,16 @@ async def test_a_list_leads_to_its_next_pages_alone_and_has_an_end(
     origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch, pages: list[dict[str, Any]], asked: int
 ) -> None:
     monkeypatch.setattr("proxy.remote.service.MOST_EMPTY", 3)
-    origin.queue(*([read_all(), answer(200, body=json.dumps(PAGE | page).encode())] for page in pages))
+    posing(origin, *([read_all(), answer(200, body=json.dumps(PAGE | page).encode())] for page in pages))
     result = await run("list", "--admin", origin.url, "--token", TOKEN)
     assert (result.exit_code, "is not from respond-async" in result.stderr) == (1, True)
-    assert len(origin.requests) == asked
-    assert {request.target.partition(b"?")[0] for request in origin.requests} == {b"/operations"}
+    assert len(questions(origin)) == asked
+    assert {request.target.partition(b"?")[0] for request in questions(origin)} == {b"/operations"}
 
 
 async def test_an_answer_without_end_is_left(origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.remote.service.LARGEST_ANSWER", 1000)
-    origin.script(read_all(), answer(200, body=[b" " * 2000], framing="close"), stall())
+    posing(origin, [read_all(), answer(200, body=[b" " * 2000], framing="close"), stall()])
     result = await run("list", "--admin", origin.url)
     assert (result.exit_code, "is not from respond-async" in result.stderr) == (1, True)
 
@@ -477,7 +527,7 @@ async def test_an_answer_without_end_is_left(origin: ScriptedOrigin, monkeypatch
 async def test_what_became_of_operations_is_not_believed_of_everybody(
     origin: ScriptedOrigin, arguments: list[str], document: object
 ) -> None:
-    origin.script(read_all(), answer(200, body=json.dumps(document).encode()))
+    posing(origin, [read_all(), answer(200, body=json.dumps(document).encode())])
     result = await run(*arguments, "--admin", origin.url)
     assert (result.exit_code, "is not from respond-async" in result.stderr) == (1, True)
 
@@ -485,7 +535,8 @@ async def test_what_became_of_operations_is_not_believed_of_everybody(
 async def test_a_terminal_obeys_nobody_who_answers(origin: ScriptedOrigin) -> None:
     evil = "\x1b]0;pwned\x07\ud800"
     problem = json.dumps({"title": "x", "status": 409, "detail": evil}).encode()
-    origin.queue(
+    posing(
+        origin,
         [read_all(), answer(200, body=json.dumps(OPERATION | {"id": evil, evil: evil}).encode())],
         [read_all(), answer(200, body=json.dumps(OPERATION | {"id": evil, "state": evil}).encode())],
         [read_all(), answer(409, body=problem)],
@@ -499,7 +550,7 @@ async def test_a_terminal_obeys_nobody_who_answers(origin: ScriptedOrigin) -> No
 
 async def test_an_id_is_asked_for_as_it_is(origin: ScriptedOrigin) -> None:
     problem = json.dumps({"title": "x", "status": 409, "detail": "No."}).encode()
-    origin.script(read_all(), answer(409, body=problem))
+    posing(origin, [read_all(), answer(409, body=problem)])
     for name, target in {"..": b"..", "a/b?c=d": b"a%2Fb%3Fc%3Dd", "%2e": b"%252e"}.items():
         await run("show", name, "--admin", origin.url)
         assert origin.requests[-1].target == b"/operations/" + target
@@ -528,7 +579,7 @@ async def test_there_is_no_such_host() -> None:
     "command", [("show", "Wz6GBxat"), ("cancel", "Wz6GBxat"), ("purge", "--yes")], ids=lambda command: command[0]
 )
 async def test_something_else_is_asked_of_one(origin: ScriptedOrigin, command: tuple[str, ...]) -> None:
-    origin.script(read_all(), answer(200, body=b'{"id": 7}'))
+    posing(origin, [read_all(), answer(200, body=b'{"id": 7}')])
     result = await run(*command, "--admin", origin.url)
     assert (result.exit_code, "is not from respond-async" in result.stderr) == (1, True)
 

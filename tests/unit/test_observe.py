@@ -144,7 +144,7 @@ async def admin(proxy: Proxy, method: str, target: bytes) -> tuple[int, bytes]:
 
 
 async def test_health(observed: Proxy) -> None:
-    assert await admin(observed, "GET", b"/livez") == (200, b"alive\n")
+    assert await admin(observed, "GET", b"/livez") == (200, b"respond-async is alive\n")
     assert await admin(observed, "GET", b"/readyz") == (200, b"ready\n")
     assert await admin(observed, "HEAD", b"/readyz") == (200, b"")
     assert (await admin(observed, "GET", b"/other"))[0] == 404
