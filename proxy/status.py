@@ -182,9 +182,16 @@ def _framed(head: ResponseHead, operation: Operation, method: str) -> tuple[Resp
 def _part_asked_for(request: RequestHead, head: ResponseHead, size: int) -> Whole | Part | Unsatisfiable:
     if request.method != "GET" or head.status != OK:
         return Whole()
-    asked, stored = request.fields.first, head.fields.first
-    ranges = b", ".join(request.fields.all(b"range")) or None  # two lines are one value, and no range (section 5.3)
-    return satisfy(ranges, asked(b"if-range"), stored(b"etag"), stored(b"last-modified"), size)
+    asked, stored = request.fields, head.fields.first
+    return satisfy(
+        _joined(asked, b"range"), _joined(asked, b"if-range"), stored(b"etag"), stored(b"last-modified"), size
+    )
+
+
+def _joined(fields: Fields, name: bytes) -> bytes | None:
+    """All lines of a field as one value (RFC 9110 section 5.3): two of a field that has one value make none that holds."""
+    lines = fields.all(name)
+    return b", ".join(lines) if lines else None
 
 
 def _partial(head: ResponseHead, start: int, stop: int, size: int) -> ResponseHead:

@@ -83,11 +83,20 @@ async def test_ranges_on_two_lines_get_all(house: House, ten: bytes) -> None:
         pytest.param(b'W/"v1"', 200, id="a weak tag"),
         pytest.param(b"Sun, 06 Nov 1994 08:49:38 GMT", 200, id="another date"),
         pytest.param(b"nonsense", 200, id="neither"),
+        pytest.param(b"", 200, id="nothing"),
     ],
 )
 async def test_if_range_wants_the_same_result(house: House, ten: bytes, if_range: bytes, status: int) -> None:
     response = await house.ask("GET", ten, (b"Range", b"bytes=0-1"), (b"If-Range", if_range))
     assert (response.status, response.body) == (status, TEN[:2] if status == 206 else TEN)
+
+
+@pytest.mark.parametrize("other", [ETAG, b'"v2"', DATE, b""])
+async def test_if_range_on_two_lines_gets_all(house: House, ten: bytes, other: bytes) -> None:
+    for lines in ([ETAG, other], [other, ETAG]):
+        fields = [(b"If-Range", line) for line in lines]
+        response = await house.ask("GET", ten, (b"Range", b"bytes=0-1"), *fields)
+        assert (response.status, response.body) == (200, TEN)
 
 
 async def test_if_range_never_holds_without_a_validator(house: House, origin: ScriptedOrigin) -> None:
