@@ -1,7 +1,8 @@
 """Whether a client would rather have a page than JSON: content negotiation (RFC 9110 section 12.5.1) between these two.
 
 Browsers name text/html and accept anything else with less weight; programs name JSON, or accept all alike. Where both
-weigh the same it is JSON. Reading never fails: a member that cannot be read is dropped, alone.
+weigh the same it is JSON. Reading never fails: a member that cannot be read is dropped, alone, and a weight that cannot
+be read is as if it were not there.
 """
 
 import re
@@ -15,7 +16,8 @@ PAGE: Final = b"text/html"
 DOCUMENTS: Final = (b"application/json", b"application/problem+json")
 
 _QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_WEIGHT: Final = re.compile(rb"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
+# More than section 12.4.2 allows: Java sends `q=.2`, and others as many digits as they have.
+_WEIGHT: Final = re.compile(rb"q=([0-9]++\.?[0-9]*+|\.[0-9]++)", re.IGNORECASE)
 _RANGE: Final = re.compile(rb"([^/;\s]+/[^/;\s]+)\s*(?:;(.*))?", re.DOTALL)
 
 Weights = dict[bytes, float]  # by media range
@@ -39,11 +41,11 @@ def _weighed(lines: list[bytes]) -> Iterator[tuple[bytes, float]]:
 
 
 def _weight_of(parameters: bytes) -> float:
-    """What `q` says, 1 where there is none, 0 where it says nothing that can be understood."""
+    """What `q` says, at most 1; 1 where there is none that can be understood: only a zero refuses what is named."""
     for parameter in _QUOTED.sub(b"", parameters).split(b";"):
         if parameter.strip()[:2].lower() == b"q=":
             weight = _WEIGHT.fullmatch(parameter.strip())
-            return float(weight[1]) if weight else 0.0
+            return min(float(weight[1]), 1.0) if weight else 1.0
     return 1.0
 
 
