@@ -112,16 +112,17 @@ class Handler:
             return self._monitor.answer(account, operation_id, arrival.client)
         if (likeness := self._monitor.urls.likeness(target.origin_form)) is not None:
             account.is_like_status_url(likeness)
+        route = self._routes.match(head.method, target.authority, target.origin_form)
+        account.varies = route is not None and route.respond_async is not None  # whatever is answered from here on
         counted = hop_counted(head)
         if counted is None:
-            return _answer_here(client)
+            return _answer_here(account)
         if self._has_looped(head):
             raise LoopDetected("Its Via names this proxy too many times: an origin leads back to it.")
-        route = self._routes.match(head.method, target.authority, target.origin_form)
         if route is None:
             raise NoRoute
         forwarder = self._forwarders[route.name]
-        account.route, account.varies, account.reasons = route.name, route.respond_async is not None, forwarder.reasons
+        account.route, account.reasons = route.name, forwarder.reasons
         sent = _in_origin_form(counted, target)
         if account.trace is not None:
             sent = account.trace.exchange.sent_on(sent)
@@ -162,8 +163,9 @@ def _in_origin_form(head: RequestHead, target: Target) -> RequestHead:
     return head if head.target == target.origin_form else head._replace(target=target.origin_form)
 
 
-async def _answer_here(client: ClientRequest) -> None:
+async def _answer_here(account: Account) -> None:
     """Be the final recipient of a request that may go no further (RFC 9110 section 7.6.2)."""
-    if client.head.method != "OPTIONS":
+    if account.client.head.method != "OPTIONS":
         raise MethodNotAllowed("OPTIONS")
-    await client.respond(Reply(ResponseHead(204, b"No Content", Fields())))
+    fields = Fields((VARY,) if account.varies else ())
+    await account.client.respond(Reply(ResponseHead(204, b"No Content", fields)))

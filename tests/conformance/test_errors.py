@@ -64,6 +64,39 @@ async def test_what_a_client_is_told_where_there_is_no_route(start_proxy: StartP
     assert (await client.exchange("GET", b"/only/this")).status == 200
 
 
+GOES_NO_FURTHER = [
+    pytest.param("OPTIONS", (b"Max-Forwards", b"0"), 204, id="OPTIONS for the proxy"),
+    pytest.param("TRACE", (b"Max-Forwards", b"0"), 405, id="TRACE for the proxy"),
+    pytest.param("GET", (b"Via", b", ".join([b"1.1 respond-async"] * 8)), 502, id="loop"),
+]
+
+
+@pytest.mark.parametrize(("method", "field", "status"), GOES_NO_FURTHER)
+@pytest.mark.parametrize(
+    ("target", "vary"),
+    [
+        pytest.param(b"/later", [b"Prefer"], id="a route that answers later"),
+        pytest.param(b"/never", [], id="a route that does not"),
+        pytest.param(b"/none", [], id="no route"),
+    ],
+)
+async def test_rfc9110_12_5_5_what_goes_no_further_varies_as_its_route_does(
+    start_proxy: StartProxy,
+    origin: ScriptedOrigin,
+    *,
+    target: bytes,
+    vary: list[bytes],
+    method: str,
+    field: Field,
+    status: int,
+) -> None:
+    settings = settings_for(origin.url, match={"path": "/later"})
+    settings["routes"].append({"name": "never", "origin": "legacy", "match": {"path": "/never"}})
+    client = await (await start_proxy(settings)).client()
+    response = await client.exchange(method, target, [field])
+    assert (response.status, response.fields_named(b"vary"), origin.requests) == (status, vary, [])
+
+
 async def test_what_a_client_is_told_of_an_unknown_operation(client: RawClient) -> None:
     response = await client.exchange("GET", b"/.async/AAAAAAAAAAAAAAAAAAAAAAAA")
     assert_problem(response, 404, "unknown-operation", instance="/.async/AAAAAAAAAAAAAAAAAAAAAAAA")
