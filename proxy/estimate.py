@@ -27,6 +27,7 @@ class Estimate(NamedTuple):
     left: float | None = None  # seconds until it is settled
     done: int | None = None  # bytes of its response that are here
     size: int | None = None  # bytes that its response will have
+    stranded: bool = False  # whether it waits until its origin can be reached, which nobody can foretell
 
 
 def of_running(operation: Operation, now: float, outlook: Outlook) -> Estimate:
@@ -50,10 +51,16 @@ def of_queued(operation: Operation, now: float, outlook: Outlook, before: int, a
     age, own = operation.age(now), outlook.left(0.0)
     left = None if own is None else _foretold((before + 1) * outlook.mean / at_once + own)
     ask = max(outlook.ask_after(0.0), by_age(age + (left or 0.0)))
-    words = f"queued, {before} before it" if before else "next in line"
+    words = _place(before)
     if left is not None:
         words = f"{words}, about {span(left)} left"
     return Estimate(_retry_after(operation, ask), words, words, left)
+
+
+def of_stranded(operation: Operation, now: float, before: int) -> Estimate:
+    """The estimate of one that waits behind so many others until its origin can be reached again."""
+    words = f"{_place(before)}, the origin cannot be reached"
+    return Estimate(_retry_after(operation, by_age(operation.age(now))), words, words, stranded=True)
 
 
 def span(seconds: float) -> str:
@@ -65,6 +72,10 @@ def span(seconds: float) -> str:
         if whole >= 2 * size:
             return f"{round(whole / size)} {unit}"
     return f"{whole} s"
+
+
+def _place(before: int) -> str:
+    return f"queued, {before} before it" if before else "next in line"
 
 
 def _progress(arriving: Progress | None, left: float | None) -> str | None:

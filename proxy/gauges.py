@@ -53,9 +53,9 @@ def _show_origins(metrics: Metrics, origins: Origins) -> None:
     )
     metrics.gauges(
         "respond_async_origin_waiting",
-        "Requests and operations that wait for a connection to an origin (max_connections).",
+        "Requests and operations that wait for a connection to an origin (max_connections), or until it can be reached.",
         ("origin",),
-        partial(_by_origin, origins, lambda origin: origin.figures.waiting - origin.held),
+        partial(_by_origin, origins, lambda origin: origin.waiting),
     )
     metrics.gauges(
         "respond_async_origin_held",

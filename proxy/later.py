@@ -52,7 +52,7 @@ class Later:
         self._context = context
         most = way.origin.settings.max_connections
         self._at_once = min(most, settings.max_running or most)
-        self._pace = context.paces.of(way.route.name, self._at_once)
+        self._pace = context.paces.of(way.route.name, self._at_once, lambda: way.origin.left_alone)
 
     async def admit(self, head: RequestHead, client: Client) -> None:
         """Raises OriginUnreachable or TooManyOperations, before anything is sent, where there is no point in more."""

@@ -46,13 +46,13 @@ class Origin:
         if (idle := self.idle_connection(turn)) is not None:
             return idle
         while True:
-            if line_known is not None and self.servers.next() is None:
+            if line_known is not None and self.left_alone:
                 line_known()  # nobody stands in line before there is one to be tried
             await self._to_be_tried(turn)
             try:
                 return await self._connected(await self._granted(turn, line_known))
             except OriginError:
-                if turn.patience is not None or self.servers.next() is not None:
+                if turn.patience is not None or not self.left_alone:
                     raise  # else it was the last attempt, and nothing was sent: it stands still like those behind it
 
     def idle_connection(self, turn: Turn) -> Connection | None:
@@ -73,8 +73,13 @@ class Origin:
 
     def check(self) -> None:
         """Raise OriginUnreachable if no connection would be tried now."""
-        if self.servers.next() is None:
+        if self.left_alone:
             raise self._left_alone()
+
+    @property
+    def left_alone(self) -> bool:
+        """Whether no connection would be tried now."""
+        return self.servers.next() is None
 
     def held_by(self, turn: Turn) -> Hold:
         """What holds whoever waits for this turn: a bound that keeps it in line, or only that it is connecting."""
@@ -99,6 +104,11 @@ class Origin:
     def figures(self) -> Figures:
         """How things stand here, without other processes."""
         return Figures(self._pool.open, self._pool.waiting)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait here for a connection: for one of those that there may be, or until one can be tried."""
+        return self._pool.waiting - self._pool.held + self.servers.awaited
 
     @property
     def held(self) -> int:

@@ -6,10 +6,11 @@ each other, and a restart forgets nothing. What a process had not added yet when
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from math import ceil
 from typing import Final
 
-from proxy.estimate import Estimate, of_queued, of_running
+from proxy.estimate import Estimate, of_queued, of_running, of_stranded
 from proxy.operation import Operation
 from proxy.outlook import LONGEST, Outlook
 from proxy.picture import Picture, bin_of
@@ -22,9 +23,10 @@ TRIES: Final = 8  # to add what was seen, while others do the same
 class Pace:
     """Of one route."""
 
-    def __init__(self, at_once: float) -> None:
-        """So many exchanges of the route can run at once."""
+    def __init__(self, at_once: float, left_alone: Callable[[], bool] = lambda: False) -> None:
+        """So many exchanges of the route can run at once; `left_alone` tells whether its origin is not tried now."""
         self.at_once = at_once
+        self.left_alone = left_alone
         self.fresh: Counter[int] = Counter()  # bins of what was seen here, and is not in the store
         self._stored: bytes | None = None
         self._known = Picture({})
@@ -72,9 +74,9 @@ class Paces:
         self._unknown = Pace(1)  # of a route that is not here
         self._sharing = asyncio.Lock()
 
-    def of(self, route: str, at_once: float) -> Pace:
-        """The pace of a route, of which so many exchanges can run at once."""
-        pace = self._paces[route] = Pace(at_once)
+    def of(self, route: str, at_once: float, left_alone: Callable[[], bool] = lambda: False) -> Pace:
+        """The pace of a route. See `Pace`."""
+        pace = self._paces[route] = Pace(at_once, left_alone)
         return pace
 
     def estimate(self, operation: Operation, now: float, before: int) -> Estimate:
@@ -82,6 +84,8 @@ class Paces:
         pace = self._paces.get(operation.route, self._unknown)
         if operation.is_running:
             return of_running(operation, now, pace.outlook)
+        if pace.left_alone():
+            return of_stranded(operation, now, before)
         return of_queued(operation, now, pace.outlook, before, pace.at_once)
 
     async def share(self) -> None:

@@ -78,6 +78,11 @@ def left_alone(origin: str) -> str:
     return f"Each server of origin {origin} has failed, several times or in its check, and is left alone for a while ({keys})."
 
 
+def stranded(origin: str) -> str:
+    """Why an operation waits, though its turn has come or may come soon."""
+    return f"It waits until origin {origin} can be reached. {left_alone(origin)}"
+
+
 def left(seconds: float, phase: str) -> str:
     """Why nobody was answered, or not to the end."""
     return f"The client left after {seconds:.3g} s, {_LEFT[phase]}."

@@ -107,6 +107,7 @@ class Servers:
         tls = _tls_context(settings) if settings.url[0].scheme == "https" else None
         self._turns = count(1)
         self._changed: asyncio.Future[None] | None = None  # there while somebody waits for it
+        self.awaited = 0  # how many wait until one of them can be tried
         self._all = [
             Server(url, settings, tls, max_fields, self._health(origin, url, settings)) for url in settings.url
         ]
@@ -132,11 +133,15 @@ class Servers:
 
     async def any_to_try(self) -> None:
         """Wait until not all of them are left alone."""
-        while not self._candidates():
-            if self._changed is None:
-                self._changed = asyncio.get_running_loop().create_future()
-            pauses = [pause for server in self._all if (pause := server.health.pause) is not None]
-            await asyncio.wait({self._changed}, timeout=min(pauses, default=None))
+        self.awaited += 1
+        try:
+            while not self._candidates():
+                if self._changed is None:
+                    self._changed = asyncio.get_running_loop().create_future()
+                pauses = [pause for server in self._all if (pause := server.health.pause) is not None]
+                await asyncio.wait({self._changed}, timeout=min(pauses, default=None))
+        finally:
+            self.awaited -= 1
 
     @property
     def left_alone(self) -> int:

@@ -18,7 +18,7 @@ def server_states(origins: Origins) -> Iterator[ServerState]:
                 connections=open,
                 idle=idle,
                 max_connections=origin.settings.max_connections,
-                waiting=origin.figures.waiting - origin.held,
+                waiting=origin.waiting,
                 held=origin.held,
                 used_by=origin.used_by,
             )

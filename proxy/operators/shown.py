@@ -32,7 +32,7 @@ def operation(one: Operation, now: float, before: int | None, estimate: Estimate
         "error": None if one.failure is None else _error(one.failure),
         "attempts": one.attempts,
         "request_id": one.request.id or None,
-        "why": why(one),
+        "why": why(one, stranded=estimate is not None and estimate.stranded),
     }
 
 
@@ -42,11 +42,12 @@ def target(one: Operation) -> str:
     return readable if len(readable) <= LONGEST_TARGET else f"{readable[:LONGEST_TARGET]}…"
 
 
-def why(one: Operation) -> str:
+def why(one: Operation, *, stranded: bool = False) -> str:
     """Why it ended, or what its state means, for somebody who has never seen one."""
     match one.state:
         case State.QUEUED | State.RUNNING:
-            return " ".join(filter(None, (one.why, _sent_again(one), reasons.unsettled(one, "It"))))
+            now = reasons.stranded(one.origin) if stranded else reasons.unsettled(one, "It")
+            return " ".join(filter(None, (one.why, _sent_again(one), now)))
         case State.COMPLETED:
             return f"The origin has answered{_with_status(one)}. The answer is kept for its client."
         case State.FAILED:

@@ -301,6 +301,29 @@ async def test_a_queued_operation_waits_for_an_origin_that_cannot_be_reached(
     assert gates.targets == [b"/first", b"/second"]
 
 
+async def test_of_one_that_waits_for_an_origin_that_is_left_alone_nothing_is_foretold(
+    start: Start, origin: ScriptedOrigin, gates: Gates, unused_port: int
+) -> None:
+    gates.persistent = False
+    house = await start(origins={"legacy": {"url": origin.url, "unhealthy_after": 1, "unhealthy_for": "1h"} | ONE})
+    await house.accepted("POST", b"/first")
+    await gates.arrived(b"/first")
+    path = await house.accepted("POST", b"/second")
+    legacy = house.origins["legacy"]
+    [server] = legacy.servers
+    there, server.url = server.url, replace(server.url, port=unused_port)
+    gates.open(b"/first")
+    await eventually(lambda: legacy.left_alone and legacy.waiting == 1)
+    asked = await house.ask("GET", path)
+    assert progress(asked) == b"next in line, the origin cannot be reached"
+    assert "estimated_completion" not in document(asked)
+    server.url = there
+    server.health.well()
+    gates.open(b"/second")
+    assert (await house.outcome(path)).body == b"/second"
+    assert legacy.waiting == 0
+
+
 async def test_while_the_store_is_in_trouble_operations_keep_no_place_from_synchronous_requests(
     start: Start, origin: ScriptedOrigin, gates: Gates
 ) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.estimate import Estimate, of_queued, of_running, span
+from proxy.estimate import Estimate, of_queued, of_running, of_stranded, span
 from proxy.operation import Progress, State
 from proxy.outlook import Outlook
 from proxy.picture import Picture
@@ -94,6 +94,15 @@ def test_of_queued(  # noqa: PLR0917
 ) -> None:
     estimate = of_queued(QUEUED, BEGAN + age, outlook, before, at_once)
     assert (estimate.words, estimate.retry_after) == (words, retry_after)
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [(0, "next in line, the origin cannot be reached"), (3, "queued, 3 before it, the origin cannot be reached")],
+)
+def test_nobody_knows_when_an_origin_that_cannot_be_reached_is_back(before: int, words: str) -> None:
+    estimate = of_stranded(QUEUED, BEGAN + 40, before)
+    assert estimate == Estimate(4, words, words, stranded=True)
 
 
 @pytest.mark.parametrize(("least", "retry_after"), [(0.001, 1), (2.5, 3), (60.0, 60)])

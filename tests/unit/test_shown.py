@@ -37,3 +37,10 @@ def test_one_that_is_not_settled_says_why_its_client_was_answered_202_and_how_it
     operation: Operation, said: str
 ) -> None:
     assert why(operation) == said
+
+
+def test_one_that_waits_for_an_origin_that_is_left_alone_says_so() -> None:
+    assert why(QUEUED, stranded=True) == (
+        f"{ACCEPTED} It waits until origin legacy can be reached. Each server of origin legacy has failed, several times or"
+        " in its check, and is left alone for a while (unhealthy_after, unhealthy_for, health_check of origin legacy)."
+    )
