@@ -8,6 +8,10 @@ from proxy.words import amount, elapsed, printable
 
 HEADING: Final = ("ID", "STATE", "ROUTE", "METHOD", "TARGET", "AGE", "202 TO END", "SIZE", "OUTCOME")
 OF_REQUESTS: Final = ("TIME", "STATUS", "ID", "METHOD", "PATH", "END", "WHY")
+MAY_BE_LONG: Final = frozenset({"ID", "TARGET", "PATH"})  # as their clients like
+USUAL: Final = 40  # characters of these, where not all of the table has room
+LEAST: Final = 16  # of these, where the columns behind them would have none
+OF_LAST: Final = 20  # characters of the last column that go before these
 AGES: Final = frozenset({"age", "waited", "duration", "left"})
 NAMES: Final = {
     "age": "since 202",
@@ -32,9 +36,37 @@ def requests(entries: Iterable[Json], width: int | None) -> str:
 
 
 def _in_columns(rows: Sequence[Sequence[str]], width: int | None) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    written = ("  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in rows)
+    widths = _widths(rows, width)
+    written = (
+        "  ".join(_shortened(cell, size).ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
     return "\n".join(line[:width] for line in written)
+
+
+def _widths(rows: Sequence[Sequence[str]], width: int | None) -> Sequence[int]:
+    """Of the columns: one long path is not to push what stands behind it out of sight of all the others."""
+    longest = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    may_be_long = [name in MAY_BE_LONG for name in rows[0]]
+
+    def with_at_most(most: int) -> Sequence[int]:
+        return [min(size, most) if long else size for size, long in zip(longest, may_be_long, strict=True)]
+
+    def fits(most: int) -> bool:
+        *columns, last = with_at_most(most)
+        wanted = last if most > USUAL else min(last, OF_LAST)
+        return width is not None and sum(columns) + 2 * len(columns) + wanted <= width
+
+    least = USUAL if width is None else LEAST
+    return with_at_most(next((most for most in range(max(longest), least, -1) if fits(most)), least))
+
+
+def _shortened(text: str, size: int) -> str:
+    """The text without its middle: paths begin like others, and end with what they are of."""
+    if len(text) <= size:
+        return text
+    end = (size - 1) // 2
+    return f"{text[: size - 1 - end]}…{text[len(text) - end :]}"
 
 
 def details(operation: Json) -> str:

@@ -10,13 +10,13 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner, Result
 
 from proxy.cli import main
-from proxy.remote import Service, details, place_at, table
+from proxy.remote import Service, details, place_at, requests, table
 from tests.conftest import Proxy, StartProxy, settings_for
 from tests.process.child import ROOT
 from tests.raw_client import RawClient
@@ -744,6 +744,37 @@ def test_a_table_is_as_wide_as_the_terminal_and_obeys_nobody() -> None:
     )
     cancelled = OPERATION | {"state": "dismissed", "error": None, "why": "A client dismissed it."}
     assert table([cancelled], None).endswith("A client dismissed it.")
+
+
+LONG: Final = f"/exports/{'x' * 300}/of-2026-11.csv"
+
+
+@pytest.mark.parametrize("width", [None, 114])
+def test_a_long_target_leaves_the_columns_behind_it_in_sight(width: int | None) -> None:
+    completed = OPERATION | {"state": "completed", "size": 3000, "status": 200, "target": "/reports"}
+    heading, row, long = table([completed, completed | {"target": LONG}], width).splitlines()
+    assert [line.split()[-3:] for line in (row, long)] == [["2.9", "KiB", "200"]] * 2
+    assert long.split()[4] == f"/exports/{'x' * 11}…{'x' * 4}/of-2026-11.csv"
+    assert row.index("1:15") == long.index("1:15") == heading.index("AGE")
+
+
+def test_a_long_target_is_whole_where_there_is_room() -> None:
+    completed = OPERATION | {"state": "completed", "status": 200, "target": LONG}
+    assert LONG in table([completed], 400)
+    assert LONG not in table([completed], 360)
+
+
+def test_a_narrow_terminal_gives_less_to_a_long_target() -> None:
+    completed = OPERATION | {"state": "completed", "size": 3000, "status": 200, "target": LONG}
+    assert table([completed], 90).splitlines()[1].endswith("2.9 KiB  200")
+
+
+@pytest.mark.parametrize("member", ["id", "path"])
+def test_a_long_id_or_path_leaves_the_why_of_requests_in_sight(member: str) -> None:
+    entry = {"time": "2026-11-24T20:00:00.004Z", "status": 503, "id": "a", "method": "GET", "path": "/", "end": "PQ"}
+    rows = [entry | {"why": "It was full."}, entry | {"why": "It was full.", member: LONG[:120]}]
+    _, *lines = requests(rows, 120).splitlines()
+    assert [line.endswith("It was full.") for line in lines] == [True, True]
 
 
 def test_details_leave_out_what_is_not_known() -> None:
