@@ -2,8 +2,8 @@
 
 llhttp (through httptools) splits the stream and refuses what is malformed. What it does not do stands here: it limits
 neither a head nor what lies between two pieces of content; it takes the content of a request that asks for an upgrade
-for another protocol; and it refuses bytes beyond ASCII in a target, which browsers never send and old clients and
-their backends know as names.
+for another protocol; it refuses bytes beyond ASCII in a target, which browsers never send and old clients and their
+backends know as names; and it does not know what comes after HTTP/1.1.
 """
 
 import re
@@ -20,7 +20,8 @@ from proxy.inflow import NOTHING, Inflow
 from proxy.message import Field, Fields, RequestHead
 
 MOST_FIELDS: Final = 1000  # of one message: a bound on objects; bytes have their own
-VERSIONS: Final = {"1.1": (1, 1), "1.0": (1, 0)}
+# Higher minor versions are read as the highest that is known here (RFC 9110 section 2.5).
+VERSIONS: Final = {"1.0": (1, 0)} | {f"1.{minor}": (1, 1) for minor in range(1, 10)}
 NO_VERSION: Final = (0, 0)  # that is known here
 FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
@@ -44,6 +45,7 @@ class RequestParser:
         self._take = take
         self._relieved = relieved
         self._parser = httptools.HttpRequestParser(self)
+        self._parser.set_dangerous_leniencies(lenient_version=True)  # `checked` knows which there are
         self._target = b""
         self._fields: list[Field] = []
         self._seen = 0  # bytes since the last that was of use

@@ -43,13 +43,28 @@ async def test_rfc9112_3_1_refuses_an_invalid_or_unheard_of_method(
 
 @pytest.mark.parametrize(
     "version",
-    [b"HTTP/2.0", b"HTTP/2", b"HTTP/3", b"HTTP/0.9", b"HTTP/1.2", b"HTTP/1", b"HTTP/1.1.1", b"HTTP/01.1", b"HTTP/1.10",
+    [b"HTTP/2.0", b"HTTP/2", b"HTTP/3", b"HTTP/0.9", b"HTTP/2.1", b"HTTP/0.1", b"HTTP/1", b"HTTP/1.1.1", b"HTTP/01.1", b"HTTP/1.10",
      b"HTTP/9.9", b"http/1.1", b"HTTPS/1.1", b"ICE/1.0", b"HTTP/1,1", b"HTTP/+1.1", b"HTTP 1.1"],
 )  # fmt: skip
-async def test_rfc9112_2_3_refuses_any_version_but_1_0_and_1_1(
+async def test_rfc9112_2_3_refuses_what_is_no_version_of_http_1(
     client: RawClient, origin: ScriptedOrigin, version: bytes
 ) -> None:
     await assert_refused(client, origin, b"GET / " + version + b"\r\nHost: proxy.test\r\n\r\n" + SMUGGLED)
+
+
+@pytest.mark.parametrize("version", [b"HTTP/1.2", b"HTTP/1.9"])
+async def test_rfc9110_2_5_takes_a_higher_minor_version_for_1_1(
+    client: RawClient, origin: ScriptedOrigin, version: bytes
+) -> None:
+    chunked = request("POST", b"/", [(b"Transfer-Encoding", b"chunked")]) + b"4\r\nbody\r\n0\r\n\r\n"
+    await client.send(chunked.replace(b"HTTP/1.1", version) * 2)
+    for received in (await client.response(), await client.response()):
+        assert (received.status, received.fields_named(b"connection")) == (200, [])
+    assert [(one.version, one.body) for one in origin.requests] == [(b"HTTP/1.1", b"body")] * 2
+
+
+async def test_rfc9112_3_2_wants_a_host_of_higher_minor_versions_too(client: RawClient, origin: ScriptedOrigin) -> None:
+    await assert_refused(client, origin, b"GET / HTTP/1.2\r\n\r\n" + SMUGGLED)
 
 
 async def test_rfc9113_3_4_refuses_the_preface_of_http_2(client: RawClient, origin: ScriptedOrigin) -> None:
