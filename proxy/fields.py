@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from proxy.config import FieldChanges, OriginSettings, Route
+from proxy.errors import LoopDetected
 from proxy.forwarded import FORWARDING_FIELDS, Arrival, forwarding_fields
 from proxy.grammar import number
 from proxy.location import REFERENCE_FIELDS, WayBack
@@ -31,6 +32,7 @@ HOP_BY_HOP: Final = frozenset(
 ESSENTIAL: Final = frozenset({b"host", b"content-length"})
 
 LIMITED: Final = frozenset({"TRACE", "OPTIONS"})  # whose Max-Forwards counts (RFC 9110 section 7.6.2)
+MOST_PASSAGES: Final = 8  # of one request through proxies of one name
 
 _VARIES_ANYWAY: Final = frozenset({b"*", b"prefer"})
 _VARY_PREFER: Final[Field] = (b"Vary", b"Prefer")
@@ -52,6 +54,18 @@ def hop_counted(request: RequestHead) -> RequestHead | None:
         (name, b"%d" % (left - 1) if name.lower() == b"max-forwards" else value) for name, value in request.fields
     )
     return request.with_fields(Fields(counted)) if left else None
+
+
+def check_passages(request: RequestHead, name: str) -> None:
+    """Raises LoopDetected where forwarding would go in circles (RFC 9110 section 7.6). The name is the proxy's own.
+
+    Some proxies of one name may stand in line.
+    """
+    if b"via" not in request.fields.names:
+        return
+    passed, here = request.fields.members(b"via"), b" " + name.lower().encode()
+    if len(passed) >= MOST_PASSAGES and sum(via.endswith(here) for via in passed) >= MOST_PASSAGES:
+        raise LoopDetected("Its Via names this proxy too many times: an origin leads back to it.")
 
 
 def addressed(request: RequestHead, authority: bytes) -> RequestHead:

@@ -13,14 +13,13 @@ from proxy.books import Books
 from proxy.client import ClientRequest
 from proxy.errors import (
     DEFECT,
-    LoopDetected,
     MethodNotAllowed,
     NoRoute,
     ProxyError,
     ShuttingDown,
     UnknownOperation,
 )
-from proxy.fields import hop_counted
+from proxy.fields import check_passages, hop_counted
 from proxy.forward import Forwarder
 from proxy.forwarded import TrustedProxies
 from proxy.message import Fields, Reply, RequestHead, ResponseHead
@@ -33,7 +32,6 @@ from proxy.tracing import Tracing
 
 log = structlog.get_logger()
 
-MOST_PASSAGES: Final = 8  # of one request through proxies of this one's name
 STOPPED: Final = "The proxy stopped before the origin answered."
 LONGEST_ID: Final = 128  # bytes of a client's X-Request-Id that are logged; the origin gets it whole
 
@@ -59,7 +57,6 @@ class Handler:
         self._books = books
         self._tracing = tracing
         self._ids = request_ids()
-        self._in_via = b" " + monitor.proxy_name.lower().encode()
 
     async def handle(self, client: ClientRequest) -> None:
         """Respond, in any case."""
@@ -117,8 +114,7 @@ class Handler:
         counted = hop_counted(head)
         if counted is None:
             return _answer_here(account)
-        if self._has_looped(head):
-            raise LoopDetected("Its Via names this proxy too many times: an origin leads back to it.")
+        check_passages(head, self._monitor.proxy_name)
         if route is None:
             raise NoRoute
         forwarder = self._forwarders[route.name]
@@ -127,13 +123,6 @@ class Handler:
         if account.trace is not None:
             sent = account.trace.exchange.sent_on(sent)
         return forwarder.forward(Inbound(account, sent, arrival))
-
-    def _has_looped(self, head: RequestHead) -> bool:
-        """Whether forwarding would go in circles (RFC 9110 section 7.6). Some proxies of one name may stand in line."""
-        if b"via" not in head.fields.names:
-            return False
-        passed = head.fields.members(b"via")
-        return len(passed) >= MOST_PASSAGES and sum(via.endswith(self._in_via) for via in passed) >= MOST_PASSAGES
 
     async def _tell(self, account: Account, error: ProxyError) -> None:
         """Tell the client of the error, unless it has been sent half a response already."""
