@@ -158,9 +158,7 @@ class ClientRequest:
         announced = fields.first(b"content-length")
         length = None if chunked or announced is None else number(announced)
         if length is not None and length > limit:
-            raise RequestTooLarge(
-                f"The request has {so_many(length, 'byte')} of content; at most {limit} are taken here."
-            )
+            raise RequestTooLarge.announced(length, limit)
         content = ClientContent(self._inflow, length, self.link.limits, self._invite)
         content.limit = limit
         return content

@@ -6,7 +6,9 @@ operator needs beyond that travels as `__cause__`.
 """
 
 from enum import Enum
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
+
+from proxy.words import so_many
 
 DEFECT: Final = "An error in the proxy itself, which its log tells more about."  # detail of a plain ProxyError
 ASK_THE_ORIGIN: Final = (
@@ -89,6 +91,11 @@ class RequestTooLarge(BadRequest):
     """The request's content is too large."""
 
     status, code = 413, "request-too-large"
+
+    @classmethod
+    def announced(cls, size: int, most: int) -> Self:
+        """That of a request whose head tells how many bytes of content it has."""
+        return cls(f"The request has {so_many(size, 'byte')} of content; at most {most} are taken here.")
 
 
 class TargetTooLong(BadRequest):

@@ -1,6 +1,6 @@
 """What the proxy would do with a request, and why, without doing it.
 
-`routes`, `plan` and `fields` are asked for their decisions as they are for a real one.
+`parser`, `target`, `routes`, `plan` and `fields` are asked for their decisions as they are for a real one.
 
 In reading order: `imagined` (a request that nobody has sent), `verdict` (what is decided about it), `terms` (which
 deadlines and limits it meets, in order of time), `telling` (all that as text and as JSON, without secrets).

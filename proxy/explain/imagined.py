@@ -32,7 +32,7 @@ def imagine(text: str, given: Iterable[Field], config: Config, peer: str, length
     if not fields.has(b"host"):
         fields = Fields(((b"Host", _own_authority(config)), *fields))
     announced = fields.first(b"content-length")
-    if announced is None and length is not None:
+    if announced is None and length is not None and not fields.has(b"transfer-encoding"):
         fields = fields.plus((b"Content-Length", b"%d" % length))
     elif announced is not None and length is None:
         length = number(announced)

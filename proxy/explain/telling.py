@@ -72,18 +72,17 @@ def _route(loaded: Loaded, explanation: Explanation) -> Iterator[str]:
         line = loaded.source.mark(("routes", taken.index)).line
         yield f"Route: {taken.route.name} (routes[{taken.index}], line {line}), to origin {taken.route.origin}"
     for passed_by in explanation.passed_by:
-        yield f"  not {passed_by.route.name} (routes[{passed_by.index}]), which is for {_wanted_by(passed_by, explanation.request)}"
+        yield f"  not {passed_by.route.name} (routes[{passed_by.index}]), which is for {_wanted_by(passed_by)}"
 
 
-def _wanted_by(passed_by: PassedBy, head: RequestHead) -> str:
-    return "; ".join(f"`{key}` {_wanted(passed_by.route, key, head)}" for key in passed_by.keys)
+def _wanted_by(passed_by: PassedBy) -> str:
+    return "; ".join(f"`{key}` {_wanted(passed_by.route, key)}" for key in passed_by.keys)
 
 
-def _wanted(route: Route, key: str, head: RequestHead) -> str:
+def _wanted(route: Route, key: str) -> str:
     value = getattr(route.match, key)
     if key == "methods":
-        in_other_case = f", not {head.method}: case counts in methods" if head.method.upper() in value else ""
-        return f"{', '.join(sorted(value))}{in_other_case}"
+        return ", ".join(sorted(value))
     return str(value.pattern if key == "path_regex" else value)
 
 

@@ -1,4 +1,4 @@
-"""What is decided about a request, by those who decide it for real ones, in their order (see `handler` and `forward`)."""
+"""What is decided about a request, by those who decide it for real ones, in their order (see `parser`, `handler`, `forward`)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from typing import Final, Literal
 from proxy.config import Config, Match, OriginSettings, Route
 from proxy.errors import NoRoute, ProxyError, RequestTooLarge
 from proxy.explain.imagined import Imagined
-from proxy.fields import Forwarding, addressed, hop_counted
+from proxy.fields import Forwarding, addressed, check_passages, hop_counted
 from proxy.forwarded import TrustedProxies
 from proxy.message import Field, RequestHead
+from proxy.parser import RequestParser
 from proxy.plan import Plan, Race, decide
 from proxy.prefer import Preferences, parse
 from proxy.routes import Routes
 from proxy.target import Target, checked
 from proxy.upgrade import offered, with_upgrade
 from proxy.urls import StatusUrls
-from proxy.words import so_many
 
 NEW_ID: Final = b"(a new one)"
 KEYS: Final = ("host", "methods", "path", "path_regex")  # of `match`
@@ -67,23 +67,41 @@ class Explanation:
 
 
 def explain(config: Config, imagined: Imagined) -> Explanation:
-    head = imagined.head
     try:
+        head = _parsed(imagined.head, config.limits.max_fields)
         target = checked(head)
     except ProxyError as error:
-        return Explanation(head, "refused", "It is no request that can be forwarded.", error=error)
+        return Explanation(imagined.head, "refused", _why_not(imagined.head, error), error=error)
     urls = StatusUrls(config.status_path, config.public_url)
     if urls.id(target.origin_form) is not None:
         return Explanation(head, "status", f"It is below {config.status_path} (`status_path`), where status URLs are.")
     if hop_counted(head) is None:
         return Explanation(head, "here", "Its Max-Forwards is 0: it goes no further.")
+    try:
+        check_passages(head, config.name)
+    except ProxyError as error:
+        return Explanation(head, "refused", "It goes in circles.", error=error)
     route = Routes(config.routes).match(head.method, target.authority, target.origin_form)
     passed_by = tuple(_passed_by(config, route, head.method, target))
     if route is None:
         return Explanation(head, "refused", "No route is for it.", passed_by, error=NoRoute())
     likeness = urls.likeness(target.origin_form)
     disguised = likeness is not None and likeness.is_disguise
-    return _on_its_route(config, imagined, target, passed_by, disguised=disguised)
+    return _on_its_route(config, imagined._replace(head=head), target, passed_by, disguised=disguised)
+
+
+def _parsed(head: RequestHead, most: int) -> RequestHead:
+    """The head as it is taken from a connection. Raises ProxyError for what never becomes a request."""
+    taken: list[RequestHead] = []
+    line_end = b" HTTP/%d.%d\r\n" % head.version
+    parser = RequestParser(most, lambda head, _: taken.append(head), lambda: None)
+    parser.feed(head.to_wire().replace(b" HTTP/1.1\r\n", line_end, 1))
+    return taken[0]
+
+
+def _why_not(head: RequestHead, error: ProxyError) -> str:
+    in_other_case = "" if head.method.isupper() else " Case counts in methods."
+    return error.why or f"It is no request that can be forwarded.{in_other_case}"
 
 
 def _on_its_route(
@@ -144,7 +162,7 @@ def _too_large(imagined: Imagined, taken: Taken, kind: Kind) -> ProxyError | Non
     limit = later.max_request_body if kind == "race" and later is not None else taken.route.max_request_body
     if imagined.length is None or imagined.length <= limit:
         return None
-    return RequestTooLarge(f"It has {so_many(imagined.length, 'byte')}, and no more than {limit} are taken.")
+    return RequestTooLarge.announced(imagined.length, limit)
 
 
 def _sent(config: Config, imagined: Imagined, target: Target, taken: Taken) -> RequestHead:

@@ -228,8 +228,18 @@ def test_a_request_needs_no_quotes(file: Path) -> None:
 
 def test_a_method_in_another_case_is_told_to_be_another(file: Path) -> None:
     lines = run(file, "get /reports").stdout.splitlines()
-    told = "`host` other.example.com; `methods` GET, not get: case counts in methods"
-    assert f"  not other (routes[0]), which is for {told}" in lines
+    assert "  It is no request that can be forwarded. Case counts in methods." in lines
+
+
+def test_of_a_limit_that_refuses_a_request_its_key_is_told(file: Path) -> None:
+    told = as_json(file, "GET /reports", "-H", f"X-Long: {'v' * 33_000}")
+    assert (told["error"]["status"], told["route"]) == (431, None)
+    assert "(limits.max_fields)" in told["why"]
+
+
+def test_content_that_comes_in_chunks_may_have_a_length(file: Path) -> None:
+    told = as_json(file, "POST /reports", "-H", "Transfer-Encoding: chunked", "--length", "9")
+    assert (told["plan"], told["request"]["fields"][1:]) == ("sync", [["Transfer-Encoding", "chunked"]])
 
 
 def test_a_refusal_is_told_in_words(file: Path) -> None:
@@ -292,7 +302,7 @@ def test_a_length_may_be_said_as_a_field(file: Path) -> None:
         for length in (("-H", "Content-Length: 1000000000"), ("--length", "1000000000"))
     )
     assert by_field.stdout == by_option.stdout
-    assert "It has 1000000000 bytes, and no more than" in by_field.stdout
+    assert "The request has 1000000000 bytes of content; at most" in by_field.stdout
 
 
 def test_a_bad_configuration_is_1(file: Path) -> None:
