@@ -163,7 +163,9 @@ class Route(Section):
     request_headers: FieldChanges = Field(default_factory=FieldChanges)
     """Changes to what the origin gets."""
     response_headers: FieldChanges = Field(default_factory=FieldChanges)
-    """Changes to what the client gets."""
+    """Changes to what the client gets of the origin's response, at once or later. What the proxy itself answers, such as
+    a 202 or an error, stays as it is; where pages of other sites are to read that too (CORS), a server in front can add it.
+    """
     upgrade: Flag = False
     """Whether `Upgrade` is passed on: WebSocket and other protocols then have a tunnel to the origin."""
     respond_async: RespondAsync | None = None
