@@ -198,6 +198,7 @@ async def test_a_full_queue_refuses_with_an_honest_retry_after(
     assert b"/third" not in gates.targets, "what was refused was not sent"
 
 
+@pytest.mark.usefixtures("connects_in_time")
 async def test_with_max_queued_0_nothing_waits(start: Start, origin: ScriptedOrigin, gates: Gates) -> None:
     house = await full(start, origin, gates, max_queued=0)
     assert (await house.ask("POST", b"/second", AT_ONCE)).status == 503
