@@ -6,7 +6,7 @@ import pytest
 
 from tests.operations.conftest import Start
 from tests.operations.house import AT_ONCE, House, both_stores, document, eventually, id_of, names, status_path
-from tests.raw_client import Field, RawClient
+from tests.raw_client import Field, RawClient, request
 from tests.scripted_origin import ScriptedOrigin, answer, close, read_all, stall, wait_for
 
 UNKNOWN = b"/.async/" + b"A" * 24
@@ -101,6 +101,33 @@ async def test_options_tells_the_methods(house: House) -> None:
     response = await house.ask("OPTIONS", path)
     assert (response.status, response.field(b"allow"), response.body) == (204, b"GET, HEAD, DELETE, OPTIONS", b"")
     assert response.fields_named(b"cache-control") == [b"no-store"]
+
+
+EVERY_KIND = pytest.mark.parametrize(
+    ("method", "status"), [("GET", 202), ("HEAD", 202), ("DELETE", 200), ("OPTIONS", 204), ("POST", 405)]
+)
+AWAITED: list[Field] = [(b"Content-Length", b"5"), (b"Expect", b"100-continue")]
+
+
+@EVERY_KIND
+async def test_content_that_waits_for_a_100_is_not_asked_for_and_the_connection_ends(
+    house: House, method: str, status: int
+) -> None:
+    path, client = await house.accepted(), await house.client()
+    response = await client.exchange(method, path, AWAITED)
+    assert (response.status, response.interim, response.field(b"connection")) == (status, [], b"close")
+    assert await client.eof()
+
+
+@EVERY_KIND
+async def test_content_that_did_not_wait_for_its_100_is_skipped_and_the_connection_goes_on(
+    house: House, method: str, status: int
+) -> None:
+    path, client = await house.accepted(), await house.client()
+    await client.send(request(method, path, AWAITED) + b"GET /" + request("OPTIONS", path))
+    response = await client.response(method)
+    assert (response.status, response.interim, response.fields_named(b"connection")) == (status, [], [])
+    assert (await client.response("OPTIONS")).status == 204
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS", "POST"])
