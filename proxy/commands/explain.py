@@ -1,6 +1,7 @@
 """`respond-async explain`."""
 
 import os
+import sys
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,14 @@ def _address(_: click.Context, __: click.Parameter, text: str) -> str:
 @click.command(short_help="What would become of a request, and why.")
 @click.argument("words", metavar="REQUEST", nargs=-1, required=True)
 @click.option("-H", "--header", "lines", metavar=FIELD, multiple=True, help="A field; as often as needed.")
-@click.option("-d", "--data", metavar="TEXT", help="Content; only its length counts.")
-@click.option("--length", type=click.IntRange(min=0), metavar="BYTES", help="The length of the content.")
+@click.option(
+    "-d",
+    "--data",
+    metavar="TEXT",
+    multiple=True,
+    help="Content, as a form has it; `@FILE` or `@-`: as it is there. Only its length counts.",
+)
+@click.option("--length", type=click.IntRange(min=0), metavar="BYTES", help="The length alone of the content.")
 @click.option(
     "--config", "file", type=FILE, default=DEFAULT_CONFIG, show_default=True, help="The configuration that decides."
 )
@@ -50,8 +57,8 @@ def explain(**options: Any) -> None:  # noqa: ANN401  # what click makes of the 
 
     try:
         loaded = load_with_source(options["file"], os.environ)
-        length = len(options["data"].encode()) if options["data"] is not None else options["length"]
-        fields = _fields(options["lines"], sends_form=options["data"] is not None)
+        length = _length(options["data"], options["length"])
+        fields = _fields(options["lines"], sends_form=bool(options["data"]))
         imagined = imagine(" ".join(options["words"]), fields, loaded.config, options["peer"], length)
     except ConfigError as error:
         bad_configuration(error)
@@ -61,6 +68,18 @@ def explain(**options: Any) -> None:  # noqa: ANN401  # what click makes of the 
         raise click.UsageError(str(error)) from error
     tell = as_json if options["wants_json"] else as_text
     click.echo(tell(loaded, explained(loaded.config, imagined)).rstrip("\n"))
+
+
+def _length(data: tuple[str, ...], length: int | None) -> int | None:
+    """In bytes, of the content that `fetch` would send for the same data. Raises ValueError."""
+    from proxy.fetch import content_of
+
+    content = content_of(data, (), sys.stdin.buffer if sys.stdin else None)
+    if content is None:
+        return length
+    if length is not None:
+        raise ValueError("`--data` and `--length` do not go together: content has a length of its own")
+    return len(content.data) if isinstance(content.data, bytes) else content.data.stat().st_size
 
 
 def _fields(lines: tuple[str, ...], *, sends_form: bool) -> "list[Field]":

@@ -199,8 +199,9 @@ def test_a_request_without_host_asks_where_clients_do(file: Path, changes: str, 
 # The command.
 
 
-def run(file: Path, *arguments: str) -> Result:
-    return CliRunner(env={"ENV": "from-outside"}).invoke(main, ["explain", "--config", str(file), *arguments])
+def run(file: Path, *arguments: str, stdin: bytes = b"") -> Result:
+    runner = CliRunner(env={"ENV": "from-outside"})
+    return runner.invoke(main, ["explain", "--config", str(file), *arguments], input=stdin)
 
 
 def as_json(file: Path, *arguments: str) -> dict[str, Any]:
@@ -288,6 +289,9 @@ def test_a_refusal_is_told_as_json(file: Path) -> None:
         (("/", "--length", "-1"), "'--length'"),
         (("/\udcff",), "what is given is not UTF-8"),
         (("/", "-d", "\udcff"), "what is given is not UTF-8"),
+        (("/", "-d", "@/no/such"), "there is no file /no/such"),
+        (("/", "-d", "@/"), "there is no file /"),
+        (("/", "-d", "a", "--length", "1"), "`--data` and `--length` do not go together"),
     ],
     ids=str,
 )
@@ -303,6 +307,26 @@ def test_a_length_may_be_said_as_a_field(file: Path) -> None:
     )
     assert by_field.stdout == by_option.stdout
     assert "The request has 1000000000 bytes of content; at most" in by_field.stdout
+
+
+@pytest.mark.parametrize(
+    ("data", "length"),
+    [
+        pytest.param(["a=1"], 3, id="text"),
+        pytest.param(["ä"], 2, id="bytes and not characters"),
+        pytest.param(["@{file}"], 5000, id="file"),
+        pytest.param(["a=1", "@{file}"], 5004, id="text and file"),
+        pytest.param(["@-"], 7, id="standard input"),
+        pytest.param([""], 0, id="nothing"),
+    ],
+)
+def test_content_is_as_long_as_what_fetch_sends(file: Path, tmp_path: Path, data: list[str], length: int) -> None:
+    content = tmp_path / "content"
+    content.write_bytes(b"\xff" * 5000)
+    given = [part for text in data for part in ("-d", text.format(file=content))]
+    result = run(file, "/reports", "--json", *given, stdin=b"b=2&c=3")
+    told = json.loads(result.stdout)["request"]
+    assert (told["method"], ["Content-Length", str(length)] in told["fields"]) == ("POST", True)
 
 
 def test_a_bad_configuration_is_1(file: Path) -> None:
