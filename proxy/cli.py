@@ -215,14 +215,14 @@ def _by_options(problem: str) -> str:
 def _run(file: Path, ready: "Ready" = lambda _: None, told: Callable[[str], str] = str) -> None:
     """Serve; `told` is how it is said why it cannot start."""
     gc.disable()  # imports leave no garbage, but would be searched for it dozens of times: a fifth of their time
-    from proxy.config import ConfigError, load
+    from proxy.config import ConfigError, UnusableFiles, load_to_serve
     from proxy.listeners import CannotListen
     from proxy.supervisor import CannotStart, supervise
 
     gc.enable()
     try:
-        supervise(partial(load, file, os.environ), ready)
+        supervise(partial(load_to_serve, file, os.environ), ready)
+    except (UnusableFiles, CannotListen, CannotStart) as exc:
+        end(CANNOT_START, told(str(exc)))
     except ConfigError as exc:
         bad_configuration(exc)
-    except (CannotListen, CannotStart) as exc:
-        end(CANNOT_START, told(str(exc)))

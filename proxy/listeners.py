@@ -18,6 +18,7 @@ from typing import Final, cast
 
 from proxy.acceptor import MOST_KEPT_BACK, Acceptor, ProtocolFactory
 from proxy.config import Address, Config, ServerTls
+from proxy.config.certificates import Unusable, for_clients
 
 BACKLOG: Final = 2048
 HANDSHAKE: Final = 10.0  # seconds, where nothing else is said
@@ -241,12 +242,11 @@ def _listen(sock: socket.socket) -> None:
 
 def tls_context(tls: ServerTls) -> ssl.SSLContext:
     """TLS as servers speak it, for HTTP/1.1. Raises CannotListen if the certificate and key are not usable."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.set_alpn_protocols(["http/1.1"])
     try:
-        context.load_cert_chain(tls.cert_file, tls.key_file)
-    except (OSError, ssl.SSLError) as exc:
-        raise CannotListen(f"Cannot use {tls.cert_file} with {tls.key_file}: {exc}") from exc
+        context = for_clients(tls)
+    except Unusable as exc:
+        raise CannotListen(str(exc)) from exc
+    context.set_alpn_protocols(["http/1.1"])
     return context
 
 

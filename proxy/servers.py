@@ -13,6 +13,7 @@ import aiohappyeyeballs
 from aiohappyeyeballs import AddrInfoType
 
 from proxy.config import OriginSettings, OriginUrl
+from proxy.config.certificates import for_origin
 from proxy.connection import Connection
 from proxy.errors import Busy, OriginTimeout, OriginUnreachable
 from proxy.health import Health
@@ -104,7 +105,7 @@ class Servers:
     """All servers of an origin."""
 
     def __init__(self, origin: str, settings: OriginSettings, max_fields: int) -> None:
-        tls = _tls_context(settings) if settings.url[0].scheme == "https" else None
+        tls = _tls_context(origin, settings) if settings.url[0].scheme == "https" else None
         self._turns = count(1)
         self._changed: asyncio.Future[None] | None = None  # there while somebody waits for it
         self.awaited = 0  # how many wait until one of them can be tried
@@ -164,13 +165,10 @@ def _busy(server: Server) -> tuple[int, int]:
     return server.exchanges, server.last_turn
 
 
-def _tls_context(settings: OriginSettings) -> ssl.SSLContext:
-    tls = settings.tls
-    context = ssl.create_default_context(cafile=tls.ca_file)
+def _tls_context(origin: str, settings: OriginSettings) -> ssl.SSLContext:
+    context = for_origin(origin, settings.tls)
     context.set_alpn_protocols(["http/1.1"])
-    if tls.client_cert is not None:
-        context.load_cert_chain(tls.client_cert, tls.client_key)
-    if not tls.verify:
+    if not settings.tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

@@ -11,7 +11,6 @@ import asyncio
 import gc
 import os
 import socket
-import ssl
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ import uvloop
 from proxy import reasons
 from proxy.channel import Link, Message, in_turns
 from proxy.config import Config
+from proxy.config.certificates import Unusable
 from proxy.errors import StoreUnavailable
 from proxy.figures import Figures
 from proxy.listeners import Doors
@@ -98,8 +98,8 @@ async def _served(given: Equipment, seat: "_Seat") -> Message:
             await _serve(service, seat.orders)
     except StoreUnavailable as exc:
         return {"kind": "failed", "why": exc.detail}
-    except ssl.SSLError as exc:
-        return {"kind": "failed", "why": f"Cannot use what `tls` of an origin names: {exc}."}
+    except Unusable as exc:
+        return {"kind": "failed", "why": str(exc)}
     return {"kind": "ended", "report": with_figures(*service.report(LAST))}
 
 

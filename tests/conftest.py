@@ -143,3 +143,11 @@ def self_signed(folder: Path, names: str) -> tuple[Path, Path]:
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     subprocess.run([*command, *subject, "-days", "2", "-keyout", key, "-out", cert], check=True, capture_output=True)
     return cert, key
+
+
+def encrypted(key: Path, folder: Path) -> Path:
+    """The same key, with a pass phrase."""
+    file = folder / "encrypted.pem"
+    command = ["openssl", "pkey", "-aes256", "-passout", "pass:phrase", "-in", str(key), "-out", str(file)]
+    subprocess.run(command, check=True, capture_output=True)
+    return file

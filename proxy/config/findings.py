@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from proxy.config.certificates import Unreadable, Unusable, unusable
 from proxy.config.loading import Loaded, validated
 from proxy.config.oddities import warnings, warnings_of_entries
 from proxy.config.section import wrongs
@@ -35,8 +36,18 @@ def findings(path: Path, environ: Mapping[str, str]) -> Findings:
     except ConfigError as error:
         places = {_key(source, loc) for loc in _wrong(source, error.__cause__)}
         return Findings(error.problems, tuple(_odd_elsewhere(source, path.parent, places)))
-    wrong = tuple(_in_the_way(loaded))
-    return Findings(wrong, tuple(warnings(loaded)), () if wrong else tuple(_notes(loaded)))
+    certificates = list(unusable(loaded.config))
+    wrong = [*_in_the_way(loaded), *_said_of(loaded, (one for one in certificates if not isinstance(one, Unreadable)))]
+    notes = [*_notes(loaded), *_said_of(loaded, (one for one in certificates if isinstance(one, Unreadable)))]
+    return Findings(_by_line(wrong), tuple(warnings(loaded)), () if wrong else _by_line(notes))
+
+
+def _said_of(loaded: Loaded, files: Iterable[Unusable]) -> Iterator[Problem]:
+    return (loaded.source.problem(one.loc, one.what) for one in files)
+
+
+def _by_line(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(problems, key=lambda problem: problem.line))
 
 
 def _in_the_way(loaded: Loaded) -> Iterator[Problem]:

@@ -6,10 +6,15 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from proxy.config import certificates
 from proxy.config.misplaced import hinted
 from proxy.config.section import wrongs
 from proxy.config.service import Config
 from proxy.config.source import ConfigError, Source, read
+
+
+class UnusableFiles(ConfigError):
+    """A good configuration that names certificates or keys which cannot be used."""
 
 
 class Loaded(NamedTuple):
@@ -22,6 +27,14 @@ class Loaded(NamedTuple):
 def load(path: Path, environ: Mapping[str, str]) -> Config:
     """The configuration in a file, with `${NAME}` from environ. Raises ConfigError with every problem of the file."""
     return load_with_source(path, environ).config
+
+
+def load_to_serve(path: Path, environ: Mapping[str, str]) -> Config:
+    """The same, for who needs the files that it names. Raises also UnusableFiles."""
+    loaded = load_with_source(path, environ)
+    if problems := [loaded.source.problem(one.loc, one.what) for one in certificates.unusable(loaded.config)]:
+        raise UnusableFiles(problems)
+    return loaded.config
 
 
 def load_with_source(path: Path, environ: Mapping[str, str]) -> Loaded:

@@ -18,7 +18,7 @@ class OriginTls(Section):
     client_cert: File | None = None
     """Certificate to show to the origin, PEM; its key may be in the same file."""
     client_key: File | None = None
-    """The key, if it is not."""
+    """The key, if it is not. Not encrypted."""
     server_name: Host | None = None
     """The name to ask for and to expect in the certificate, where it is not the host of the `url`."""
     verify: Flag = True

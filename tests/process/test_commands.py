@@ -1,6 +1,7 @@
 """The command line as a shell sees it: output, exit codes, and never a traceback."""
 
 import os
+import pty
 import re
 import shlex
 import shutil
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import pytest
 import yaml
 
 from proxy import __version__
-from tests.conftest import settings_for
+from tests.conftest import encrypted, settings_for
 from tests.process.child import ROOT
 
 Write = Callable[..., Path]
@@ -28,6 +30,24 @@ def run(*arguments: str | Path, program: tuple[str, ...] = (sys.executable, "-m"
     done = subprocess.run([*program, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr
+
+
+def run_at_a_terminal(*arguments: str | Path) -> tuple[int, bytes, str]:
+    """Exit code, what was written to the terminal that it is on, and standard error, which is elsewhere."""
+    terminal, its_end = pty.openpty()
+    command = ["setsid", "--ctty", "--wait", sys.executable, "-m", "proxy", *arguments]
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, stdin=its_end, stderr=subprocess.PIPE, text=True, timeout=20, check=False
+        )
+        os.set_blocking(terminal, False)
+        written = b""
+        with suppress(BlockingIOError):
+            written = os.read(terminal, 1000)
+    finally:
+        os.close(terminal)
+        os.close(its_end)
+    return done.returncode, written, done.stderr
 
 
 @pytest.fixture
@@ -228,6 +248,29 @@ def test_a_database_that_is_none_is_3(write: Write, tmp_path: Path) -> None:
 def test_a_key_that_is_none_is_3(write: Write, certificate: tuple[Path, Path], tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
     key.write_text("rubbish")
-    code, _, err = run("serve", "--config", write(tls={"cert_file": str(certificate[0]), "key_file": str(key)}))
-    assert code == 3
-    assert str(key) in err
+    file = write(tls={"cert_file": str(certificate[0]), "key_file": str(key)})
+    line = file.read_text().splitlines().index(f"  key_file: {key}") + 1
+    said = f"{file}:{line}: tls.key_file: holds no key in PEM form\n"
+    assert run("serve", "--config", file) == (3, "", said)
+    code, _, found = run("check", file)
+    assert (code, found[: len(said)]) == (1, said)
+
+
+@pytest.mark.parametrize("whose", ["listeners", "origin"])
+def test_an_encrypted_key_is_3_and_nobody_is_asked_for_its_pass_phrase(
+    write: Write, certificate: tuple[Path, Path], tmp_path: Path, whose: str
+) -> None:
+    cert, key = str(certificate[0]), str(encrypted(certificate[1], tmp_path))
+    tls = {"client_cert": cert, "client_key": key}
+    changes: dict[str, dict[str, Any]] = {
+        "listeners": {"tls": {"cert_file": cert, "key_file": key}},
+        "origin": {"origins": {"legacy": {"url": "https://127.0.0.1:9", "tls": tls}}},
+    }
+    file = write(**changes[whose])
+    code, typed, said = run_at_a_terminal("serve", "--config", file)
+    assert (code, typed) == (3, b"")
+    assert "_key" in said
+    assert "is encrypted" in said
+    assert "`openssl pkey -in ENCRYPTED.pem -out KEY.pem`" in said
+    code, _, found = run("check", file)
+    assert (code, found[: len(said)]) == (1, said)

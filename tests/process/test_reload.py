@@ -9,7 +9,7 @@ from signal import SIGHUP, SIGTERM
 
 import pytest
 
-from tests.conftest import Settings
+from tests.conftest import Settings, encrypted
 from tests.process.child import Child, path_of, stored_settings
 from tests.process.load import Load
 from tests.raw_client import Field, RawClient, request
@@ -123,11 +123,13 @@ async def test_an_address_that_is_taken_is_refused(child: Child, settings: Setti
 async def test_a_generation_that_cannot_start_is_ended_and_the_old_one_stays(
     child: Child, settings: Settings, tmp_path: Path
 ) -> None:
-    rubbish = tmp_path / "ca.pem"
-    rubbish.write_text("rubbish")
-    origins = {"legacy": {"url": "https://127.0.0.1:9", "tls": {"ca_file": str(rubbish)}}}
-    [problem] = await refused(child, settings | {"origins": origins})
-    assert "`tls` of an origin" in problem
+    database, aside = tmp_path / "store" / "operations.db", tmp_path / "aside"
+    database.rename(aside)
+    database.mkdir()
+    problem = (await refused(child, settings))[0]
+    database.rmdir()
+    aside.rename(database)
+    assert str(database) in problem
     assert (await child.ask("GET", b"/")).status == 200
     await child.reload(settings)
 
@@ -163,6 +165,20 @@ async def test_a_second_reload_waits_for_the_first(child: Child, settings: Setti
     child.signal(SIGHUP)
     await child.logged("reloaded", 2)
     await served_under(child, b"second")
+
+
+async def test_an_encrypted_key_is_refused_and_the_old_one_goes_on_serving(
+    settings: Settings, tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    tls = {"tls": {"cert_file": str(certificate[0]), "key_file": str(certificate[1])}}
+    trusting = ssl.create_default_context(cafile=certificate[0])
+    async with Child(settings | tls, tmp_path) as child:
+        tls["tls"]["key_file"] = str(encrypted(certificate[1], tmp_path))
+        (problem,) = await refused(child, settings | tls)
+        assert "tls.key_file: the key is encrypted" in problem
+        async with RawClient(port=child.port, ssl=trusting) as client:
+            assert (await client.exchange("GET", b"/")).status == 200
+        await child.stop()
 
 
 async def test_the_number_of_workers_may_change(child: Child, settings: Settings) -> None:

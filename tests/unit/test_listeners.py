@@ -1,6 +1,7 @@
 """Where the proxy can be reached: several addresses, IPv6, Unix sockets, TLS."""
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -138,14 +139,10 @@ def test_a_path_that_somebody_has_removed_is_no_matter(tmp_path: Path) -> None:
     bound.close()
 
 
-@pytest.mark.parametrize("wrong", ["cert", "key", "swapped"])
-def test_certificates_that_do_not_fit_are_named(certificate: tuple[Path, Path], tmp_path: Path, wrong: str) -> None:
-    cert, key = certificate
-    rubbish = tmp_path / "rubbish.pem"
-    rubbish.write_text("rubbish")
-    files = {"cert": (rubbish, key), "key": (cert, rubbish), "swapped": (key, cert)}[wrong]
-    with pytest.raises(CannotListen, match=str(files[0])):
-        tls_context(ServerTls(cert_file=files[0], key_file=files[1]))
+def test_a_certificate_that_cannot_be_used_is_named_with_its_key(certificate: tuple[Path, Path]) -> None:
+    _, key = certificate
+    with pytest.raises(CannotListen, match=re.escape(f"Cannot use {key} (`tls.cert_file`): holds no certificate")):
+        tls_context(ServerTls(cert_file=key, key_file=key))
 
 
 # The product over them.
