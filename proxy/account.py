@@ -187,8 +187,8 @@ class Account:
 
     @property
     def id(self) -> str:
-        """X-Request-Id; empty before it has one."""
-        return self.request_id.decode("latin-1")
+        """X-Request-Id; empty before it has one. What of it is not UTF-8 is escaped, in ASCII that anybody can type."""
+        return self.request_id.decode("utf-8", "backslashreplace")
 
     @property
     def named(self) -> Field:

@@ -28,6 +28,7 @@ BEGINNING: Final = re.compile("[A-Za-z0-9_-]{8,64}")
 CANCELLED: Final = (
     "An operator cancelled it: on the page, with respond-async operations cancel, or with DELETE at the admin address."
 )
+NO_ID: Final = "No operation has such an id: one is asked for by the first 8 characters of its id, as the log has them, or by more."
 NOW: Final = {
     State.QUEUED: "is queued.",
     State.RUNNING: "is running.",
@@ -109,7 +110,7 @@ class Desk:
 
     async def _found(self, short: str) -> Operation:
         if not BEGINNING.fullmatch(short):
-            raise Refusal(404, "An operation is asked for by the first 8 characters of its id, as the log has them.")
+            raise Refusal(404, NO_ID)
         match await self._store.beginning(short):
             case [one]:
                 return one

@@ -161,6 +161,24 @@ async def test_a_request_is_shown_with_its_operation(proxy: Proxy, ask: Ask, ori
     assert ["status", "404"] in [line.split() for line in (await ask("show", "order-18")).stdout.splitlines()]
 
 
+@pytest.mark.parametrize(
+    ("id", "named"),
+    [("uniücode-✓".encode(), "uniücode-✓"), (b"latin-\xfc-1", r"latin-\xfc-1")],
+    ids=["UTF-8", "not UTF-8"],
+)
+async def test_a_request_is_found_by_an_id_that_is_not_ascii(
+    proxy: Proxy, ask: Ask, origin: ScriptedOrigin, id: bytes, named: str
+) -> None:
+    async with RawClient(port=proxy.port) as client:
+        await client.exchange("GET", b"/slow", [*LATER, (b"X-Request-Id", id)])
+    await origin.request_received()
+    document = json.loads((await ask("show", "--json", named)).stdout)
+    assert [one["id"] for one in document["requests"]] == [named]
+    assert [one["request_id"] for one in document["operations"]] == [named]
+    assert f"id        {named}" in (await ask("show", named)).stdout
+    assert (b"X-Request-Id", id) in origin.requests[0].fields
+
+
 async def test_recent_requests_are_listed_by_status_and_route(proxy: Proxy, ask: Ask, origin: ScriptedOrigin) -> None:
     async with RawClient(port=proxy.port) as client:
         await client.exchange("GET", b"/slow?secret", [*LATER, (b"X-Request-Id", b"order-17")])
@@ -327,6 +345,7 @@ async def test_a_service_is_asked_over_its_socket(
         pytest.param(["show", "nonesuch"], "No operation has an id that begins so", id="unknown"),
         pytest.param(["show", "short"], "the first 8 characters", id="too short"),
         pytest.param(["show", "a/../../metrics"], "the first 8 characters", id="no id"),
+        pytest.param(["show", "uniücode-✓"], "No operation has such an id", id="as long as an id"),
         pytest.param(["list", "--route", "fats"], "`fats` is none of `fast`, `slow`; did you mean `fast`?", id="route"),
         pytest.param(["requests", "--route", "x"], "`x` is none of `fast`, `slow`", id="route of requests"),
         pytest.param(["purge", "--route", "x", "--yes"], "`x` is none of `fast`, `slow`", id="route, to be purged"),

@@ -129,6 +129,22 @@ def test_lines_of_json_say_what_others_say(account: Account, json_lines: list[by
     assert {name: fact for name, fact in line.items() if name not in ("timestamp", "level", "event")} == account.facts()
 
 
+@pytest.mark.parametrize(
+    ("id", "shown"),
+    [
+        pytest.param("uniücode-✓".encode(), "uniücode-✓", id="UTF-8"),
+        pytest.param(b"latin-\xfc-1", r"latin-\xfc-1", id="not UTF-8"),
+        pytest.param(b"\xed\xa0\x80", r"\xed\xa0\x80", id="half a character of UTF-16"),
+    ],
+)
+@pytest.mark.parametrize("waiting", [None, 0.01], ids=["any line", "the line of most"])
+def test_an_id_is_read_as_utf_8(json_lines: list[bytes], id: bytes, shown: str, waiting: float | None) -> None:
+    account = account_of(b"/", id)
+    account.over()
+    account.waiting = account.origin = waiting
+    assert line_of(account, json_lines)["id"] == account.facts()["id"] == shown
+
+
 def test_the_time_of_a_line_is_written_as_in_all_others(json_lines: list[bytes]) -> None:
     structlog.get_logger().info("another")
     account = account_of(b"/")
