@@ -18,6 +18,7 @@ from typing import Final, cast
 
 from proxy.acceptor import MOST_KEPT_BACK, Acceptor, ProtocolFactory
 from proxy.config import Address, Config, ServerTls
+from proxy.config.addresses import IN_THE_WAY, in_the_way
 from proxy.config.certificates import Unusable, for_clients
 
 BACKLOG: Final = 2048
@@ -251,7 +252,9 @@ def tls_context(tls: ServerTls) -> ssl.SSLContext:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove the socket of a process that is gone. Raises OSError for one that is not."""
+    """Remove the socket of a process that is gone. Raises OSError for one that is not, and for what is no socket."""
+    if in_the_way(str(path)):
+        raise OSError(IN_THE_WAY)
     if not path.is_socket():
         return
     with socket.socket(socket.AF_UNIX) as probe:

@@ -4,6 +4,7 @@ They are read once, when the configuration is, into small values whose parts sta
 raises Refused, by its rules.
 """
 
+import os
 import re
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -22,8 +23,10 @@ from pydantic import (
 
 from proxy.config.scalars import Refused, absolute, not_empty, read_by, written
 
-_AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]*))(?::([0-9]{1,5}))?")
+_INTERFACE: Final = r"%[A-Za-z0-9._-]+"
+_AUTHORITY: Final = re.compile(rf"(?:\[([0-9A-Fa-f:.]+(?:{_INTERFACE})?)\]|([A-Za-z0-9._-]*))(?::([0-9]{{1,5}}))?")
 _URL: Final = re.compile(r"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+IN_THE_WAY: Final = "there is a file that is no socket; name another path, or move it away"
 _MAX_PORT: Final = 65535
 _WEB_SOCKET: Final = {"ws": "http", "wss": "https"}
 _OWN_PORT: Final = {"http": 80, "https": 443}
@@ -37,6 +40,11 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")  # RFC 6761 section 6.3
+
+
+def in_the_way(path: str) -> bool:
+    """Whether something is where a socket is to be."""
+    return os.path.lexists(path) and not Path(path).is_socket()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,10 @@ class _HttpUrl(NamedTuple):
 
 
 def address(text: str) -> Address:
-    """A place to listen: `127.0.0.1:8080`, `[::1]:8080`, `:8080` (all interfaces) or `unix:/run/x.sock`."""
+    """A place to listen: `127.0.0.1:8080`, `[::1]:8080`, `:8080` (all interfaces) or `unix:/run/x.sock`.
+
+    A link-local one is another on each interface, and has it behind a `%` (RFC 4007 section 11).
+    """
     if text.startswith("unix:"):
         return Address(unix_path=_socket(text))
     if text.isdecimal():
@@ -107,6 +118,8 @@ def address(text: str) -> Address:
     host, port = _host_and_port(text)
     if port is None:
         raise Refused("must name host and port, as in `127.0.0.1:8080`")
+    if _is_of_an_interface(host) and "%" not in host:
+        raise Refused("is link-local, and needs its interface", f"as in `[{host}%eth0]:{port}`")
     return Address(host, port)
 
 
@@ -189,6 +202,8 @@ def _http_url(text: str) -> _HttpUrl:
     if "@" in found[2]:
         raise Refused("must not contain a user or password")
     host, port = _host_and_port(found[2])
+    if "%" in host:
+        raise Refused("must not name an interface")
     if not host or port == 0:
         raise Refused("must name a host after `//`, and no port 0")
     return _HttpUrl("https" if found[1].lower() == "https" else "http", host, port, found[3])
@@ -210,6 +225,10 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
     return _ipv6(found[1]) if found[1] else found[2].lower(), int(found[3]) if found[3] else None
 
 
+def _is_of_an_interface(host: str) -> bool:
+    return ":" in host and IPv6Address(host).is_link_local
+
+
 def _ipv6(text: str) -> str:
     try:
         return str(IPv6Address(text))
@@ -229,7 +248,7 @@ def _socket(text: str) -> str:
 
 
 _AS_TEXT: Final = PlainSerializer(str, return_type=str)
-_ADDRESS: Final = r"unix:/.+|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):[0-9]{1,5}"
+_ADDRESS: Final = rf"unix:/.+|(\[[0-9A-Fa-f:.]+({_INTERFACE})?\]|[A-Za-z0-9._-]*):[0-9]{{1,5}}"
 _WRITTEN_ADDRESS: Final = {"type": "string", "pattern": f"^({_ADDRESS})$"}
 _WRITTEN_SERVER: Final = {"type": "string", "pattern": r"^(https?://[^/?#@]+/?|unix:/.+)$"}
 _WRITTEN_LISTEN: Final = [_WRITTEN_ADDRESS, {"type": "array", "items": _WRITTEN_ADDRESS, "minItems": 1}]

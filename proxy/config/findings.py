@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from proxy.config.addresses import IN_THE_WAY, Address, in_the_way
 from proxy.config.certificates import Unreadable, Unusable, unusable
 from proxy.config.loading import Loaded, validated
 from proxy.config.oddities import warnings, warnings_of_entries
@@ -51,8 +52,15 @@ def _by_line(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def _in_the_way(loaded: Loaded) -> Iterator[Problem]:
-    """A file where the store's folder is to be, for whoever serves."""
-    folder = loaded.config.store.url.folder
+    """A file where the store's folder is to be, or a socket, for whoever serves."""
+    config = loaded.config
+    listen: list[tuple[Loc, Address | None]] = [
+        (("listen", index), address) for index, address in enumerate(config.listen)
+    ]
+    for loc, address in [*listen, (("admin",), config.admin)]:
+        if address is not None and address.unix_path is not None and in_the_way(address.unix_path):
+            yield loaded.source.problem(loc, IN_THE_WAY)
+    folder = config.store.url.folder
     if folder is not None and not (there := _nearest(folder)).is_dir():
         yield loaded.source.problem(("store", "url"), f"{there} is no folder; name another place, or move it away")
 

@@ -58,6 +58,16 @@ def test_a_file_where_the_store_is_to_be_is_wrong_for_everybody(tmp_path: Path, 
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", told)
 
 
+def test_a_file_where_a_socket_is_to_be_is_wrong_for_everybody(tmp_path: Path) -> None:
+    file = tmp_path / "proxy.yaml"
+    file.write_text(
+        f"{NEEDED}listen:\n  - 127.0.0.1:0\n  - unix:{file}\nadmin: unix:{file}s\nstore: {{url: 'memory:'}}\n"
+    )
+    result = run("check", file)
+    told = f"{file}:5: listen[1]: there is a file that is no socket; name another path, or move it away\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", told)
+
+
 def test_check_notes_a_store_that_this_user_cannot_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "proxy.yaml"
     file.write_text(NEEDED + "store:\n  url: sqlite:store\n")

@@ -101,6 +101,7 @@ def test_durations_are_written_as_they_are_read(seconds: float) -> None:
         ("127.0.0.1:8080", Address("127.0.0.1", 8080)),
         ("localhost:0", Address("localhost", 0)),
         ("[::1]:80", Address("::1", 80)),
+        ("[fe80::1%eth0]:80", Address("fe80::1%eth0", 80)),
         (":8080", Address("", 8080)),
         ("unix:/run/x.sock", Address(unix_path="/run/x.sock")),
     ],
@@ -112,11 +113,35 @@ def test_addresses_are_read_and_written(text: str, parsed: Address) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "8080", "localhost", "a:b", "127.0.0.1:65536", "::1:80", "[::1]", "[zz]:80", "[1::2::3]:80", "*:80", "a b:80"],
+    [
+        "",
+        "8080",
+        "localhost",
+        "a:b",
+        "127.0.0.1:65536",
+        "::1:80",
+        "[::1]",
+        "[zz]:80",
+        "[1::2::3]:80",
+        "*:80",
+        "a b:80",
+        "[::1%]:80",
+        "[fe80::1% a]:80",
+    ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(Refused):
         address(text)
+
+
+def test_an_address_that_each_interface_has_needs_its_interface() -> None:
+    with pytest.raises(Refused, match=r"^is link-local, and needs its interface; as in `\[fe80::1%eth0\]:2222`$"):
+        address("[FE80::1]:2222")
+
+
+def test_the_url_of_an_origin_has_no_interface() -> None:
+    with pytest.raises(Refused, match="must not name an interface"):
+        origin_url("http://[fe80::1%eth0]")
 
 
 @pytest.mark.parametrize("text", ["unix:", "unix:x", "unix://x", "unix:/a\0b"])

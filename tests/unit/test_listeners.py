@@ -5,7 +5,8 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import cast
 
@@ -48,6 +49,19 @@ def has_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+def link_local() -> str:
+    """Such an address of this machine with its interface; empty: there is none."""
+    with suppress(OSError):
+        for line in Path("/proc/net/if_inet6").read_text().splitlines():
+            digits, _, _, scope, _, interface = line.split()
+            if scope == "20":
+                return f"{IPv6Address(int(digits, 16))}%{interface}"
+    return ""
+
+
+LINK_LOCAL = link_local()
 
 
 async def test_a_port_of_zero_becomes_the_one_that_was_chosen() -> None:
@@ -108,9 +122,15 @@ async def test_a_unix_socket_that_somebody_listens_on_stays_theirs(tmp_path: Pat
 async def test_a_file_in_the_way_of_a_unix_socket_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "s"
     path.write_text("mine")
-    with pytest.raises(CannotListen):
+    with pytest.raises(CannotListen, match=r"\(`listen`\): there is a file that is no socket; name another path, "):
         bind("listen", Address(unix_path=str(path)))
     assert path.read_text() == "mine"
+
+
+@pytest.mark.skipif(not LINK_LOCAL, reason="no link-local address here")
+async def test_a_link_local_address_with_its_interface() -> None:
+    async with greeting(Address(LINK_LOCAL, 0)) as listener:
+        assert await greeted(RawClient(LINK_LOCAL, listener.address.port))
 
 
 async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
