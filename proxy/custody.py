@@ -207,7 +207,7 @@ class Custody:
         else:
             return self.operation.completed(head, body, self._ledger.now())
         why = self._terms.reasons.failed(error, later=True, may_be_done=self._exchange.may_be_done)
-        return self.operation.failed(Failure.of(error), self._ledger.now(), why)
+        return self.operation.failed(Failure.of(error), self._ledger.now(), reasons.with_cause(why, error))
 
     async def _collect_in_time(self) -> tuple[ResponseHead, BodyRef]:
         """The same as `_collect`. Closing the exchange ends that, for less than `asyncio.timeout` costs."""

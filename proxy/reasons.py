@@ -30,6 +30,14 @@ def of(error: ProxyError) -> str:
     return error.why or (title if error.detail in ("", title) else f"{title} {error.detail}")
 
 
+def with_cause(why: str, error: ProxyError) -> str:
+    """Where no request was sent, also what lies behind that: an operation keeps its `why`, and not its error.
+
+    Of other errors it might be what was sent.
+    """
+    return f"{why} Cause: {error.cause}" if isinstance(error, OriginUnreachable) and error.cause else why
+
+
 def shown(operation: Operation) -> str | None:
     """Why a status URL is answered as it is, where that is not the origin's own success."""
     match operation.state:

@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import json
+import ssl
+from pathlib import Path
 from typing import Any
 
 import aiohappyeyeballs
@@ -127,6 +129,45 @@ async def test_an_origin_that_is_not_there(start: Start, unused_port: int) -> No
     house = await start(origins={"legacy": {"url": f"http://127.0.0.1:{unused_port}"}})
     path = await house.accepted()
     assert_failed(await house.outcome(path), 502, "origin-unreachable", "connection_refused", path)
+
+
+async def why(house: House, path: bytes) -> str:
+    """What operators are told of it, once it has failed."""
+    assert (await house.outcome(path)).status == 502
+    operation = await house.operation(path)
+    assert operation is not None
+    return operation.why
+
+
+@both_stores
+async def test_operators_are_told_why_there_is_no_connection(start: Start, unused_port: int) -> None:
+    house = await start(origins={"legacy": {"url": f"http://127.0.0.1:{unused_port}"}})
+    told = await why(house, await house.accepted())
+    assert "The origin refused the connection (url of origin legacy). Cause: " in told
+    assert f"('127.0.0.1', {unused_port})" in told
+
+
+@both_stores
+async def test_operators_are_told_why_a_certificate_was_not_accepted_and_clients_are_not(
+    start: Start, certificate: tuple[Path, Path]
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    async with ScriptedOrigin(ssl=context) as origin:
+        tls = {"ca_file": str(certificate[0]), "server_name": "other.example"}
+        house = await start(origins={"legacy": {"url": origin.url, "tls": tls}})
+        path = await house.accepted()
+        told = await why(house, path)
+    assert "(tls of origin legacy). Cause: " in told
+    assert "certificate is not valid for 'other.example'" in told
+    response = await house.outcome(path)
+    assert_failed(response, 502, "origin-unreachable", "tls_certificate_error", path)
+    assert b"other.example" not in response.body
+
+
+async def test_what_lies_behind_a_malformed_response_is_not_kept(house: House, origin: ScriptedOrigin) -> None:
+    origin.script(read_all(), answer(200, [(b"Transfer-Encoding", b"chunked")], b"secret\r\n"))
+    assert "Cause" not in await why(house, await house.accepted())
 
 
 @both_stores
