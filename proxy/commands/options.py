@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 DEFAULT_CONFIG: Final = Path("config/proxy.yaml")
 FIELD: Final = "NAME: VALUE"
-FILE: Final = click.Path(path_type=Path)
+FILE: Final = click.Path(path_type=Path, readable=False)  # who reads it says why it cannot
 
 BAD_CONFIGURATION: Final = 1
 CANNOT_START: Final = 3

@@ -116,6 +116,23 @@ def test_what_keeps_it_from_starting_is_3(
     assert (result.exit_code, result.stderr) == (3, message)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["check"], ["serve", "--config"], ["explain", "/", "--config"], ["operations", "list", "--config"]],
+    ids=lambda command: command[0],
+)
+def test_a_configuration_that_is_not_for_this_user_is_wrong_as_one_that_is_missing(
+    file: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(Path, "open", refuse)
+    result = run(*command, file)
+    assert (result.exit_code, result.stderr) == (1, f"{file}:1: cannot be read: Permission denied\n")
+
+
 @pytest.mark.parametrize("command", [["serve"], ["explain", "/"]], ids=["serve", "explain"])
 def test_that_a_configuration_is_the_default_is_told_where_none_was_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
