@@ -125,7 +125,14 @@ def _prefer(lines: Iterable[str], wait: int | None) -> str | None:
 def _with_password(user: str | None) -> str | None:
     if user is None or ":" in user:
         return user
+    from getpass import GetPassWarning
+    from warnings import catch_warnings, simplefilter
+
     try:
-        return f"{user}:{click.prompt(f'Password of {user}', hide_input=True, err=True)}"
+        with catch_warnings():
+            simplefilter("error", GetPassWarning)  # of a password that would be seen, or of a job that nobody watches
+            return f"{user}:{click.prompt(f'Password of {user}', hide_input=True, err=True)}"
+    except GetPassWarning as error:
+        raise ValueError(f"no terminal to ask for the password at; give `-u {user}:PASSWORD`") from error
     except click.Abort as error:  # what click makes of Ctrl-C at its own prompts
         raise KeyboardInterrupt from error

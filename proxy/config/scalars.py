@@ -24,6 +24,7 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
 )
+from yarl import URL
 
 from proxy.grammar import TOKEN
 
@@ -248,8 +249,20 @@ def regex(text: str) -> re.Pattern[str]:
             raise Refused("must be a regular expression of Python's `re`", str(error)) from error
 
 
+def in_ascii(authority: str) -> str:
+    """A host, perhaps with its port, that is in ASCII as DNS has it."""
+    if authority.isascii():
+        return authority
+    try:
+        meant = f"write it as `{URL(f'http://{authority}').raw_authority}`"
+    except ValueError:  # there is no such name
+        meant = ""
+    raise Refused("must name its host in ASCII", meant)
+
+
 def host(text: str) -> str:
     """A host in lower case."""
+    in_ascii(text)
     if not _HOST.fullmatch(text):
         raise Refused("must be a host without port, such as `api.example.com`")
     return text.lower()

@@ -104,7 +104,7 @@ def ended_by(trouble: BaseException, url: URL) -> Ended:
     """The end that this trouble is, if it is not overcome."""
     code, text = next((code, text) for kinds, code, text in _ENDS if isinstance(trouble, kinds))
     inner = trouble.os_error if isinstance(trouble, aiohttp.ClientConnectorError) else trouble
-    host = f"[{url.host}]" if ":" in (url.host or "") else url.host
+    host = f"[{url.host}]" if ":" in (url.host or "") else url.raw_host
     return Ended(code, text.format(host=host, server=f"{host}:{url.port}", reason=reason(inner, "`--cacert`")))
 
 

@@ -15,7 +15,7 @@ from proxy.fetch.ending import FINE, NOT_FOLLOWED, TOO_LATE, Ended, code_of
 from proxy.fetch.following import Answer, Monitor, monitor_of
 from proxy.fetch.order import Order, same_origin
 from proxy.fetch.output import Output, Stream, check_place, output_to
-from proxy.fetch.progress import Display
+from proxy.fetch.progress import Display, can_be_drawn_on
 from proxy.fetch.pursuit import Outcome, Pursuit
 from proxy.fetch.terms import WATCHED_POLL, Terms
 
@@ -30,7 +30,7 @@ async def run(order: Order, terms: Terms, stdout: BinaryIO, stderr: TextIO) -> i
     """The exit code, once everything is written. Raises Ended where there is no outcome, or only part of it."""
     if terms.output is not None:
         check_place(terms.output)
-    line = stderr.isatty() and not terms.quiet
+    line = can_be_drawn_on(stderr) and not terms.quiet
     if line:
         terms = replace(terms, poll=min(terms.poll, WATCHED_POLL))
     async with asking(terms.trust) as asker:

@@ -32,6 +32,8 @@ OF_THE_REQUEST: Final = frozenset(
 
 _ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 _USER: Final = re.compile(r"(\w+://)([^/?#]*)@")
+_HOST: Final = re.compile(r"^(\w+://|//)([^/?#]+)")
+_WORDS: Final = re.compile(r"[\w.-]+(:[0-9]*)?")  # a host, perhaps with its port
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")  # controls, and bytes that are not UTF-8
@@ -96,9 +98,9 @@ def url_of(text: str) -> tuple[URL, str | None]:
     """A URL, and what it says of user and password. Raises ValueError."""
     text = text if _SCHEME.match(text) else f"http://{text}"
     found = _USER.match(text)
-    written = quote(_USER.sub(r"\1", text), safe=_ASCII)
+    written = _quoted(text)
     try:
-        url = URL(written, encoded=True).with_fragment(None)
+        url = _read(written).with_fragment(None)
         usable = url.scheme in SCHEMES and bool(url.host)
     except ValueError as error:
         raise ValueError(f"the URL cannot be read: {error}") from error
@@ -110,11 +112,28 @@ def url_of(text: str) -> tuple[URL, str | None]:
 def referred(base: URL, reference: str) -> URL | None:
     """Where a Location leads, relative ones too; None where that is no place to ask."""
     try:
-        url = base.join(URL(quote(_USER.sub(r"\1", reference.strip()), safe=_ASCII), encoded=True))
+        url = base.join(_read(_quoted(reference.strip())))
         usable = url.scheme in SCHEMES and bool(url.host)
     except ValueError:
         return None
     return url.with_fragment(None) if usable else None
+
+
+def _quoted(reference: str) -> str:
+    """As it is written, but in ASCII, and without user and password. Raises UnicodeError."""
+    return quote(_USER.sub(r"\1", reference), safe=_ASCII)
+
+
+def _read(reference: str) -> URL:
+    """Raises ValueError."""
+    return URL(_HOST.sub(_in_ascii, reference), encoded=True)
+
+
+def _in_ascii(found: re.Match[str]) -> str:
+    """The host of a URL as DNS has it (IDNA); what is none stays as it is."""
+    host = unquote(found[2])
+    is_name = not host.isascii() and _WORDS.fullmatch(host)
+    return found[1] + (URL(f"http://{host}").raw_authority if is_name else found[2])
 
 
 def same_origin(one: URL, other: URL) -> bool:
@@ -158,8 +177,11 @@ def _piece(text: str, stdin: BinaryIO | None) -> bytes:
 
 def _file(text: str) -> Path:
     path = Path(text[1:])
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file")
     if not path.is_file():
-        raise ValueError(f"there is no file {path}")
+        what = f"{path} is no file of the disk: have it as standard input, `@-`"
+        raise ValueError(what if path.exists() else f"there is no file {path}")
     try:
         path.open("rb").close()
     except OSError as error:

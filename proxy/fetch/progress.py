@@ -5,6 +5,7 @@ error is no terminal there is no line. Servers write part of it, so that only pr
 """
 
 import asyncio
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -79,6 +80,11 @@ class Display:
         if self._drawn:
             print(AGAIN, end="", file=self._stream, flush=True)
             self._drawn = False
+
+
+def can_be_drawn_on(stream: TextIO) -> bool:
+    """Whether it is a terminal that does what it is told; Emacs' shell does not, and says so."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def told_by_server(text: str) -> str:

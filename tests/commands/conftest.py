@@ -52,6 +52,11 @@ class Screen(io.BytesIO):
         return True
 
 
+@pytest.fixture(autouse=True)
+def _terminals_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+
+
 def at_once() -> Iterator[float]:
     """Patience for three attempts, without pauses."""
     return iter((0.0, 0.0, 0.0))

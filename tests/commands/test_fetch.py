@@ -227,6 +227,14 @@ async def test_what_became_of_a_cancellation_is_told(
     assert (fetched.code, said in fetched.err) == (28, True)
 
 
+async def test_a_terminal_that_draws_nothing_is_none(
+    origin: ScriptedOrigin, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    origin.script(read_all(), answer(200, body=b"x"))
+    assert (await fetch(origin.url, stderr=Terminal())).err == ""
+
+
 async def test_the_quiet_are_told_nothing(origin: ScriptedOrigin, fetch: Fetch) -> None:
     origin.script(read_all(), answer(404))
     fetched = await fetch(origin.url, quiet=True, stderr=Terminal())

@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import DEVNULL, PIPE
 from base64 import b64encode
 from pathlib import Path
 from threading import Thread
@@ -79,6 +79,25 @@ async def test_whoever_gives_no_password_leaves(origin: ScriptedOrigin) -> None:
     result = await run(origin.url, "-u", "me")
     assert result.exit_code == 130
     assert not origin.requests
+
+
+async def test_where_nobody_can_be_asked_for_a_password_that_is_wrong_usage(origin: ScriptedOrigin) -> None:
+    command = [sys.executable, "-m", "proxy", "fetch", "-u", "me", origin.url]
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True
+    )
+    _, err = await process.communicate()
+    said = err.decode().splitlines()[-1]
+    assert (process.returncode, said) == (
+        2, "Error: no terminal to ask for the password at; give `-u me:PASSWORD`",
+    )  # fmt: skip
+    assert b"Warning" not in err
+    assert not origin.requests
+
+
+async def test_a_host_that_is_not_ascii_is_asked_for_as_dns_has_it() -> None:
+    result = await run("http://bücher.invalid:1/ü")
+    assert (result.exit_code, "the host xn--bcher-kva.invalid was not found" in result.stderr) == (6, True)
 
 
 async def test_user_and_password_of_the_url(origin: ScriptedOrigin) -> None:
@@ -168,6 +187,8 @@ async def test_what_standard_output_does_not_take_is_no_defect(
         pytest.param(["h", "-H", "a b: c"], "cannot be sent", id="no name"),
         pytest.param(["h", "-H", "a: b\r\nc: d"], "cannot be sent", id="two fields in one"),
         pytest.param(["h", "-d", "@/no/such"], "there is no file /no/such", id="no file"),
+        pytest.param(["h", "-d", "@/"], "/ is a folder: name a file", id="a folder"),
+        pytest.param(["h", "-d", "@/dev/null"], "/dev/null is no file of the disk", id="a device"),
         pytest.param(["h", "-d", "a", "-d", "@/no/such"], "there is no file /no/such", id="no second file"),
         pytest.param(["h", "-d", "a", "--json", "b"], "do not go together", id="two kinds"),
         pytest.param(["h", "--resume", "-d", "a"], "no method and no content", id="resume with content"),

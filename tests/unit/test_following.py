@@ -110,11 +110,19 @@ def test_retry_after(said: str, seconds: float | None) -> None:
     ("text", "url"),
     [
         ("localhost:8080/x", "http://localhost:8080/x"), ("h", "http://h/"), ("http://h/%7e/../?a=%zz", "http://h/%7e/../?a=%zz"),
-        ("http://h/ä b#c", "http://h/%C3%A4%20b"), ("https://[::1]/x@y", "https://[::1]/x@y"),
+        ("http://h/ä b#c", "http://h/%C3%A4%20b"), ("bücher.de:81/ü", "http://xn--bcher-kva.de:81/%C3%BC"),
+        ("http://b%C3%BCcher.de", "http://xn--bcher-kva.de"), ("http://ü%2F.de/", "http://%C3%BC%2F.de/"), ("http://h/?//ü", "http://h/?//%C3%BC"),
+        ("https://[::1]/x@y", "https://[::1]/x@y"),
     ],
 )  # fmt: skip
 def test_a_url_stays_as_it_was_written(text: str, url: str) -> None:
     assert url_of(text) == (URL(url, encoded=True), None)
+
+
+def test_a_location_may_name_a_host_that_is_not_ascii() -> None:
+    for reference in ("http://bücher.de/s", "//bücher.de/s"):
+        assert str(referred(HOME, reference)) == "http://xn--bcher-kva.de/s"
+    assert referred(HOME, f"http://ü{'x' * 70}/") is None
 
 
 @pytest.mark.parametrize(
