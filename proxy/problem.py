@@ -50,10 +50,15 @@ def problem(error: ProxyError, instance: str, proxy_name: str, *more: Field, as_
     return Reply(head, pages.of_problem(document) if as_page else json.dumps(document).encode())
 
 
-def untyped(status: int, detail: str, *more: Field) -> Reply:
-    """One whose title is that of its status, since it has no type of its own (RFC 9457 section 4.2.1)."""
+def untyped(status: int, detail: str, *more: Field, parameter: str | None = None) -> Reply:
+    """One whose title is that of its status, since it has no type of its own (RFC 9457 section 4.2.1).
+
+    `parameter` names what of a query it is about.
+    """
     reason = REASONS[status]
     document = {"type": "about:blank", "title": reason.decode(), "status": status, "detail": detail}
+    if parameter is not None:
+        document["parameter"] = parameter
     return Reply(ResponseHead(status, reason, Fields((JSON, NO_STORE, *more))), json.dumps(document).encode())
 
 

@@ -48,11 +48,9 @@ def single(query: Iterable[tuple[str, str]], keys: Sequence[str]) -> dict[str, s
         if key not in keys:
             raise Refusal(400, f"There is no such parameter here. There are {_listed(keys)}.")
         if key in found:
-            raise Refusal(
-                400, f"`{key}` is given twice. Several values stand in one, with commas, where it takes them."
-            )
+            raise Refusal.of(key, "is given twice. Several values stand in one, with commas, where it takes them.")
         if not value:
-            raise Refusal(400, f"`{key}` is empty: give it a value, or leave it out.")
+            raise Refusal.of(key, "is empty: give it a value, or leave it out.")
         found[key] = value
     return found
 
@@ -78,7 +76,7 @@ def requests_wanted(query: Iterable[tuple[str, str]]) -> dict[str, str]:
     """What recent requests are to be like: `id`, `operation`, `route`, `status`. Raises Refusal."""
     given = single(query, ("id", "operation", "route", "status"))
     if not STATUS.fullmatch(given.get("status", "5xx")):
-        raise Refusal(400, "`status` is one such as 504, or a class of them such as 5xx.")
+        raise Refusal.of("status", "is one such as 504, or a class of them such as 5xx.")
     if "operation" in given:
         given["operation"] = given["operation"][:SHORT_ID]  # as much as is known of it
     return given
@@ -99,13 +97,13 @@ def _states(given: Mapping[str, str]) -> frozenset[State]:
     try:
         return frozenset().union(*(WORDS[word] for word in given["state"].split(",")))
     except KeyError as exc:
-        raise Refusal(400, f"`state` is one or several, with commas, of {_listed(WORDS)}.") from exc
+        raise Refusal.of("state", f"is one or several, with commas, of {_listed(WORDS)}.") from exc
 
 
 def _routes(given: Mapping[str, str]) -> frozenset[str]:
     routes = frozenset(given["route"].split(",")) if "route" in given else frozenset()
     if "" in routes:
-        raise Refusal(400, "`route` is one or several, with commas; one of these is empty.")
+        raise Refusal.of("route", "is one or several, with commas; one of these is empty.")
     return routes
 
 
@@ -113,21 +111,21 @@ def _seconds(key: str, given: Mapping[str, str]) -> float:
     try:
         return duration(given[key])
     except Refused as exc:
-        raise Refusal(400, f"`{key}` {exc.reason}.") from exc
+        raise Refusal.of(key, f"{exc.reason}.") from exc
 
 
 def _time(key: str, given: Mapping[str, str]) -> float:
     try:
         return datetime.strptime(given[key], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
     except ValueError as exc:
-        raise Refusal(400, f"`{key}` is the `time` of a list: 2026-11-24T20:00:00.000Z.") from exc
+        raise Refusal.of(key, "is the `time` of a list: 2026-11-24T20:00:00.000Z.") from exc
 
 
 def _limit(text: str) -> int:
     if not text:
         return USUAL
     if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= MOST:
-        raise Refusal(400, f"`limit` is a whole number from 1 to {MOST}.")
+        raise Refusal.of("limit", f"is a whole number from 1 to {MOST}.")
     return int(text)
 
 
@@ -135,7 +133,7 @@ def _before(text: str) -> int | None:
     if not text:
         return None
     if not CURSOR.fullmatch(text):
-        raise Refusal(400, "`cursor` is not one that `next` of a list had. Without it, the list begins at the newest.")
+        raise Refusal.of("cursor", "is not one that `next` of a list had. Without it, the list begins at the newest.")
     return int(text)
 
 

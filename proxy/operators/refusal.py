@@ -11,11 +11,20 @@ NOTHING: Final[Mapping[str, str]] = {}
 class Refusal(Exception):
     """A problem document (RFC 9457) in the making. The detail says what to do."""
 
-    def __init__(self, status: int, detail: str, fields: Mapping[str, str] = NOTHING) -> None:
+    def __init__(
+        self, status: int, detail: str, fields: Mapping[str, str] = NOTHING, *, parameter: str | None = None
+    ) -> None:
+        """`parameter` is that of the query which cannot be read."""
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.fields = fields
+        self.parameter = parameter
+
+    @classmethod
+    def of(cls, parameter: str, why: str) -> Self:
+        """That of a query in which this parameter cannot be read."""
+        return cls(400, f"`{parameter}` {why}", parameter=parameter)
 
     @classmethod
     def by(cls, error: ProxyError) -> Self:

@@ -87,7 +87,7 @@ def unless_known(response: Response, fields: Fields) -> Response:
 
 def problem(refusal: Refusal) -> Reply:
     more = [(name.encode(), value.encode()) for name, value in refusal.fields.items()]
-    return untyped(refusal.status, refusal.detail, *more, *GUARDS)
+    return untyped(refusal.status, refusal.detail, *more, *GUARDS, parameter=refusal.parameter)
 
 
 async def stream(events: AsyncGenerator[bytes, None]) -> Stream:

@@ -27,3 +27,6 @@ async function whole(response) {
     return null; // it was broken off, as when the service ends
   }
 }
+
+/** The detail of a refusal without the marks around what is code. */
+export const plain = (detail) => detail.replaceAll("`", "");

@@ -5,16 +5,22 @@
  * connection that died silently. So all of it is done here.
  */
 
+import { plain } from "./asked.js";
+
 const PAUSES = [500, 1000, 2000, 5000]; // milliseconds before each attempt to connect again; the last one repeats
 const NO_TOKEN = 401;
 const MOST_SAID = 300; // characters of a refusal
 const SILENCE = 35_000; // the service tells of its last hour every ten seconds, if only that nothing happened
 
 export class Feed {
-  /** `onState(state, since, reason)`: connecting, live, reconnecting or paused. */
-  constructor({ onView, onRoutes, onMoments, onState }) {
+  /**
+   * `onState(state, since, reason)`: connecting, live, reconnecting or paused. `onRefused(parameter, why)` is told which of
+   * the query cannot be read, and returns whether there is another query now.
+   */
+  constructor({ onView, onRoutes, onMoments, onState, onRefused }) {
     this.handlers = { view: onView, routes: onRoutes, moments: onMoments };
     this.onState = onState;
+    this.onRefused = onRefused;
     this.state = null;
     this.query = "";
     this.after = ""; // what is known of the last hour, as the service says it
@@ -75,17 +81,20 @@ export class Feed {
 
   #lost() {
     this.#disconnect();
+    const isAtFirst = this.state === "connecting";
     if (this.state !== "reconnecting") this.#become("reconnecting");
     const pause = PAUSES[Math.min(this.failures, PAUSES.length - 1)];
     this.failures += 1;
     this.next = setTimeout(() => this.#connect(), pause);
-    if (this.failures > 1) this.#inquire();
+    if (isAtFirst || this.failures > 1) this.#inquire();
   }
 
   /** Finds out why it is refused, which the browser does not tell of a stream of events. */
   async #inquire() {
-    const { status, reason } = await refusal(this.#url);
-    if (this.state !== "reconnecting") return;
+    const url = this.#url;
+    const { status, reason, parameter, why } = await refusal(url);
+    if (this.state !== "reconnecting" || url !== this.#url) return;
+    if (parameter && this.onRefused(parameter, why)) return;
     this.#become("reconnecting", reason);
     if (status === NO_TOKEN) this.#disconnect(); // or the browser would ask for it again and again
   }
@@ -105,7 +114,8 @@ async function refusal(url) {
   try {
     const response = await fetch(url, { signal: asking.signal });
     if (response.ok) return {};
-    return { status: response.status, reason: `It answers ${response.status}. ${detail(await response.text())}` };
+    const { why, parameter } = problem(await response.text());
+    return { status: response.status, reason: `It answers ${response.status}. ${why}`, parameter, why };
   } catch {
     return { reason: "Nobody answers." };
   } finally {
@@ -113,11 +123,12 @@ async function refusal(url) {
   }
 }
 
-/** That of a problem document, without the marks around what is code; of anything else, the text. */
-function detail(text) {
+/** What a problem document says; of anything else, the text. */
+function problem(text) {
   try {
-    return JSON.parse(text).detail.replaceAll("`", "");
+    const { detail, parameter } = JSON.parse(text);
+    return { why: plain(detail), parameter };
   } catch {
-    return text.slice(0, MOST_SAID);
+    return { why: text.slice(0, MOST_SAID) };
   }
 }

@@ -47,6 +47,7 @@ class Page {
       onRoutes: (routes) => this.#showRoutes(routes),
       onMoments: ({ moments }) => this.routes.add(moments),
       onState: (...state) => this.#showConnection(...state),
+      onRefused: (parameter, why) => this.filters.drop(parameter, why),
     });
   }
 
@@ -69,17 +70,19 @@ class Page {
     this.unmatched = nothing("");
     this.example = element("code");
     this.teaching = teaching(this.example);
+    this.unmatched.hidden = this.teaching.hidden = true;
     byId("operations-table").append(this.unmatched, this.teaching);
     this.underWay = underWay(byId("operations-table"), place, ask, element("span"));
     this.settledHere = settled(byId("operations-table"), place, element("span"));
     this.lastSettled = settled(byId("settled-table"), place, nothing(NONE_SETTLED));
-    this.requests = new Recent(byId("requests-table"), place);
+    this.requests = new Recent(byId("requests-table"), place, (key, why) => this.filters.drop(key, why));
     this.routes = new Routes(byId("routes-list"), nothing("The first figures come within ten seconds."));
     this.origins = origins(byId("origins-table"), nothing("No origin is known yet."));
   }
 
   /** The address is another; `isAsked` if somebody has just asked for it. */
   #turn(isAsked) {
+    if (isAsked) this.filters.forget();
     this.filters.show();
     this.#search(isAsked);
     if (this.place.query !== this.feed.query) this.feed.follow(this.place.query);

@@ -1,6 +1,6 @@
 /** Requests that were handed over or went wrong, each with the reason in a sentence. */
 
-import { told } from "./asked.js";
+import { plain, told } from "./asked.js";
 import { AS_ABOVE, badge, finding, moment, request, text, withRepeats } from "./cells.js";
 import { meaningOf, shortly } from "./flags.js";
 import { byId, element, setAttribute, setText } from "./elements.js";
@@ -35,8 +35,10 @@ export function requests(where, place, { label, wording, empty }) {
 
 /** The recent ones, all or those of the status that the address names. */
 export class Recent {
-  constructor(where, place) {
+  /** `drop(key, why)` has the address without what cannot be read. */
+  constructor(where, place, drop) {
     this.place = place;
+    this.drop = drop;
     this.none = element("p", { class: "empty" });
     this.table = requests(where, place, { label: "Recent requests", wording: briefly, empty: this.none });
     this.shown = [];
@@ -47,8 +49,10 @@ export class Recent {
   /** `newest` are some of all; of one status, there may be others. */
   async show(newest) {
     const status = this.place.get("status");
-    const shown = status === "" ? newest : await withStatus(status);
-    if (shown === null || status !== this.place.get("status")) return;
+    const { shown, refusal } = status === "" ? { shown: newest } : await withStatus(status);
+    if (status !== this.place.get("status")) return;
+    if (refusal?.parameter) this.drop(refusal.parameter, plain(refusal.detail));
+    if (!shown) return;
     setText(this.none, status === "" ? NOTHING : "None of the last requests was answered so.");
     this.shown = shown;
     this.#draw();
@@ -73,8 +77,8 @@ export class Recent {
 }
 
 async function withStatus(status) {
-  const { document } = await told(`requests?${new URLSearchParams({ status })}`);
-  return document && document.requests.slice(0, MOST);
+  const { document, refusal } = await told(`requests?${new URLSearchParams({ status })}`);
+  return { shown: document?.requests.slice(0, MOST), refusal };
 }
 
 function statusOf({ status }) {

@@ -31,7 +31,7 @@ export class Table {
     this.body.addEventListener("keydown", (event) => this.#move(event));
     this.body.addEventListener("focusin", (event) => this.#enter(event.target.closest(CONTROLS)));
     place.append(this.table, empty);
-    this.show([]);
+    this.table.hidden = empty.hidden = true; // until it is known whether there is something to show
   }
 
   /** These items, in this order. */

@@ -77,6 +77,11 @@ class Operator:
         detail: str = document["detail"]
         return detail
 
+    async def is_refused_for(self, target: str) -> str | None:
+        """What of the query is named as that which cannot be read."""
+        named: str | None = json.loads((await self.asks(target)).body).get("parameter")
+        return named
+
     @asynccontextmanager
     async def follows(self, target: str = "/events", *fields: Field) -> AsyncIterator[Events]:
         """What is streamed from there."""

@@ -313,6 +313,26 @@ async def test_what_cannot_be_read_is_refused_with_what_could_be(desk: Desk, tar
 
 
 @pytest.mark.parametrize(
+    ("target", "parameter"),
+    [
+        ("/operations?route=everything&state=done", "state"),
+        ("/operations?older_than=30", "older_than"),
+        ("/operations?limit=0", "limit"),
+        ("/operations?cursor=x", "cursor"),
+        ("/operations?route=a,", "route"),
+        ("/operations?state=", "state"),
+        ("/operations?state=running&state=queued", "state"),
+        ("/requests?status=bad", "status"),
+        ("/events?state=done", "state"),
+        ("/operations?sort=age", None),
+        ("/routes?x=1", None),
+    ],
+)
+async def test_programs_are_told_which_parameter_cannot_be_read(desk: Desk, target: str, parameter: str | None) -> None:
+    assert await desk.operator.is_refused_for(target) == parameter
+
+
+@pytest.mark.parametrize(
     ("target", "says"),
     [
         ("/operations/abcdefgh?state=done", "`unsettled`"),
