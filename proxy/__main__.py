@@ -10,6 +10,7 @@ def main() -> None:
     from proxy.cli import main
     from proxy.commands import standard_output
 
+    standard_output.take_closed()
     standard_output.install()
     main()
 

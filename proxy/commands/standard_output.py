@@ -1,4 +1,7 @@
-"""Standard output, whose errors have its name, as those of files have theirs: so it is known what could not be written."""
+"""Standard output, whose errors have its name, as those of files have theirs: so it is known what could not be written.
+
+And the other two, where they are closed: whatever is opened next would take their places, and be read or written for them.
+"""
 
 import fcntl
 import os
@@ -12,7 +15,9 @@ if TYPE_CHECKING:
 
 NAME: Final = "standard output"
 CLOSED: Final = "it is closed"
+STANDARD_INPUT: Final = 0
 DESCRIPTOR: Final = 1
+STANDARD_ERROR: Final = 2
 
 
 class _Named(FileIO):
@@ -24,6 +29,23 @@ class _Named(FileIO):
         except OSError as error:
             why = CLOSED if error.errno == EBADF else error.strerror
             raise OSError(error.errno, why, NAME) from error
+
+
+def take_closed() -> None:
+    """Have nothing come from standard input, and standard error lead nowhere, if they are closed."""
+    if sys.__stdin__ is None:
+        _lead_nowhere(STANDARD_INPUT)
+    if sys.__stderr__ is None:
+        _lead_nowhere(STANDARD_ERROR)
+        writer = BufferedWriter(FileIO(STANDARD_ERROR, "w", closefd=False))
+        sys.stderr = TextIOWrapper(writer, errors="backslashreplace", line_buffering=True)
+
+
+def _lead_nowhere(descriptor: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != descriptor:
+        os.dup2(null, descriptor)
+        os.close(null)
 
 
 def install() -> None:

@@ -3,7 +3,10 @@
 import asyncio
 import json
 import re
+import shlex
+import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGTERM
 from typing import NamedTuple
@@ -11,8 +14,8 @@ from typing import NamedTuple
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.process.child import Child, path_of, stored_settings
-from tests.raw_client import Field
+from tests.process.child import LIMIT, ROOT, Child, path_of, stored_settings
+from tests.raw_client import Field, RawClient, Response
 from tests.scripted_origin import ScriptedOrigin, answer, read_all, stall, wait_for
 
 LATER: Field = (b"Prefer", b"respond-async, wait=0")
@@ -104,6 +107,41 @@ async def test_curl_deletes_what_runs_and_the_origin_hears_of_it(child: Child, o
     await origin.request_received()
     assert (await curl("-X", "DELETE", accepted.field("Location"))).status == 200
     await origin.connection_closed()
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-", "<&- >&- 2>&-"])
+async def test_it_serves_with_closed_standard_streams(
+    origin: ScriptedOrigin, tmp_path: Path, unused_port: int, closed: str
+) -> None:
+    origin.script(read_all(), answer(200, body=REPORT))
+    file = tmp_path / "proxy.yaml"
+    file.write_text(json.dumps(stored_settings(origin.url, tmp_path) | {"listen": f"127.0.0.1:{unused_port}"}))
+    shell = f"exec {shlex.quote(sys.executable)} -m proxy serve --config {shlex.quote(str(file))} {closed}"
+    process = await asyncio.create_subprocess_exec("sh", "-c", shell, cwd=ROOT)
+    try:
+        async with asyncio.timeout(LIMIT):
+            response = await first_answer(unused_port)
+        assert (response.status, response.body) == (200, REPORT)
+        assert not any(is_socket(process.pid, number) for number in (0, 1, 2))
+        process.terminate()
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def is_socket(pid: int, number: int) -> bool:
+    """Whether that descriptor of the process is one."""
+    return Path(f"/proc/{pid}/fd/{number}").is_socket()
+
+
+async def first_answer(port: int) -> Response:
+    """What is answered as soon as somebody listens there."""
+    while True:
+        with suppress(ConnectionRefusedError):
+            async with RawClient(port=port) as client:
+                return await client.exchange("GET", b"/")
 
 
 async def test_the_log_has_no_credentials_and_no_whole_status_url(child: Child, origin: ScriptedOrigin) -> None:
