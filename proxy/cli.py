@@ -145,6 +145,10 @@ def demo(port: int, admin_port: int | None, *, backend_only: bool) -> None:
     A backend for a configuration of your own:
         respond-async demo --backend-only --port 8000
     """
+    if backend_only and admin_port is not None:
+        raise click.UsageError("`--admin-port` is for the proxy's operator page, and `--backend-only` runs no proxy")
+    if port and port == admin_port:
+        raise click.UsageError("`--port` and `--admin-port` must be two ports")
     from proxy.demo import LegacyBackend, answer_until_told_to_stop, demo_config, in_its_own_process, tour
 
     if backend_only:

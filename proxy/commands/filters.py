@@ -41,12 +41,17 @@ def which_operations(*states: str) -> Callable[[Command], Command]:
 
 
 def wanted_by(options: dict[str, Any]) -> dict[str, str]:
-    """The filters that are set, as the service takes them."""
+    """The filters that are set, as the service takes them. Raises UsageError for ages that none can have."""
+    from proxy.config import scalars
+
+    older, younger = options["older_than"], options["younger_than"]
+    if older and younger and scalars.duration(older) >= scalars.duration(younger):
+        raise click.UsageError("`--older-than` must be less than `--younger-than`: none is older and younger than that")
     found = {
         "state": ",".join(options["states"]),
         "route": ",".join(options["routes"]),
-        "older_than": options["older_than"],
-        "younger_than": options["younger_than"],
+        "older_than": older,
+        "younger_than": younger,
     }
     return {name: value for name, value in found.items() if value}
 

@@ -77,7 +77,8 @@ def list_(*, limit: int, wants_json: bool, **options: Any) -> None:  # noqa: ANN
     from proxy.words import printable
 
     refuse_ids(click.get_current_context().args)
-    listed = asked(options, lambda service: service.operations(wanted_by(options), limit))
+    wanted = wanted_by(options)
+    listed = asked(options, lambda service: service.operations(wanted, limit))
     if not listed["operations"]:
         check_routes(options, options["routes"])
     if wants_json:

@@ -83,6 +83,12 @@ def requests_wanted(query: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _wanted(given: Mapping[str, str], now: float) -> Wanted:
+    if {"older_than", "younger_than"} <= given.keys() and _seconds("older_than", given) >= _seconds(
+        "younger_than", given
+    ):
+        raise Refusal(
+            400, "`older_than` must be less than `younger_than`: no operation is older and younger than that."
+        )
     return Wanted(
         states=_states(given),
         routes=_routes(given),

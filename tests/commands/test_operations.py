@@ -619,6 +619,16 @@ async def test_something_else_is_asked_of_one(origin: ScriptedOrigin, command: t
         pytest.param(["list", "--state", "late"], "'late' is not one of 'queued'", id="state"),
         pytest.param(["list", "--older-than", "5"], "'--older-than': must be a duration with its unit", id="no unit"),
         pytest.param(["list", "--younger-than", "5"], "did you mean `5s`?", id="what unit"),
+        pytest.param(
+            ["list", "--older-than", "1h", "--younger-than", "5m"],
+            "`--older-than` must be less than `--younger-than`",
+            id="ages that none has",
+        ),
+        pytest.param(
+            ["cancel", "--older-than", "60s", "--younger-than", "1m"],
+            "`--older-than` must be less than `--younger-than`",
+            id="no age between",
+        ),
         pytest.param(["show"], "Missing argument", id="nothing to show"),
         pytest.param(["show", ""], "'ID...': is empty", id="an empty id to show"),
         pytest.param(["list", "--admin", "h:1", "--config", "x"], "each say which service is meant", id="two services"),

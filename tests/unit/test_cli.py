@@ -252,6 +252,18 @@ def test_the_demo_has_its_operator_page_where_one_looks_for_it(
     assert str(served[0].admin) == admin
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--port", "28205", "--admin-port", "28205"], "`--port` and `--admin-port` must be two ports"),
+        (["--backend-only", "--admin-port", "3"], "`--backend-only` runs no proxy"),
+    ],
+)
+def test_the_demo_takes_no_ports_that_it_cannot_have(options: list[str], said: str) -> None:
+    result = run("demo", *options)
+    assert (result.exit_code, said in result.stderr) == (2, True)
+
+
 def test_the_demo_says_what_of_its_own_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     def write_text(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
