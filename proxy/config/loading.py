@@ -10,7 +10,7 @@ from proxy.config import certificates
 from proxy.config.misplaced import hinted
 from proxy.config.section import wrongs
 from proxy.config.service import Config
-from proxy.config.source import ConfigError, Source, read
+from proxy.config.source import ConfigError, Loc, Source, read
 
 
 class UnusableFiles(ConfigError):
@@ -55,5 +55,11 @@ def validated(source: Source, folder: Path) -> Config:
 
 
 def _all_problems(source: Source, error: ValidationError) -> ConfigError:
-    wrong = [hinted(one, source.data) for one in wrongs(error) if not source.mark(one.loc).broken]
+    wrong = [hinted(one, source.data) for one in wrongs(error) if not _follows(source, one.loc)]
     return ConfigError([*source.problems, *(source.problem(*one) for one in wrong)])
+
+
+def _follows(source: Source, loc: Loc) -> bool:
+    """Whether what is wrong there comes of what is said already: of a key, or of all that it may refer to."""
+    refers = loc[:1] == ("routes",) and loc[2:] == ("origin",)
+    return source.mark(loc).broken or (refers and source.mark(("origins",)).broken)

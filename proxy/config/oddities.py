@@ -13,12 +13,13 @@ from pydantic import BaseModel
 
 from proxy.config.addresses import OriginUrl
 from proxy.config.loading import Loaded
-from proxy.config.reach import NEVER_FORWARDED, unreachable
+from proxy.config.reach import METHODS, NEVER_FORWARDED, unreachable
 from proxy.config.routes import NEVER_LATER, RespondAsync, Route
 from proxy.config.scalars import duration_text, size_text
 from proxy.config.secrecy import is_secret
 from proxy.config.service import Config
 from proxy.config.source import Loc, Problem
+from proxy.words import nearest
 
 LARGEST_NETWORK: Final = {4: 8, 6: 7}  # bits of the prefix: 10.0.0.0/8 and fc00::/7 are the largest that are private
 PRIVATE_NAMES: Final = (".internal", ".local", ".localhost", ".lan", ".svc")
@@ -183,6 +184,18 @@ def _later_and_never(config: Config) -> Iterator[Oddity]:
             yield Oddity(at, what)
 
 
+def _methods_of_no_route(config: Config) -> Iterator[Oddity]:
+    for index, route in enumerate(config.routes):
+        at: Loc = ("routes", index, "match", "methods")
+        methods = route.match.methods or frozenset()
+        for method in sorted(methods - METHODS):
+            meant = nearest(method, sorted(METHODS)) or "remove it"
+            yield Oddity(at, f"has `{method}`, which is no method that is taken: it is answered 400; {meant}")
+        if methods != NEVER_FORWARDED:  # of a route for nothing else it is said that it cannot be reached
+            for method in sorted(methods & NEVER_FORWARDED):
+                yield Oddity(at, f"has `{method}`, which reaches no route: it is answered 501; remove it")
+
+
 def _wildcards_in_paths(config: Config) -> Iterator[Oddity]:
     for index, route in enumerate(config.routes):
         path = route.match.path or ""
@@ -254,6 +267,7 @@ OF_ENTRIES: Final[Sequence[Kind]] = (  # of one origin, route or section, whatev
     _networks_within_others,
     _addresses_twice,
     _later_and_never,
+    _methods_of_no_route,
     _wildcards_in_paths,
     _clocks_that_disagree,
     _fields_removed_and_set,

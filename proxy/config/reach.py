@@ -13,6 +13,47 @@ from proxy.config.routes import Match, Route
 EVERYTHING: Final = "/"  # the path that every request is below
 NEVER_FORWARDED: Final = frozenset({"CONNECT"})
 
+# What the parser takes for methods; a request with another is answered before any route.
+METHODS: Final = frozenset(
+    [
+        "ACL",
+        "BIND",
+        "CHECKOUT",
+        "CONNECT",
+        "COPY",
+        "DELETE",
+        "GET",
+        "HEAD",
+        "LINK",
+        "LOCK",
+        "M-SEARCH",
+        "MERGE",
+        "MKACTIVITY",
+        "MKCALENDAR",
+        "MKCOL",
+        "MOVE",
+        "NOTIFY",
+        "OPTIONS",
+        "PATCH",
+        "POST",
+        "PROPFIND",
+        "PROPPATCH",
+        "PURGE",
+        "PUT",
+        "QUERY",
+        "REBIND",
+        "REPORT",
+        "SEARCH",
+        "SOURCE",
+        "SUBSCRIBE",
+        "TRACE",
+        "UNBIND",
+        "UNLINK",
+        "UNLOCK",
+        "UNSUBSCRIBE",
+    ]
+)
+
 # Characters that mean themselves, up to one of which there may also be none.
 _LITERAL: Final = re.compile(r"[A-Za-z0-9/_~%!&',:;=@-]*")
 _MAY_BE_NONE: Final = ("*", "?", "{")

@@ -144,6 +144,7 @@ Size = Annotated[
 # Numbers, flags, names.
 
 _TOKEN: Final = re.compile(TOKEN)
+_MOST_DIGITS: Final = 9  # of a number that anything is counted by
 _ALMOST_FLAGS: Final = {"true": {"yes", "y", "on", "1", "true"}, "false": {"no", "n", "off", "0", "false"}}
 
 
@@ -155,9 +156,14 @@ def flag(text: str) -> bool:
 
 
 def count(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,9}", text):
+    if not re.fullmatch("-?[0-9]+", text):
         raise Refused("must be a whole number")
-    return int(text)
+    digits = text.lstrip("-0")
+    if text.startswith("-"):
+        return -1 if digits else 0  # by how much is no matter: its key says what the least is
+    if len(digits) > _MOST_DIGITS:
+        raise Refused("is too large")
+    return int(digits or "0")
 
 
 def share(text: str) -> float:

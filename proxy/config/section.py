@@ -31,6 +31,7 @@ _WORDS: Final = {
     "tuple_type": NO_LIST,
     "frozen_set_type": NO_LIST,
     "greater_than": "must be more than zero",
+    "greater_than_equal": "must be zero or more",
     "less_than_equal": "is too large",
 }
 

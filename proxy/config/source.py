@@ -26,7 +26,7 @@ MAX_VALUES: Final = 100_000  # where aliases of aliases are cut off
 MAX_DEPTH: Final = 50
 
 _NULLS: Final = {"", "~", "null", "Null", "NULL"}
-_OWN_TAGS: Final = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str")}
+_WRITTEN: Final = "written"  # in place of any tag that the file has
 _VARIABLE: Final = re.compile(r"(?P<literal>\$\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(:-(?P<default>[^}]*))?\}|\$\{")
 
 
@@ -125,7 +125,7 @@ def _text(path: Path) -> str:
 
 def _compose(text: str) -> yaml.Node | None:
     try:
-        return yaml.compose(text, Loader=yaml.BaseLoader)
+        return yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line, what = unreadable(error, text)
         raise _Unusable(line, f"is not YAML: {what}") from error
@@ -136,6 +136,17 @@ def _compose(text: str) -> yaml.Node | None:
         raise _Unusable(1, "is nested too deeply") from error
     except (ValueError, OverflowError) as error:  # what PyYAML makes of them
         raise _Unusable(1, "is not YAML: an escape or a version number is out of range") from error
+
+
+class _Loader(yaml.BaseLoader):
+    """Tells tags that are written from those that follow from how a value is written."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        node = super().compose_node(parent, index)
+        if node is not None and getattr(event, "tag", None) is not None:  # an alias has none
+            node.tag = _WRITTEN
+        return node
 
 
 class _Builder:
@@ -149,7 +160,7 @@ class _Builder:
         self._source.marks[loc] = Mark(line)
         if len(loc) > MAX_DEPTH or len(self._source.marks) > MAX_VALUES:
             raise _Unusable(line, "is nested too deeply, contains itself, or has too many values")
-        if node.tag not in _OWN_TAGS:
+        if node.tag == _WRITTEN:
             self._broken(loc, line, "has a YAML tag; leave it out, the key determines the type")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, loc)
@@ -161,8 +172,8 @@ class _Builder:
         data: dict[str, object] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode) or _is_null(key) or not _is_utf8(key.value):
-                self._problem(loc, line, "has a key that is no text")
+            if wrong := _wrong_in_key(key):
+                self._broken(loc, line, wrong)
             elif key.value in data:
                 first = self._source.marks[*loc, key.value].line
                 self._problem((*loc, key.value), line, f"is given twice, first in line {first}")
@@ -191,6 +202,16 @@ class _Builder:
 
     def _problem(self, loc: Loc, line: int, what: str) -> None:
         self._source.problems.append(self._source.problem(loc, what)._replace(line=line))
+
+
+def _wrong_in_key(key: yaml.Node) -> str | None:
+    if not isinstance(key, yaml.ScalarNode) or not _is_utf8(key.value):
+        return "has a key that is no text"
+    if key.tag == _WRITTEN:
+        return "has a key with a YAML tag; leave the tag out"
+    if not _is_null(key):
+        return None
+    return f"has a key `{key.value}`, which is no text; write a name" if key.value else "has a key without a name"
 
 
 def _is_utf8(text: str) -> bool:

@@ -1,7 +1,9 @@
 """What `check` warns of: legal, and hardly meant; and what it has nothing to say about."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
+import httptools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from proxy.config import Route, load_with_source
 from proxy.config.findings import findings
 from proxy.config.oddities import warnings
-from proxy.config.reach import unreachable
+from proxy.config.reach import METHODS, unreachable
 from proxy.config.secrecy import is_secret
 from proxy.routes import Routes
 
@@ -63,6 +65,9 @@ def odd(text: str, folder: Path, environ: dict[str, str] | None = None) -> list[
         pytest.param("store: {max_size: 50MiB}\n" + ORIGINS + ROUTES, "1: store.max_size: is less than one result of `all` may have (`max_response_body`: 100MiB, its default)", id="max_size"),
         pytest.param(ORIGINS + ROUTES.replace("{}", "{max_response_body: 11GiB}"), "4: routes[0].respond_async.max_response_body: is more than the store holds (`store.max_size`: 10GiB, its default)", id="max_response_body"),
         pytest.param(ORIGINS + ROUTES.replace("respond", "upgrade: true, match: {methods: [OPTIONS]}, respond"), "4: routes[0].respond_async: does nothing: the route's methods", id="never later, nor with upgrade"),
+        pytest.param(ORIGINS + ROUTES.replace("respond", "match: {methods: [GET, FOO]}, respond"), "4: routes[0].match.methods: has `FOO`, which is no method that is taken: it is answered 400; remove it", id="no method"),
+        pytest.param(ORIGINS + ROUTES.replace("respond", "match: {methods: [GTE]}, respond"), "4: routes[0].match.methods: has `GTE`, which is no method that is taken: it is answered 400; did you mean `GET`?", id="a method with a mistake"),
+        pytest.param(ORIGINS + ROUTES.replace("respond", "match: {methods: [GET, CONNECT]}, respond"), "4: routes[0].match.methods: has `CONNECT`, which reaches no route: it is answered 501; remove it", id="one that is never forwarded"),
         pytest.param(ORIGINS + ROUTES.replace("respond", "match: {methods: [CONNECT]}, respond"), "4: routes[0]: can never be reached: such requests reach no route; remove it", id="never forwarded"),
         pytest.param(ORIGINS + ROUTES.replace("{}", "{max_running: 300}"), "4: routes[0].respond_async.max_running: is never reached", id="max_running"),
         pytest.param(
@@ -100,6 +105,23 @@ def test_what_is_odd(text: str, said: str, tmp_path: Path) -> None:
 )
 def test_what_is_not_odd(text: str, tmp_path: Path) -> None:
     assert odd(text, tmp_path) == []
+
+
+class TakesAnything:
+    """What a parser tells of a request to."""
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_a_method_without_warning_is_one_that_the_parser_takes(method: str) -> None:
+    with nullcontext() if method != "CONNECT" else pytest.raises(httptools.HttpParserUpgrade):
+        httptools.HttpRequestParser(TakesAnything()).feed_data(b"%b / HTTP/1.1\r\n\r\n" % method.encode())
+
+
+@pytest.mark.parametrize("method", ["FOO", "get", "DESCRIBE", "BASELINE-CONTROL", "LABEL", "UPDATE"])
+def test_and_others_are_not_taken(method: str) -> None:
+    assert method not in METHODS
+    with pytest.raises(httptools.HttpParserError):
+        httptools.HttpRequestParser(TakesAnything()).feed_data(b"%b / HTTP/1.1\r\n\r\n" % method.encode())
 
 
 # Beside what is wrong.

@@ -70,15 +70,25 @@ def test_the_least_that_is_needed_is_enough(tmp_path: Path) -> None:
     assert [route.name for route in load(file, {}).routes] == ["all"]
 
 
+TAG = "has a YAML tag; leave it out, the key determines the type"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         pytest.param("name: a\n\nname: b", "3: name: is given twice, first in line 1", id="key given twice"),
         pytest.param("? [a]\n: 1", "1: has a key that is no text", id="list as a key"),
-        pytest.param("log: {~: 1}", "1: log: has a key that is no text", id="nothing as a key"),
+        pytest.param("log: {~: 1}", "1: log: has a key `~`, which is no text; write a name", id="nothing as a key"),
+        pytest.param("log: {? : 1}", "1: log: has a key without a name", id="no key"),
+        pytest.param("origins: {null: {url: 'unix:/x'}}\nroutes: [{name: a, origin: ~}, {name: b, origin: b}]", "1: origins: has a key `null`, which is no text; write a name", id="nothing as an origin that routes name"),
         pytest.param('"\\ud800": 1', "1: has a key that is no text", id="half a character as a key"),
         pytest.param('name: "\\ud800"', "1: name: is not UTF-8 text", id="half a character"),
-        pytest.param("name: !!str a\nlimits: !!python/object:a.b {}", "2: limits: has a YAML tag; leave it out, the key determines the type", id="tag"),
+        pytest.param("limits: !!python/object:a.b {}", f"1: limits: {TAG}", id="tag"),
+        pytest.param("limits: {header_timeout: !!str 5s}", f"1: limits.header_timeout: {TAG}", id="tag of a text"),
+        pytest.param("limits: {header_timeout: ! 5s}", f"1: limits.header_timeout: {TAG}", id="tag without a name"),
+        pytest.param("limits: !!map {}", f"1: limits: {TAG}", id="tag of a mapping"),
+        pytest.param("trusted_proxies: !!seq []", f"1: trusted_proxies: {TAG}", id="tag of a list"),
+        pytest.param("!!str name: a", "1: has a key with a YAML tag; leave the tag out", id="tag of a key"),
         pytest.param("limits: {<<: {}}", f"1: limits.<<: unknown key; here are {listed(Limits.model_fields)}", id="merge key"),
         pytest.param('"a\\nb": 1', f"1: a\\nb: unknown key; here are {listed(Config.model_fields)}", id="a key of two lines is shown in one"),
         pytest.param("1: 1", f"1: 1: unknown key; here are {listed(Config.model_fields)}", id="number as a key"),
@@ -86,7 +96,8 @@ def test_the_least_that_is_needed_is_enough(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_yaml_allows_and_we_do_not_is_said(tmp_path: Path, text: str, expected: str) -> None:
     file = tmp_path / "proxy.yaml"
-    file.write_text(f"{text}\norigins: {{a: {{url: 'unix:/x'}}}}\nroutes: [{{name: a, origin: a}}]")
+    rest = "" if "origins" in text else "\norigins: {a: {url: 'unix:/x'}}\nroutes: [{name: a, origin: a}]"
+    file.write_text(text + rest)
     assert said(file) == [expected]
 
 
