@@ -13,6 +13,8 @@ POLLS ?= 1000
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# What is there for development has all that runs.
+RUNS := $(or $(wildcard $(VENV)/dev.stamp),$(VENV)/run.stamp)
 
 .PHONY: help run serve test lint docs docs-serve reference asking bench bench-smoke soak soak-scale lock clean
 
@@ -33,11 +35,11 @@ help:
 	@echo 'make clean                remove what the others made'
 	@echo 'PYTHON=python3.13 before the first of them chooses the interpreter.'
 
-run: $(VENV)/run.stamp
+run: $(RUNS)
 	@$(BIN)/respond-async demo --port $(PORT)
 
-serve: $(VENV)/run.stamp
-	@$(BIN)/respond-async serve --config $(CONFIG)
+serve: $(RUNS)
+	@$(BIN)/respond-async serve --config "$(CONFIG)"
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
