@@ -9,12 +9,13 @@ import { plain } from "./asked.js";
 
 const PAUSES = [500, 1000, 2000, 5000]; // milliseconds before each attempt to connect again; the last one repeats
 const NO_TOKEN = 401;
+const RELOAD = "It answers 401: its admin_token is another one now. Reload this page, and the browser asks for it.";
 const MOST_SAID = 300; // characters of a refusal
 const SILENCE = 35_000; // the service tells of its last hour every ten seconds, if only that nothing happened
 
 export class Feed {
   /**
-   * `onState(state, since, reason)`: connecting, live, reconnecting or paused. `onRefused(parameter, why)` is told which of
+   * `onState(state, since, reason)`: connecting, live, reconnecting, locked or paused. `onRefused(parameter, why)` is told which of
    * the query cannot be read, and returns whether there is another query now.
    */
   constructor({ onView, onRoutes, onMoments, onState, onRefused }) {
@@ -95,8 +96,14 @@ export class Feed {
     const { status, reason, parameter, why } = await refusal(url);
     if (this.state !== "reconnecting" || url !== this.#url) return;
     if (parameter && this.onRefused(parameter, why)) return;
-    this.#become("reconnecting", reason);
-    if (status === NO_TOKEN) this.#disconnect(); // or the browser would ask for it again and again
+    if (status === NO_TOKEN) this.#lock();
+    else this.#become("reconnecting", reason);
+  }
+
+  /** Asks no more: or the browser would ask for the token again and again. */
+  #lock() {
+    this.#disconnect();
+    this.#become("locked", RELOAD);
   }
 
   #become(state, reason = null) {

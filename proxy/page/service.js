@@ -8,6 +8,7 @@ const STATES = {
   live: () => "live",
   paused: () => "paused",
   reconnecting: (since) => `reconnecting since ${clock(since, new Date())}`,
+  locked: (since) => `locked out since ${clock(since, new Date())}`,
 };
 
 export class Service {
@@ -48,8 +49,8 @@ export class Service {
   showConnection(state, since, reason) {
     const pill = byId("connection");
     setAttribute(pill, "data-state", state);
-    setText(pill, STATES[state](since) + (reason && state === "reconnecting" ? `. ${reason}` : ""));
-    document.body.classList.toggle("stale", state === "reconnecting");
+    setText(pill, STATES[state](since) + (reason ? `. ${reason}` : ""));
+    document.body.classList.toggle("stale", state === "reconnecting" || state === "locked");
   }
 
   #showStore({ kind, bytes, max_bytes: most }) {

@@ -445,6 +445,6 @@ async def test_a_service_that_has_another_token_is_not_asked_again_and_again(
         page = await open_page(unused_port, http_credentials=credentials)
         await expect(page.locator("#connection")).to_have_text("live")
     async with serving_at(unused_port, origin, tmp_path, admin_token=f"another-{TOKEN}"):
-        await expect(page.locator("#connection")).to_contain_text(
-            "It answers 401. This needs the service's admin_token: as"
-        )
+        await expect(page.locator("#connection")).to_contain_text("locked out since")
+        await expect(page.locator("#connection")).to_contain_text("Reload this page, and the browser asks for it.")
+        await expect(page.locator("body")).to_have_class("stale")
