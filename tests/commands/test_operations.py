@@ -611,6 +611,7 @@ async def test_something_else_is_asked_of_one(origin: ScriptedOrigin, command: t
         pytest.param(["list", "--admin", "8081"], "RESPOND_ASYNC_ADMIN: must name host and port", id="a port"),
         pytest.param(["list", "--admin", "foo"], "as in `127.0.0.1:8080`", id="a word"),
         pytest.param(["list", "--admin", "http://"], "must name a host after `//`", id="no host"),
+        pytest.param(["list", "--admin", "http://ü.de:1/x"], "write it as `xn--tda.de:1`", id="a host not in ASCII"),
         pytest.param(["list", "--admin", "http://h:99999"], "is no URL: Port out of range", id="no port"),
         pytest.param(["list", "--admin", "http://h/?x=1"], "without spaces, query and fragment", id="a query"),
         pytest.param(["list", "--admin", "http://h\n"], "without spaces, query and fragment", id="a line end"),
