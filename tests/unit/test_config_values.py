@@ -180,7 +180,7 @@ def test_origin_urls_are_read(text: str, parsed: OriginUrl) -> None:
         ("http://legacy:99999", "host and port"),
         ("http://a b", "host and port"),
         ("http://legacy\n", "host and port"),
-        ("http://bücher.example", "host and port"),
+        ("http://bücher.example", "its host in ASCII"),
     ],
 )
 def test_what_is_no_origin_url_is_refused_with_the_reason(text: str, reason: str) -> None:

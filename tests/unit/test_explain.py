@@ -290,7 +290,7 @@ def test_a_refusal_is_told_as_json(file: Path) -> None:
         (("/\udcff",), "what is given is not UTF-8"),
         (("/", "-d", "\udcff"), "what is given is not UTF-8"),
         (("/", "-d", "@/no/such"), "there is no file /no/such"),
-        (("/", "-d", "@/"), "there is no file /"),
+        (("/", "-d", "@/"), "/ is a folder"),
         (("/", "-d", "a", "--length", "1"), "`--data` and `--length` do not go together"),
     ],
     ids=str,
