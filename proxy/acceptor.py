@@ -51,10 +51,12 @@ class Acceptor:
         clients: Collection[object] = (),
         *,
         most_kept_back: int = MOST_KEPT_BACK,
+        at_once: int = AT_ONCE,
     ) -> None:
         """`clients` are those whose connections are open, wherever they were accepted in this process.
 
         At most so many descriptors are kept back from them: none from those who are few, and get in when others cannot.
+        Where the oldest give way to new ones, it is to be one at once: those who have to go hold descriptors a while longer.
         """
         self._sock = sock
         self._factory = factory
@@ -64,6 +66,7 @@ class Acceptor:
         self._beginning: set[asyncio.Task[None]] = set()  # for connections that are not yet their protocol's
         self._clients = clients
         self._most_kept_back = most_kept_back
+        self._at_once = at_once
         self._most = 0  # clients, at once
         self._reserved = 0  # the lowest number of a descriptor that is not for clients
         self._spare = 0  # how many must be free below that for a pause to end: else one would follow upon the other
@@ -103,7 +106,7 @@ class Acceptor:
         await asyncio.gather(*self._beginning, return_exceptions=True)
 
     def _accept(self) -> None:
-        if (obstacle := self._take_some()) is not None:
+        if (obstacle := self._take_some(self._at_once)) is not None:
             self._pause(obstacle)
 
     def _pause(self, reason: str) -> None:
@@ -123,10 +126,10 @@ class Acceptor:
         else:
             self._again = self._loop.call_later(LOOK_AGAIN, self._look_again)
 
-    def _take_some(self) -> str | None:
+    def _take_some(self, most: int = AT_ONCE) -> str | None:
         """Accept some of those that wait. Returns what stands in the way, if not all could be taken for that."""
         self._none_waits = False
-        for _ in range(AT_ONCE):
+        for _ in range(most):
             if self._room() <= 0:
                 return "few file descriptors are left"
             try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from time import sleep
 from typing import Final, cast
 
-from proxy.acceptor import MOST_KEPT_BACK, Acceptor, ProtocolFactory
+from proxy.acceptor import AT_ONCE, MOST_KEPT_BACK, Acceptor, ProtocolFactory
 from proxy.config import Address, Config, ServerTls
 from proxy.config.addresses import IN_THE_WAY, in_the_way
 from proxy.config.certificates import Unusable, for_clients
@@ -99,6 +99,7 @@ class Listener:
         clients: Collection[object] = (),
         *,
         most_kept_back: int = MOST_KEPT_BACK,
+        at_once: int = AT_ONCE,
     ) -> None:
         self.address = bound.address
         self._bound = bound
@@ -109,6 +110,7 @@ class Listener:
             handshake_timeout=handshake_timeout,
             clients=clients,
             most_kept_back=most_kept_back,
+            at_once=at_once,
         )
         self._acceptors: list[Acceptor] = []  # closed ones too, whose last connections may be beginning
 

@@ -38,7 +38,7 @@ class Reception:
         self._others = _not_for_probes(few.max_connections)  # that may be answered at once
         self._answered = 0  # of these, at this moment
         self._front = SmallServer(self._receive, admin.refusal, peer, few, clock, admitted=Tally(1).cell(0))
-        self._listener = Listener(bound, self._front, most_kept_back=0)
+        self._listener = Listener(bound, self._front, most_kept_back=0, at_once=1)
 
     @property
     def address(self) -> Address:
