@@ -7,8 +7,8 @@ and responses have deadlines of their own (see `client` and `drain`).
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Final, Protocol, cast
 
@@ -278,7 +278,7 @@ class ClientConnection(asyncio.Protocol):
             self._deadline.set(self._idle_since + (self._front.patience if self.draining else patience))
 
     def _hurry(self) -> None:
-        """A head has begun."""
+        """A head has begun, or may have."""
         self._hurried = True
         self._deadline.set(self._loop.time() + self.limits.header_timeout)
 
@@ -289,10 +289,11 @@ class ClientConnection(asyncio.Protocol):
         if self._intake.in_head:
             what = f"The request's head took more than {so_many(self.limits.header_timeout, 'second')}"
             self._intake.put(RequestTimeout(f"{what}.", why=f"{what} (limits.header_timeout)."))
-        elif _end_unless_unread(self._transport):
-            self._close()
-        else:  # a request was in time, and the event loop has been too busy to read it
+        elif _has_unread(self._transport):  # it was in time, and the event loop has been too busy to read it
             self._hurry()
+        else:
+            _end_at_once(self._transport)
+            self._close()
 
     def _close(self) -> None:
         """Close it, and let the client take the rest of its answer, as long as it takes any."""
@@ -313,22 +314,32 @@ class ClientConnection(asyncio.Protocol):
             self._transport.abort()
 
 
-def _end_unless_unread(transport: asyncio.Transport) -> bool:
-    """Let the client know at once that nothing more is read, unless there is something to be read. Returns whether it did.
+def _has_unread(transport: asyncio.Transport) -> bool:
+    """Whether there is something to be read that the event loop has not read yet."""
+    with suppress(OSError), _socket_of(transport) as sock:
+        return bool(sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    return False
+
+
+def _end_at_once(transport: asyncio.Transport) -> None:
+    """Let the client know in this moment that nothing more is read.
 
     The transport ends a turn of the event loop after it is closed: what came until then would be lost and, worse, be
     reset (RFC 9112 section 9.6). TLS has a farewell of its own, and what is still to be sent goes first.
     """
-    shown = transport.get_extra_info("socket")  # which neither reads nor shuts down
+    if transport.can_write_eof() and not transport.get_write_buffer_size():
+        with suppress(OSError), _socket_of(transport) as sock:
+            sock.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def _socket_of(transport: asyncio.Transport) -> Iterator[socket.socket]:
+    """The transport's own, of which that shows but what neither reads nor shuts down. Raises OSError if it is gone."""
+    shown = transport.get_extra_info("socket")
+    if shown is None:  # TLS lets go of it a turn before it says that the connection is lost
+        raise ConnectionResetError(LEFT)
     sock = socket.socket(shown.family, shown.type, shown.proto, shown.fileno())
     try:
-        with suppress(BlockingIOError):
-            if sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
-                return False
-        if transport.can_write_eof() and not transport.get_write_buffer_size():
-            sock.shutdown(socket.SHUT_WR)
-    except OSError:  # the client has left
-        pass
+        yield sock
     finally:
-        sock.detach()  # it stays the transport's
-    return True
+        sock.detach()

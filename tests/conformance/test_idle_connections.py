@@ -107,3 +107,16 @@ async def test_a_client_that_leaves_with_a_reset_as_its_idle_connection_is_close
 
     await before_deadlines(reset)
     await connection.closed
+
+
+@pytest.mark.parametrize("proxy", ["TLS"], indirect=True)
+async def test_nor_is_one_of_whose_leaving_tls_knows_and_the_connection_does_not_yet(
+    proxy: Proxy, client: HTTPConnection
+) -> None:
+    connection = await idle(proxy, client)
+    client.close()
+    while connection._transport.get_extra_info("socket") is not None:  # noqa: ASYNC110  # nothing tells of that turn
+        await asyncio.sleep(0)
+    assert not connection._lost.done()
+    connection._is_late()
+    await connection.closed
