@@ -83,18 +83,10 @@ def requests_wanted(query: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _wanted(given: Mapping[str, str], now: float) -> Wanted:
-    if {"older_than", "younger_than"} <= given.keys() and _seconds("older_than", given) >= _seconds(
-        "younger_than", given
-    ):
-        raise Refusal(
-            400, "`older_than` must be less than `younger_than`: no operation is older and younger than that."
-        )
-    return Wanted(
-        states=_states(given),
-        routes=_routes(given),
-        earliest=now - _seconds("younger_than", given) if "younger_than" in given else -inf,
-        latest=now - _seconds("older_than", given) if "older_than" in given else inf,
-    )
+    older, younger = _seconds("older_than", given, -inf), _seconds("younger_than", given, inf)
+    if older >= younger:
+        raise Refusal.of("younger_than", "must be more than `older_than`: no operation is older and younger than that.")
+    return Wanted(_states(given), _routes(given), earliest=now - younger, latest=now - older)
 
 
 def _states(given: Mapping[str, str]) -> frozenset[State]:
@@ -113,9 +105,9 @@ def _routes(given: Mapping[str, str]) -> frozenset[str]:
     return routes
 
 
-def _seconds(key: str, given: Mapping[str, str]) -> float:
+def _seconds(key: str, given: Mapping[str, str], otherwise: float) -> float:
     try:
-        return duration(given[key])
+        return duration(given[key]) if key in given else otherwise
     except Refused as exc:
         raise Refusal.of(key, f"{exc.reason}.") from exc
 

@@ -14,7 +14,7 @@ class Refusal(Exception):
     def __init__(
         self, status: int, detail: str, fields: Mapping[str, str] = NOTHING, *, parameter: str | None = None
     ) -> None:
-        """`parameter` is that of the query which cannot be read."""
+        """`parameter` is that of the query which cannot be read, or not beside the others."""
         super().__init__(detail)
         self.status = status
         self.detail = detail
@@ -23,7 +23,7 @@ class Refusal(Exception):
 
     @classmethod
     def of(cls, parameter: str, why: str) -> Self:
-        """That of a query in which this parameter cannot be read."""
+        """That of a query in which this parameter cannot be read, or not beside the others."""
         return cls(400, f"`{parameter}` {why}", parameter=parameter)
 
     @classmethod

@@ -50,6 +50,23 @@ async def test_a_status_that_cannot_be_read_is_left_out_too(busy: Proxy, open_pa
     assert page.url.endswith("?state=running")
 
 
+@pytest.mark.parametrize("order", [("Older than", "Younger than"), ("Younger than", "Older than")], ids=" ".join)
+async def test_of_two_ages_that_none_can_have_one_is_left_out(
+    busy: Proxy, open_page: OpenPage, order: tuple[str, str]
+) -> None:
+    page = await open_page(busy.admin_port)
+    ages = {"Older than": "1h", "Younger than": "5m"}
+    for label in order:
+        await page.get_by_label(label).select_option(ages[label])
+    note = page.locator("#operations-note")
+    await expect(note).to_contain_text("“younger_than=5m” in the address is left out. younger_than must be more than")
+    await expect(page.locator("#connection")).to_have_text("live")
+    await expect(page.get_by_label("Younger than")).to_have_value("")
+    assert page.url.endswith("?older_than=1h")
+    await page.get_by_label("Older than").select_option("5m")
+    await expect(note).to_be_hidden()
+
+
 async def test_a_route_that_is_no_longer_there_may_have_had_operations(busy: Proxy, open_page: OpenPage) -> None:
     page = await open_page(busy.admin_port, "?route=everything,gone")
     note = page.locator("#operations-note")
