@@ -13,7 +13,7 @@ from typing import Final
 
 from proxy.config import FieldChanges, OriginSettings, Route
 from proxy.errors import LoopDetected
-from proxy.forwarded import FORWARDING_FIELDS, Arrival, forwarding_fields
+from proxy.forwarded import FORWARDING_FIELDS, Arrival, Client, forwarding_fields
 from proxy.grammar import number
 from proxy.location import REFERENCE_FIELDS, WayBack
 from proxy.message import KEEP_ALIVE, Field, Fields, RequestHead, ResponseHead
@@ -82,7 +82,7 @@ class Forwarding:
     """What changes on the way from a route to its origin and back. Made once, at start."""
 
     def __init__(self, route: Route, origin: OriginSettings, name: str, public_url: str | None = None) -> None:
-        """The name is the proxy's own, for Via. The URL is what clients know it by, whatever else they seem to use."""
+        """The name is the proxy's own, for Via. For the URL see `client_view`."""
         unwanted = FORWARDING_FIELDS | {b"content-length"} | ({b"prefer"} if route.strip_prefer else set())
         self._request = _Changes(route.request_headers, HOP_BY_HOP | unwanted)
         self._response = _Changes(route.response_headers, HOP_BY_HOP)
@@ -92,12 +92,25 @@ class Forwarding:
         self._preserves_host = origin.host_header == "preserve"
         set_by_route = Fields(self._response.lines).members(b"vary")
         self._varies = route.respond_async is not None and _VARIES_ANYWAY.isdisjoint(set_by_route)
+        self._public = None if public_url is None else public_url.split("://")
+        self._has_own_host = route.match.host is not None
         self._paths = Paths((route.strip_path or "").encode(), (route.add_path or "").encode())
-        self._way_back = WayBack(self._paths, origin.url, public_url) if self._paths != Paths() else None
+        self._way_back = WayBack(self._paths, origin.url) if self._paths != Paths() else None
 
     def target(self, origin_form: bytes) -> bytes:
         """The target for the origin."""
         return self._paths.to_origin(origin_form)
+
+    def client_view(self, client: Client) -> Client:
+        """The client, with the scheme and host by which it knows what the route leads to.
+
+        They are those of `public_url`, whatever it seems to have used, but for the host of a route that is for that host:
+        on another, the same path may be another route's.
+        """
+        if self._public is None:
+            return client
+        scheme, host = self._public
+        return client._replace(scheme=scheme, host=client.host if self._has_own_host else host.encode())
 
     def for_origin(self, request: RequestHead, arrival: Arrival, request_id: bytes) -> Fields:
         """The fields for the origin, without framing; the id is for requests that have none.
@@ -142,9 +155,9 @@ class Forwarding:
         return (arrival.authority or None) if self._preserves_host else None
 
     def _led_back(self, fields: Iterable[Field], way_back: WayBack, arrival: Arrival) -> list[Field]:
-        host = self._host(arrival)
+        host, client = self._host(arrival), self.client_view(arrival.client)
         return [
-            (name, way_back.client_location(value, host, arrival.client) if name.lower() in REFERENCE_FIELDS else value)
+            (name, way_back.client_location(value, host, client) if name.lower() in REFERENCE_FIELDS else value)
             for name, value in fields
         ]
 

@@ -43,6 +43,13 @@ class Client(NamedTuple):
     host: bytes  # with the port if the client named one; empty if it named no host
     address: str  # IP address, or UNKNOWN
 
+    def root(self, local: bytes) -> str:
+        """What the URLs that it asks for begin with.
+
+        `local` is the authority of the address that it reached, for one that named no host.
+        """
+        return f"{self.scheme}://{(self.host or local).decode('ascii')}"
+
 
 @dataclass(slots=True)
 class Peer:

@@ -174,7 +174,7 @@ class Later:
 
     def _summary(self, inbound: Inbound) -> RequestSummary:
         head, account = inbound.head, inbound.account
-        root = self._context.urls.root(inbound.arrival.client, inbound.client.link.local)
+        root = self._forwarding.client_view(inbound.arrival.client).root(inbound.client.link.local)
         target = head.target.decode("utf-8", "surrogateescape")
         shown = "" if account.target == head.target else account.path
         return RequestSummary(head.method, root + target, account.id, shown)

@@ -38,9 +38,8 @@ class _Reference(NamedTuple):
 class WayBack:
     """From an origin's view of itself to the client's view of it: what Apache calls ProxyPassReverse."""
 
-    def __init__(self, paths: Paths, servers: Sequence[OriginUrl], public_url: str | None = None) -> None:
+    def __init__(self, paths: Paths, servers: Sequence[OriginUrl]) -> None:
         self._paths = paths
-        self._public = None if public_url is None else _Reference.of(public_url.encode())
         self._scheme = servers[0].scheme.encode() + b":"
         self._authorities = {_normal(self._scheme, b"//" + server.authority) for server in servers}
 
@@ -55,17 +54,11 @@ class WayBack:
         path = self._paths.to_client(reference.path)
         if path is None or not self._points_at_origin(reference, host_sent):
             return value
-        scheme, authority = self._client_view(client)
-        if not (reference.authority and authority):
+        if not (reference.authority and client.host):
             path = b"/." + path if path.startswith(b"//") else path  # else its beginning would name another host
             return b"".join(reference._replace(scheme=b"", authority=b"", path=path))
-        return b"".join(reference._replace(scheme=scheme if reference.scheme else b"", authority=authority, path=path))
-
-    def _client_view(self, client: Client) -> tuple[bytes, bytes]:
-        """The scheme and authority by which the client knows the service; that may be empty if it named no host."""
-        if self._public is not None:
-            return self._public.scheme, self._public.authority
-        return client.scheme.encode() + b":", b"//" + client.host if client.host else b""
+        scheme = client.scheme.encode() + b":" if reference.scheme else b""
+        return b"".join(reference._replace(scheme=scheme, authority=b"//" + client.host, path=path))
 
     def _points_at_origin(self, reference: _Reference, host_sent: bytes | None) -> bool:
         if not reference.authority:

@@ -34,15 +34,11 @@ class StatusUrls:
         self.public_url = public_url
 
     def href(self, id: str, client: Client, local: bytes) -> str:
-        """The absolute URL of an operation."""
-        return f"{self.root(client, local)}{self._path}{id}"
-
-    def root(self, client: Client, local: bytes) -> str:
-        """What all URLs of the service begin with for the client: the scheme, host and port that it used.
+        """The absolute URL of an operation: on `public_url`, or on what the client used.
 
         `local` is the authority of the address that the client reached, for one that named no host.
         """
-        return self.public_url or f"{client.scheme}://{(client.host or local).decode('ascii')}"
+        return f"{self.public_url or client.root(local)}{self._path}{id}"
 
     def id(self, target: bytes) -> str | None:
         """The id that a target in origin-form asks for; None if it is not a status URL."""

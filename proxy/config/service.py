@@ -131,7 +131,8 @@ class Config(Section):
     """
     public_url: PublicUrl | None = None
     """Scheme, host and port by which clients know the service, such as `https://api.example.com`: status URLs begin with
-    them, and so does an origin's `Location` where it is made absolute or mapped back. Unset, what the client used.
+    them, and so does an origin's `Location` where it is made absolute or mapped back; there, a route with `match.host`
+    keeps the host that the client used. Unset, what the client used.
     """
     status_path: Folder = "/.async/"
     """Path below which status URLs live, on every host. Requests below it never reach an origin."""

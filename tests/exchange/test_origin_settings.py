@@ -173,6 +173,29 @@ async def test_locations_are_mapped_back_to_the_public_url(client_via: ClientVia
     assert response.field(b"content-location") == b"/app/new"
 
 
+@pytest.mark.parametrize(
+    ("match", "host", "root"),
+    [
+        pytest.param("files.example.com", b"files.example.com", b"https://files.example.com", id="a host"),
+        pytest.param(
+            "files.example.com", b"Files.example.com:81", b"https://Files.example.com:81", id="as it was named"
+        ),
+        pytest.param("*.example.com", b"a.example.com", b"https://a.example.com", id="any of its hosts"),
+        pytest.param(None, b"files.example.com", b"https://api.example.com:444", id="a route for all hosts"),
+    ],
+)
+async def test_with_a_public_url_the_host_of_a_route_stays_that_of_the_client(
+    client_via: ClientVia, origin: ScriptedOrigin, match: str | None, host: bytes, root: bytes
+) -> None:
+    origin.script(
+        answer(201, [(b"Location", origin.url.encode() + b"/7"), (b"Content-Location", b"//" + host + b"/8")])
+    )
+    client = await client_via({"match": {"host": match}, "strip_path": "/f"}, public_url="https://api.example.com:444")
+    response = await client.exchange("POST", b"/f/items", [(b"Host", host)])
+    assert response.field(b"location") == root + b"/f/7"
+    assert response.field(b"content-location") == root.removeprefix(b"https:") + b"/f/8"
+
+
 async def test_the_origin_may_want_its_own_host(client_via: ClientVia, origin: ScriptedOrigin) -> None:
     client = await client_via(legacy={"host_header": "origin"})
     await client.exchange("GET", b"/", [HOST])

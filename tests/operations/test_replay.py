@@ -219,6 +219,26 @@ async def test_with_a_public_url_references_begin_with_that(
     assert response.fields_named(b"location") == response.fields_named(b"content-location") == [absolute]
 
 
+@pytest.mark.parametrize(
+    ("route", "location"),
+    [
+        pytest.param({}, b"7", id="relative"),
+        pytest.param({}, b"/f/7", id="from the root"),
+        pytest.param({"strip_path": "/f"}, b"7", id="relative, to a path that is mapped"),
+        pytest.param({"strip_path": "/f"}, b"/7", id="from the root, mapped back"),
+        pytest.param({"strip_path": "/f"}, b"ORIGIN/7", id="the origin's address"),
+    ],
+)
+async def test_with_a_public_url_references_of_a_route_with_a_host_stay_on_that(
+    start: Start, origin: ScriptedOrigin, route: dict[str, str], location: bytes
+) -> None:
+    house = await start(route={"match": {"host": "files.example.com"}} | route, public_url="https://api.example.com")
+    scripted(origin, answer(201, [(b"Location", location.replace(b"ORIGIN", origin.url.encode()))]))
+    accepted = await house.accepted("POST", b"/f/jobs", (b"Host", b"files.example.com"))
+    response = await house.outcome(accepted)
+    assert response.field(b"location") == b"https://files.example.com/f/7"
+
+
 async def test_with_a_public_url_the_origin_is_told_of_the_client_as_without(
     start: Start, origin: ScriptedOrigin
 ) -> None:

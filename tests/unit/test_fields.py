@@ -4,7 +4,7 @@ import pytest
 
 from proxy.config import OriginSettings, Route
 from proxy.fields import HOP_BY_HOP, Forwarding, addressed, end_to_end, hop_counted
-from proxy.forwarded import Arrival, TrustedProxies
+from proxy.forwarded import Arrival, Client, TrustedProxies
 from proxy.message import Field, Fields, RequestHead, ResponseHead
 
 PEER = TrustedProxies().peer("192.0.2.1", tls=False)
@@ -120,6 +120,31 @@ def test_an_empty_request_id_is_none(values: list[bytes]) -> None:
 def test_an_empty_request_id_is_not_replaced_where_the_route_removes_it() -> None:
     names = {name for name, _ in sent((b"X-Request-Id", b""), request_headers={"remove": ["X-Request-Id"]})}
     assert b"X-Request-Id" not in names
+
+
+@pytest.mark.parametrize(
+    ("public_url", "match", "seen"),
+    [
+        pytest.param(None, {}, ("http", b"b.example:81"), id="what the client used"),
+        pytest.param("https://a.example:82", {}, ("https", b"a.example:82"), id="public_url"),
+        pytest.param("https://[::1]", {}, ("https", b"[::1]"), id="public_url with an IPv6 address"),
+        pytest.param("https://a.example", {"path": "/b"}, ("https", b"a.example"), id="a route by path"),
+        pytest.param("https://a.example", {"host": "b.example"}, ("https", b"b.example:81"), id="a route by host"),
+        pytest.param(None, {"host": "b.example"}, ("http", b"b.example:81"), id="a route by host, without public_url"),
+    ],
+)
+def test_the_clients_view(public_url: str | None, match: dict[str, str], seen: tuple[str, bytes]) -> None:
+    route = Route.model_validate({"name": "r", "origin": "o", "match": match})
+    origin = OriginSettings.model_validate({"url": "http://backend:8000"})
+    client = Client("http", b"b.example:81", "192.0.2.1")
+    assert Forwarding(route, origin, "p", public_url).client_view(client) == (*seen, "192.0.2.1")
+
+
+def test_with_a_public_url_a_client_needs_no_host() -> None:
+    route = Route.model_validate({"name": "r", "origin": "o"})
+    origin = OriginSettings.model_validate({"url": "http://backend:8000"})
+    seen = Forwarding(route, origin, "p", "https://a.example").client_view(Client("http", b"", "192.0.2.1"))
+    assert seen.root(b"127.0.0.1:8080") == "https://a.example"
 
 
 def test_framing_of_requests_is_left_to_whoever_sends_the_content() -> None:

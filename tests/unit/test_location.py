@@ -66,22 +66,6 @@ def test_a_client_that_named_no_host_gets_a_path() -> None:
     assert led_back(b"http://backend:8000/app/x", client=CLIENT._replace(host=b"")) == b"/legacy/x"
 
 
-@pytest.mark.parametrize("client", [CLIENT, CLIENT._replace(scheme="http"), CLIENT._replace(host=b"")])
-@pytest.mark.parametrize(
-    ("value", "seen"),
-    [
-        pytest.param(b"http://backend:8000/app/x", b"https://api.example:444/legacy/x", id="the origin's authority"),
-        pytest.param(b"http://sent.example/app/x", b"https://api.example:444/legacy/x", id="the Host that was sent"),
-        pytest.param(b"//backend:8000/app/x", b"//api.example:444/legacy/x", id="no scheme"),
-        pytest.param(b"/app/x", b"/legacy/x", id="path from the root"),
-        pytest.param(b"http://other.example/app/x", b"http://other.example/app/x", id="another host"),
-    ],
-)
-def test_with_a_public_url_that_is_what_they_are_led_back_to(client: Client, value: bytes, seen: bytes) -> None:
-    way_back = WayBack(BOTH, [ORIGIN], "https://api.example:444")
-    assert way_back.client_location(value, b"sent.example", client) == seen
-
-
 def test_a_path_that_begins_with_two_slashes_does_not_become_a_host() -> None:
     assert led_back(b"/app//evil.example/", Paths(add=b"/app")) == b"/.//evil.example/"
 
