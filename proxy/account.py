@@ -14,6 +14,7 @@ from proxy.exchange import Exchange
 from proxy.forwarded import Arrival
 from proxy.message import Field, RequestHead
 from proxy.operation import SHORT_ID, Operation
+from proxy.request_id import readable
 from proxy.response import SWITCHING_PROTOCOLS
 from proxy.target import readable_path
 from proxy.tracecontext import TRACEPARENT, trace_id
@@ -187,8 +188,8 @@ class Account:
 
     @property
     def id(self) -> str:
-        """X-Request-Id; empty before it has one. What of it is not UTF-8 is escaped, in ASCII that anybody can type."""
-        return self.request_id.decode("utf-8", "backslashreplace")
+        """X-Request-Id; empty before it has one."""
+        return readable(self.request_id)
 
     @property
     def named(self) -> Field:

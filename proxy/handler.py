@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from proxy import request_id
 from proxy.accept import prefers_page
 from proxy.access import request_ids
 from proxy.account import Account, Inbound
@@ -33,7 +34,6 @@ from proxy.tracing import Tracing
 log = structlog.get_logger()
 
 STOPPED: Final = "The proxy stopped before the origin answered."
-LONGEST_ID: Final = 128  # bytes of a client's X-Request-Id that are logged; the origin gets it whole
 
 
 class Handler:
@@ -60,7 +60,8 @@ class Handler:
 
     async def handle(self, client: ClientRequest) -> None:
         """Respond, in any case."""
-        client.id = (client.head.fields.first(b"x-request-id") or next(self._ids))[:LONGEST_ID]
+        id = client.head.fields.first(b"x-request-id") or next(self._ids)
+        client.id = id if len(id) <= request_id.LONGEST else request_id.cut(id)
         account = Account(client, None if self._tracing is None else self._tracing.request(client.head.fields))
         try:
             await self._answer(account)

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from proxy.config.scalars import Refused, duration
 from proxy.operation import SHORT_ID, State
 from proxy.operators.refusal import Refusal
+from proxy.request_id import as_kept
 from proxy.store import ANY, SETTLED, UNSETTLED, Wanted
 
 KEYS: Final = ("route", "state", "older_than", "younger_than", "limit", "cursor")
@@ -77,6 +78,8 @@ def requests_wanted(query: Iterable[tuple[str, str]]) -> dict[str, str]:
     given = single(query, ("id", "operation", "route", "status"))
     if not STATUS.fullmatch(given.get("status", "5xx")):
         raise Refusal.of("status", "is one such as 504, or a class of them such as 5xx.")
+    if "id" in given:
+        given["id"] = as_kept(given["id"])
     if "operation" in given:
         given["operation"] = given["operation"][:SHORT_ID]  # as much as is known of it
     return given

@@ -179,6 +179,32 @@ async def test_a_request_is_found_by_an_id_that_is_not_ascii(
     assert (b"X-Request-Id", id) in origin.requests[0].fields
 
 
+@pytest.mark.parametrize(
+    ("id", "kept"),
+    [
+        pytest.param("x" * 200, "x" * 128, id="ASCII"),
+        pytest.param("a" + "ü" * 100, "a" + "ü" * 63, id="a character of two bytes"),
+        pytest.param("ab" + "✓" * 50, "ab" + "✓" * 42, id="as many whole ones"),
+        pytest.param("a" + "✓" * 50, "a" + "✓" * 42, id="a character of three bytes, one missing"),
+        pytest.param("✓" * 50, "✓" * 42, id="a character of three bytes, two missing"),
+        pytest.param("abc" + "🚢" * 40, "abc" + "🚢" * 31, id="a character of four bytes"),
+        pytest.param("\udcff" * 100, r"\xff" * 100, id="not UTF-8, and short"),
+        pytest.param("\udcff" * 200, r"\xff" * 128, id="not UTF-8"),
+    ],
+)
+async def test_a_request_is_found_by_an_id_that_is_longer_than_what_is_kept_of_it(
+    proxy: Proxy, ask: Ask, origin: ScriptedOrigin, id: str, kept: str
+) -> None:
+    sent = (b"X-Request-Id", id.encode("utf-8", "surrogateescape"))
+    async with RawClient(port=proxy.port) as client:
+        await client.exchange("GET", b"/slow", [*LATER, sent])
+    await origin.request_received()
+    for named in (kept, id.replace("\udcff", r"\xff")):
+        document = json.loads((await ask("show", "--json", named)).stdout)
+        assert [one["id"] for one in document["requests"]] == [kept]
+    assert sent in origin.requests[0].fields
+
+
 async def test_recent_requests_are_listed_by_status_and_route(proxy: Proxy, ask: Ask, origin: ScriptedOrigin) -> None:
     async with RawClient(port=proxy.port) as client:
         await client.exchange("GET", b"/slow?secret", [*LATER, (b"X-Request-Id", b"order-17")])
