@@ -32,7 +32,8 @@ FORWARDING_FIELDS: Final = frozenset({b"forwarded"}).union(
 _PAIR: Final = rb"(%b)=(%b)" % (TOKEN, WORD)
 _PAIRS: Final = re.compile(_PAIR)
 _ELEMENT: Final = re.compile(rb"(?:%b)?(?:%b;%b(?:%b)?)*+" % (_PAIR, OWS, OWS, _PAIR))
-_NODE: Final = re.compile(rb"\[([^\[\]]*)\](?::[\w.-]+)?|([0-9.]+)(?::[\w.-]+)?|([0-9A-Fa-f:.]+)")
+# An address with an IPv6 zone is none: that means nothing on another host, and any characters may stand in it, commas too.
+_NODE: Final = re.compile(rb"\[([0-9A-Fa-f:.]+)\](?::[\w.-]+)?|([0-9.]+)(?::[\w.-]+)?|([0-9A-Fa-f:.]+)")
 _SCHEMES: Final = (b"http", b"https")
 
 

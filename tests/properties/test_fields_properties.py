@@ -1,7 +1,7 @@
 """Forwarding holds whatever bytes come: it never fails, and what is end to end passes unchanged and in order."""
 
 from contextlib import suppress
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -32,6 +32,8 @@ sections = st.lists(st.tuples(names, values), max_size=12).map(Fields)
 plain = st.binary(min_size=1, max_size=8).map(lambda name: b"X-" + name)
 references = st.binary() | st.text("/.?#:@a%[]").map(str.encode)
 addresses = st.ip_addresses().map(str)
+zones = st.text('%,"\\ x\xff06.:')
+nodes = addresses.map(str.encode) | st.builds("[{}%{}]".format, st.ip_addresses(v=6), zones).map(str.encode)
 
 
 def is_plain(field: Field) -> bool:
@@ -99,13 +101,14 @@ def test_what_one_proxy_writes_the_next_one_reads(address: str) -> None:
             assert client == Client("https", b"shop:1", first.peer(address, tls=True).address)
 
 
-@given(st.lists(addresses.map(lambda address: b"for=" + quoted(address.encode())) | values, max_size=5))
+@given(st.lists(nodes.map(lambda node: b"for=" + quoted(node)) | values, max_size=5))
 def test_x_forwarded_for_that_is_made_of_forwarded_leads_to_the_same_client(elements: list[bytes]) -> None:
     fields = Fields((b"Forwarded", element) for element in elements)
     arrival = PROXIES.arrival(PROXIES.peer("10.0.0.1", tls=False), b"h", fields)
     made = Fields(forwarding_fields(arrival, fields)[:1])
     again = PROXIES.arrival(PROXIES.peer("10.0.0.9", tls=False), b"h", made)
     assert (made[0][0], again.client.address) == (b"X-Forwarded-For", arrival.client.address)
+    assert all(one == b"unknown" or ip_address(one.decode()) for one in made[0][1].split(b", "))
 
 
 @given(references, st.sampled_from(["GET", "OPTIONS"]))

@@ -214,6 +214,11 @@ def test_x_forwarded_of_a_trusted_peer_is_put_into_forwarded() -> None:
         pytest.param(["for=1.2.3.4, for=unknown"], b"1.2.3.4, unknown, 10.0.0.1", id="unknown"),
         pytest.param(['for=1.2.3.4, for="_x:_y"'], b"1.2.3.4, unknown, 10.0.0.1", id="obfuscated"),
         pytest.param(["for=1.2.3.4, proto=https"], b"1.2.3.4, unknown, 10.0.0.1", id="who does not say"),
+        pytest.param(
+            ['for=1.2.3.4, for="[fe80::1%x, 6.6.6.6]"'], b"1.2.3.4, unknown, 10.0.0.1", id="a zone that has members"
+        ),
+        pytest.param([r'for=1.2.3.4, for="[::1%\"q]"'], b"1.2.3.4, unknown, 10.0.0.1", id="a zone with a quote"),
+        pytest.param(['for=1.2.3.4, for="[fe80::1%eth0]"'], b"1.2.3.4, unknown, 10.0.0.1", id="a zone of another host"),
         pytest.param(["for=1.2.3.4, @, for=10.0.0.2"], b"1.2.3.4, unknown, 10.0.0.2, 10.0.0.1", id="malformed"),
         pytest.param([""], b"10.0.0.1", id="empty"),
     ],
