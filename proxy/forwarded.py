@@ -191,7 +191,7 @@ def _addresses(fields: Fields) -> list[bytes]:
     There are addresses alone in it, without ports and brackets. Whoever has none that can be read keeps its place: else
     what stands left of it would look like the word of a proxy that never gave it.
     """
-    told = _values(fields, b"x-forwarded-for")
+    told = _lines(fields, b"x-forwarded-for")
     if told or _by_x_forwarded(fields):
         return told
     return [str(_ip(hop.node) or UNKNOWN).encode() for hop in _by_forwarded(fields)]
@@ -200,7 +200,7 @@ def _addresses(fields: Fields) -> list[bytes]:
 def _elements(fields: Fields) -> list[bytes]:
     """Forwarded as it came; where there is none, made of X-Forwarded-* (RFC 7239 section 7.4)."""
     made = (_element(_node(_ip(hop.node)), hop.host, hop.scheme) for hop in _hops(fields))
-    return _values(fields, b"forwarded") or list(made)
+    return _lines(fields, b"forwarded") or list(made)
 
 
 def _element(node: bytes, host: bytes, scheme: bytes) -> bytes:
@@ -231,8 +231,9 @@ def _site(address: str) -> bytes:
     return str(IPv6Network((ip, IPV6_SITE), strict=False) if isinstance(ip, IPv6Address) else address).encode()
 
 
-def _values(fields: Fields, name: bytes) -> list[bytes]:
-    return [value for value in fields.all(name) if value]
+def _lines(fields: Fields, name: bytes) -> list[bytes]:
+    """The lines of a list field as they came, but for those that have no members (RFC 9110 section 5.6.1.2)."""
+    return [line for line in fields.all(name) if members(line)]
 
 
 def _last(fields: Fields, name: bytes) -> bytes:

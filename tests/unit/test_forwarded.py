@@ -234,6 +234,15 @@ def test_forwarded_is_not_put_into_x_forwarded_for_where_another_x_forwarded_goe
     assert told(fields)[0] == (b"X-Forwarded-For", b"10.0.0.1")
 
 
+@pytest.mark.parametrize("empty", ["", ",", " , ,"])
+def test_a_field_without_members_is_as_good_as_none(empty: str) -> None:
+    none = lines(X_Forwarded_For=empty, Forwarded=empty)
+    assert told(none) == told(lines())
+    assert told(lines(X_Forwarded_For=empty, Forwarded="for=1.2.3.4")) == told(lines(Forwarded="for=1.2.3.4"))
+    assert told(lines(X_Forwarded_For="1.2.3.4", Forwarded=empty)) == told(lines(X_Forwarded_For="1.2.3.4"))
+    assert told(lines(X_Forwarded_For=empty, X_Forwarded_Proto="https")) == told(lines(X_Forwarded_Proto="https"))
+
+
 def digest(address: str, credential: bytes | None = None) -> str:
     return client_digest(Client("http", HOST, address), credential)
 
