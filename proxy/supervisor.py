@@ -225,11 +225,15 @@ class Supervisor:  # an Employer
         self._notifier.reloading()
         log.info("reloading")
         try:
-            self._begin(self._prepared())
+            generation = self._prepared()
         except ConfigError as exc:
             self._refuse(*map(str, exc.problems))
         except (CannotListen, CannotChange) as exc:
             self._refuse(str(exc))
+        except OSError as exc:  # of a file that nobody has thought of: what serves goes on all the same
+            self._refuse(f"Cannot read all that it needs: {exc.strerror or exc}.")
+        else:
+            self._begin(generation)
 
     def _reload_if_wanted(self) -> None:
         if self._wants_reload:

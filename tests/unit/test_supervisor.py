@@ -320,6 +320,20 @@ def test_who_answers_late_begins_anew(office: Office, quiet_log: Lines) -> None:
     assert quiet_log == []
 
 
+def test_a_reload_that_meets_a_file_nobody_thought_of_is_refused(office: Office, quiet_log: Lines) -> None:
+    def load() -> Config:
+        raise OSError(errno.EIO, "Input/output error", "/secret/place")
+
+    supervisor = office.supervisor
+    supervisor._load = load
+    supervisor._current = office.workers[0].generation
+    supervisor._current.begun = True
+    supervisor._reload()
+    (refused,) = [line for line in quiet_log if line["event"] == "configuration refused"]
+    assert refused["problem"] == "Cannot read all that it needs: Input/output error."
+    assert supervisor._next is None
+
+
 def test_there_is_room_for_two_generations_of_the_largest_configuration_and_no_more(office: Office) -> None:
     number, _ = Config.model_json_schema()["properties"]["workers"]["anyOf"]
     assert 2 * number["maximum"] == MOST
