@@ -43,8 +43,11 @@ def is_loopback(host: str) -> bool:
 
 
 def in_the_way(path: str) -> bool:
-    """Whether something is where a socket is to be."""
-    return os.path.lexists(path) and not Path(path).is_socket()
+    """Whether something is where a socket is to be, so far as this user can tell."""
+    try:
+        return os.path.lexists(path) and not Path(path).is_socket()
+    except OSError:  # a link to where this user cannot look
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,14 @@ def test_a_file_where_a_socket_is_to_be_is_wrong_for_everybody(tmp_path: Path) -
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", told)
 
 
+def test_a_link_to_where_nobody_can_look_is_not_known_to_be_in_the_way_of_a_socket(tmp_path: Path) -> None:
+    file, link = tmp_path / "proxy.yaml", tmp_path / "s"
+    link.symlink_to("a" * 300)
+    file.write_text(f"{NEEDED}listen: unix:{link}\nstore: {{url: 'memory:'}}\n")
+    result = run("check", file)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
 def test_check_notes_a_store_that_this_user_cannot_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "proxy.yaml"
     file.write_text(NEEDED + "store:\n  url: sqlite:store\n")
