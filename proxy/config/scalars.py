@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Sized
 from pathlib import Path
+from stat import S_ISREG
 from typing import Annotated, Final, TypeVar
 
 from pydantic import (
@@ -291,7 +292,15 @@ def existing_file(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str):
         return value
     file = absolute(value, info)
-    if not file.is_file():
+    try:
+        is_there = S_ISREG(file.stat().st_mode)
+    except PermissionError:  # another user may be the one that serves: who loads it says that this one cannot
+        is_there = True
+    except (FileNotFoundError, NotADirectoryError):
+        is_there = False
+    except OSError as error:  # such as a name that is too long
+        raise Refused(f"cannot be looked for: {error.strerror}") from error
+    if not is_there:
         raise Refused("there is no such file", f"looked for {file}")
     return file
 

@@ -99,6 +99,14 @@ async def test_a_bad_file_is_refused_with_all_that_is_wrong(
     assert (child.count("worker started"), child.count("reloaded")) == (2, 0)
 
 
+async def test_a_file_that_cannot_be_looked_for_is_refused_and_the_service_goes_on(
+    child: Child, settings: Settings
+) -> None:
+    [problem] = await refused(child, settings | {"tls": {"cert_file": "a" * 300, "key_file": "proxy.yaml"}})
+    assert problem.endswith("tls.cert_file: cannot be looked for: File name too long")
+    assert (await child.ask("GET", b"/")).status == 200
+
+
 async def test_the_store_cannot_be_another(child: Child, settings: Settings, tmp_path: Path) -> None:
     [problem] = await refused(child, settings | {"store": {"url": f"sqlite://{tmp_path}/other"}})
     assert "`store.url` cannot change" in problem

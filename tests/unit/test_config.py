@@ -409,6 +409,19 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert problems(tmp_path, text) == [f"1: tls.cert_file: there is no such file; looked for {tmp_path}/no.pem"]
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        pytest.param("a" * 300, "cannot be looked for: File name too long", id="too long"),
+        pytest.param("proxy.yaml/x", "there is no such file; looked for {}/proxy.yaml/x", id="below a file"),
+        pytest.param(".", "there is no such file; looked for {}", id="a folder"),
+    ],
+)
+def test_a_file_that_cannot_be_looked_for_is_a_problem_like_any_other(tmp_path: Path, name: str, said: str) -> None:
+    text = f'tls: {{cert_file: "{name}", key_file: proxy.yaml}}'
+    assert problems(tmp_path, text) == [f"1: tls.cert_file: {said.format(tmp_path)}"]
+
+
 def test_all_problems_are_reported_at_once_and_by_line(tmp_path: Path) -> None:
     text = "limits: {header_timeout: 1}\nroutes:\n- name: a\n  origin: lost\n  timeout: 1\n- name: a\nlog: x"
     assert [line.rpartition(": ")[0] for line in problems(tmp_path, text)] == [

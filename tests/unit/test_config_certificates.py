@@ -2,6 +2,7 @@
 
 import ssl
 import subprocess
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -153,6 +154,27 @@ def test_one_that_this_user_cannot_read_is_noted_as_another_may_serve(
     assert [str(one) for one in found.notes] == [f"{file}:3: tls.key_file: cannot be read: Permission denied"]
     with pytest.raises(ConfigError, match=r"tls\.key_file: cannot be read: Permission denied"):
         load_to_serve(file, {})
+
+
+def test_one_in_a_folder_that_this_user_cannot_search_is_noted_as_another_may_serve(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, closed = tmp_path / "proxy.yaml", tmp_path / "closed"
+    file.write_text(TOP.format(cert=closed / "cert.pem", key=files["key"]))
+
+    def guarded(look: Callable[..., object]) -> Callable[..., object]:
+        def looking(self: Path, *args: object, **options: object) -> object:
+            if closed in self.parents:
+                raise PermissionError(13, "Permission denied")
+            return look(self, *args, **options)
+
+        return looking
+
+    monkeypatch.setattr(Path, "stat", guarded(Path.stat))
+    monkeypatch.setattr(Path, "read_bytes", guarded(Path.read_bytes))
+    found = findings(file, {})
+    assert found.errors == ()
+    assert [str(one) for one in found.notes] == [f"{file}:2: tls.cert_file: cannot be read: Permission denied"]
 
 
 def test_a_path_from_the_environment_is_not_repeated(files: dict[str, Path], tmp_path: Path) -> None:
