@@ -186,6 +186,8 @@ def bind(key: str, address: Address) -> Bound:
     except OSError as exc:
         reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else str(exc)
         raise CannotListen(f"Cannot listen on {address} (`{key}`): {reason}.") from exc
+    except UnicodeError as exc:  # of a label that is empty or too long
+        raise CannotListen(f"Cannot listen on {address} (`{key}`): its host is no name that can be looked up.") from exc
 
 
 def _identity(path: str) -> tuple[int, int, int] | None:

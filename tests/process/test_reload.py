@@ -128,6 +128,12 @@ async def test_an_address_that_is_taken_is_refused(child: Child, settings: Setti
     assert (await child.ask("GET", b"/")).status == 200
 
 
+async def test_an_address_whose_host_no_name_can_be_is_refused(child: Child, settings: Settings) -> None:
+    [problem] = await refused(child, settings | {"listen": "a..b:80"})
+    assert "Cannot listen on a..b:80" in problem
+    assert (await child.ask("GET", b"/")).status == 200
+
+
 async def test_a_generation_that_cannot_start_is_ended_and_the_old_one_stays(
     child: Child, settings: Settings, tmp_path: Path
 ) -> None:

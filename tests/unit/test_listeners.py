@@ -127,6 +127,12 @@ async def test_a_file_in_the_way_of_a_unix_socket_is_left_alone(tmp_path: Path) 
     assert path.read_text() == "mine"
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64], ids=["an empty label", "a long label"])
+def test_a_host_that_no_name_can_be_is_refused(host: str) -> None:
+    with pytest.raises(CannotListen, match=r"\(`admin`\): its host is no name that can be looked up\.$"):
+        bind("admin", Address(host, 0))
+
+
 @pytest.mark.skipif(not LINK_LOCAL, reason="no link-local address here")
 async def test_a_link_local_address_with_its_interface() -> None:
     async with greeting(Address(LINK_LOCAL, 0)) as listener:
