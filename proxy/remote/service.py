@@ -23,6 +23,7 @@ PATIENCE: Final = aiohttp.ClientTimeout(total=120, sock_connect=10)
 LARGEST_PAGE: Final = 500
 LARGEST_ANSWER: Final = 1 << 26  # bytes
 MOST_EMPTY: Final = 20_000  # pages one after the other in which nothing is: a store of ten million operations
+LOCKED: Final = (401, 403)
 NEXT: Final = re.compile("/operations[?][!-~]+")  # the token goes where it leads, so nowhere else
 
 
@@ -56,6 +57,10 @@ class Service:
     async def recognise(self) -> None:
         """See that it is one: a backend that gets a DELETE by mistake may do it."""
         status, content = await self._exchange("GET", "/livez", {})
+        if status in LOCKED:
+            raise NoAnswer(
+                f"{self._other(status)} If so, what stands before it has to answer `/livez` without a token."
+            )
         if status != 200:
             raise self._other(status)
         if content.strip() != ALIVE.encode():

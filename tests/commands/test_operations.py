@@ -468,6 +468,15 @@ async def test_the_port_for_clients_is_told_from_admin_where_no_route_leads_on(
     assert f"http://127.0.0.1:{proxy.port} answers 404; is that a service's `admin`?" in result.stderr
 
 
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_proxy_before_it_that_wants_a_token_for_everything(origin: ScriptedOrigin, status: int) -> None:
+    origin.script(read_all(), answer(status))
+    result = await run("list", "--admin", origin.url, "--token", TOKEN)
+    said = f"{origin.url} answers {status}; is that a service's `admin`? If so, what stands before it has to answer"
+    assert (result.exit_code, f"{said} `/livez` without a token." in result.stderr) == (1, True)
+    assert TOKEN.encode() not in origin.requests[0].raw
+
+
 @pytest.mark.parametrize(
     "body",
     [
