@@ -18,7 +18,7 @@ RINGS = {
     "values": ["words", "errors", "message", "grammar"],
     "configuration": ["config"],
     "decisions": [
-        "prefer", "target", "forwarded", "tracecontext", "location", "fields", "accept", "upgrade", "routes", "plan", "operation", "urls", "picture", "outlook", "estimate", "wrong", "reasons", "ranges", "pages", "problem", "monitor",
+        "prefer", "target", "forwarded", "tracecontext", "request_id", "location", "fields", "accept", "upgrade", "routes", "plan", "operation", "urls", "picture", "outlook", "estimate", "wrong", "reasons", "ranges", "pages", "problem", "monitor",
         "broker",
     ],
     "clock": ["clock"],
