@@ -11,6 +11,7 @@ from typing import Final
 
 from proxy.config.addresses import Address, is_loopback
 from proxy.message import Fields
+from proxy.operation import credential_of
 from proxy.operators.refusal import Refusal
 
 CHALLENGE: Final = 'Basic realm="respond-async", Bearer realm="respond-async"'
@@ -28,7 +29,7 @@ class Gate:
 
     def check(self, fields: Fields, authority: bytes) -> None:
         """Raises Refusal, by the fields of a request, and the authority that it is for (RFC 9110 section 7.2)."""
-        if self._token is not None and not self._knows_token(fields.first(b"authorization") or b""):
+        if self._token is not None and not self._knows_token(credential_of(fields) or b""):
             raise Refusal(
                 401,
                 "This needs the service's `admin_token`: as `Authorization: Bearer TOKEN`, or as a password by any user.",

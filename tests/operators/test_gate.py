@@ -53,6 +53,12 @@ def test_the_token_is_a_bearers_or_a_password(authorization: str, status: int | 
     assert refusal(Gate(TOKEN, Address("", 8081)), Authorization=authorization, Host="any.example") == status
 
 
+def test_of_two_credentials_neither_is_the_token() -> None:
+    lines = [(b"Authorization", f"Bearer {one}".encode()) for one in (TOKEN, "another")]
+    with pytest.raises(Refusal):
+        Gate(TOKEN, LOOPBACK).check(Fields(lines), b"localhost")
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [
