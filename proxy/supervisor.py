@@ -13,6 +13,7 @@ import resource
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from functools import partial
+from operator import attrgetter
 from signal import SIGCHLD, SIGHUP, SIGINT, SIGTERM
 from typing import Final
 
@@ -41,6 +42,10 @@ A_SECOND_SIGNAL: Final = (
     "What is under way may go on for so long; a second signal, such as another Ctrl-C, breaks it off at once."
 )
 UNHURRIED: Final = 5.0  # PATIENCE where another service is in its place, and nobody waits for the end
+LASTING: Final = {  # keys that a reload cannot change, and why
+    "store.url": "the operations are in the old one",
+    "status_path": "clients ask below the old one for their operations",
+}
 
 Load = Callable[[], Config]
 Ready = Callable[[Doors], None]  # called when it serves for the first time, with where
@@ -243,13 +248,12 @@ class Supervisor:  # an Employer
     def _prepared(self) -> Generation:
         """A generation of the configuration as it is now. Raises ConfigError, CannotChange, CannotListen."""
         config, before = self._configuration(), self._current.config
-        if config.store.url != before.store.url:
-            raise CannotChange("`store.url` cannot change by a reload: stop the service, and start it again.")
-        if config.status_path != before.status_path:  # what is asked for at the old one would go to an origin
-            why = f"clients ask below {before.status_path} for the operations that there are"
-            raise CannotChange(
-                f"`status_path` cannot change by a reload, since {why}: stop the service, and start it again."
-            )
+        for key, why in LASTING.items():
+            value = attrgetter(key)
+            if value(config) != value(before):
+                raise CannotChange(
+                    f"`{key}` cannot change by a reload, since {why}: stop the service, and start it again."
+                )
         return Generation(config, open_doors(config, self._current.doors.all))
 
     def _begin(self, generation: Generation) -> None:
