@@ -74,7 +74,7 @@ class Paces:
         self._unknown = Pace(1)  # of a route that is not here
         self._sharing = asyncio.Lock()
 
-    def of(self, route: str, at_once: float, left_alone: Callable[[], bool] = lambda: False) -> Pace:
+    def of(self, route: str, at_once: float, left_alone: Callable[[], bool]) -> Pace:
         """The pace of a route. See `Pace`."""
         pace = self._paces[route] = Pace(at_once, left_alone)
         return pace
