@@ -85,19 +85,19 @@ def fetch(**options: Any) -> None:  # noqa: ANN401  # what click makes of the op
     if terms.output is None:
         standard_output.check_open()
     try:
-        sys.exit(asyncio.run(_until_told_to_end(run(order, terms, sys.stdout.buffer, sys.stderr))))
+        sys.exit(asyncio.run(_ended_by_sigterm(run(order, terms, sys.stdout.buffer, sys.stderr))))
     except asyncio.CancelledError:
         sys.exit(TERMINATED)
     except Ended as ended:
         end(ended.code, f"respond-async fetch: {ended}")
 
 
-async def _until_told_to_end(fetch: Coroutine[Any, Any, int]) -> int:
-    """Have SIGTERM end it as Ctrl-C does: what came before is seen to, and said."""
+async def _ended_by_sigterm(fetch: Coroutine[Any, Any, int]) -> int:
+    """The fetch's exit code, or CancelledError: SIGTERM ends it as Ctrl-C does, so what came before is seen to, and said."""
     import asyncio
 
     task = asyncio.current_task()
-    if task is not None and current_thread() is main_thread():  # as asyncio does it for Ctrl-C
+    if task is not None and current_thread() is main_thread():  # no other may have signal handlers
         asyncio.get_running_loop().add_signal_handler(SIGTERM, task.cancel)
     return await fetch
 
