@@ -21,6 +21,7 @@ UNNAMED: Final = (
     f"{DEFAULT_CONFIG} is the default, and nothing else was named: say which service is meant by `--config FILE`,"
     f" `--admin URL` or {ADMIN_VARIABLE}, with the token by {TOKEN_VARIABLE}."
 )
+PLACE: Final = "respond-async.place"  # of what click keeps for a command
 NOT_DONE: Final = 1
 
 
@@ -84,13 +85,19 @@ def asked(options: dict[str, Any], question: "Callable[[Service], Coroutine[Any,
 
 
 def _place(options: dict[str, Any]) -> "Place":
-    """Ends where the configuration that is meant is wrong."""
+    """Ends where the configuration that is meant is wrong.
+
+    However often a command asks, it reads that once: it may be a pipe.
+    """
     from proxy.config import ConfigError
 
-    try:
-        return place_meant(options)
-    except ConfigError as error:
-        end(BAD_CONFIGURATION, f"{error}{_unnamed(options)}")
+    known: dict[str, Place] = click.get_current_context().meta
+    if PLACE not in known:
+        try:
+            known[PLACE] = place_meant(options)
+        except ConfigError as error:
+            end(BAD_CONFIGURATION, f"{error}{_unnamed(options)}")
+    return known[PLACE]
 
 
 def place_meant(options: dict[str, Any]) -> "Place":

@@ -410,6 +410,26 @@ async def test_a_token_that_is_wrong_is_told_with_where_it_came_from(proxy: Prox
         assert result.stderr.endswith(f"; the one that was shown is from {source}\n")
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        pytest.param(("list", "--route", "x"), "`x` is none of `fast`, `slow`", id="a route that there is not"),
+        pytest.param(("cancel", "--route", "slow"), "Cancel 1 operation?", id="what is asked about before"),
+    ],
+)
+async def test_a_configuration_that_can_be_read_once_is_enough(
+    proxy: Proxy, command: tuple[str, ...], said: str
+) -> None:
+    await begun(proxy, b"/slow")
+    admin = f"admin: 127.0.0.1:{proxy.admin_port}\nadmin_token: {TOKEN}\n"
+    ours, theirs = os.pipe()
+    with open(theirs, "w") as pipe:  # noqa: ASYNC230, PTH123  # it has room for that
+        pipe.write(f"{admin}origins: {{o: {{url: http://h}}}}\nroutes: [{{name: r, origin: o}}]\n")
+    result = await run(*command, "--config", f"/dev/fd/{ours}", stdin="y\n")
+    os.close(ours)
+    assert (said in result.stderr, "is empty" in result.stderr) == (True, False)
+
+
 @pytest.mark.parametrize("by", ["--token", "RESPOND_ASYNC_ADMIN_TOKEN"])
 @pytest.mark.parametrize(
     ("token", "said"),
