@@ -9,9 +9,10 @@ from proxy.words import amount, elapsed, printable
 HEADING: Final = ("ID", "STATE", "ROUTE", "METHOD", "TARGET", "AGE", "202 TO END", "SIZE", "OUTCOME")
 OF_REQUESTS: Final = ("TIME", "STATUS", "ID", "METHOD", "PATH", "END", "WHY")
 MAY_BE_LONG: Final = frozenset({"ID", "TARGET", "PATH"})  # as their clients like
-USUAL: Final = 40  # characters of these, where not all of the table has room
-LEAST: Final = 16  # of these, where the columns behind them would have none
-OF_LAST: Final = 20  # characters of the last column that go before these
+# In characters, where there is no room for all:
+LEAST_OF_LONG: Final = 16  # in any case
+LEAST_OF_LAST: Final = 20  # of the last column, before a long one gets more than its least
+ENOUGH_OF_LONG: Final = 40  # before it gets more than that, the last column is whole
 AGES: Final = frozenset({"age", "waited", "duration", "left"})
 NAMES: Final = {
     "age": "since 202",
@@ -47,18 +48,21 @@ def _in_columns(rows: Sequence[Sequence[str]], width: int | None) -> str:
 def _widths(rows: Sequence[Sequence[str]], width: int | None) -> Sequence[int]:
     """Of the columns: one long path is not to push what stands behind it out of sight of all the others."""
     longest = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    may_be_long = [name in MAY_BE_LONG for name in rows[0]]
+    long = [size for name, size in zip(rows[0], longest, strict=True) if name in MAY_BE_LONG]
+    most = ENOUGH_OF_LONG
+    if width is not None:
+        last = longest[-1]
+        room = width - 2 * (len(longest) - 1) - (sum(longest) - sum(long) - last)  # for the long ones and the last
+        enough = min(ENOUGH_OF_LONG, _most(long, room - min(last, LEAST_OF_LAST)))
+        most = max(LEAST_OF_LONG, enough, _most(long, room - last))
+    return [min(size, most) if name in MAY_BE_LONG else size for name, size in zip(rows[0], longest, strict=True)]
 
-    def with_at_most(most: int) -> Sequence[int]:
-        return [min(size, most) if long else size for size, long in zip(longest, may_be_long, strict=True)]
 
-    def fits(most: int) -> bool:
-        *columns, last = with_at_most(most)
-        wanted = last if most > USUAL else min(last, OF_LAST)
-        return width is not None and sum(columns) + 2 * len(columns) + wanted <= width
-
-    least = USUAL if width is None else LEAST
-    return with_at_most(next((most for most in range(max(longest), least, -1) if fits(most)), least))
+def _most(sizes: Sequence[int], room: int) -> int:
+    """How large each may be, so that there is room for all: the smallest are whole, and the others share the rest."""
+    sizes = sorted(sizes)
+    # Where too few of them are left whole, or too many, it comes to less.
+    return max((room - sum(sizes[:small])) // (len(sizes) - small) for small in range(len(sizes)))
 
 
 def _shortened(text: str, size: int) -> str:
