@@ -4,6 +4,7 @@ OpenSSL would ask whoever sits at the terminal for the pass phrase of an encrypt
 meanwhile, also one that serves. It is never let do that.
 """
 
+import os
 import ssl
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
     from proxy.config.origins import OriginTls
     from proxy.config.service import Config, ServerTls
 
-KEY_OF_ANOTHER: Final = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}  # the last: RSA and EC
+KEY_OF_ANOTHER: Final = {
+    "KEY_VALUES_MISMATCH",
+    "KEY_TYPE_MISMATCH",
+    "NO_CERTIFICATE_ASSIGNED",  # RSA and EC
+    "UNKNOWN_CERTIFICATE_TYPE",  # one that no certificate of TLS can have, such as X25519
+}
 CERTIFICATES: Final = (b"-----BEGIN CERTIFICATE-----", b"-----BEGIN X509 CERT", b"-----BEGIN TRUSTED CERT")
 KEY: Final = b"PRIVATE KEY-----"  # behind the kind of key
 
@@ -130,7 +136,7 @@ def _content(named: Named) -> bytes:
 def _misfit(cert: Named, key: Named, error: OSError) -> Unusable:
     """What is wrong with two that hold what they are to hold."""
     reason = getattr(error, "reason", None)
-    if reason in KEY_OF_ANOTHER:
+    if reason in KEY_OF_ANOTHER and reason != _reason_without_key(cert):
         whose = f"the certificate in `{cert.loc[-1]}`, or the first one there"
         return Unusable(key, f"the key does not belong to {whose}; name the one that it was made with")
     if reason is not None:
@@ -140,6 +146,15 @@ def _misfit(cert: Named, key: Named, error: OSError) -> Unusable:
     except OSError:
         return Unusable(cert, "the certificate is damaged")
     return Unusable(key, "the key is damaged")
+
+
+def _reason_without_key(cert: Named) -> str | None:
+    """Why the certificate cannot be used, whatever the key; None where it can."""
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert.file, os.devnull)
+    except OSError as error:  # always, if only since there is no key
+        return getattr(error, "reason", None)
+    return None
 
 
 def _by_openssl(error: OSError) -> str:

@@ -44,6 +44,20 @@ def files(certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFacto
     _, another = self_signed(folder, "DNS:localhost")
     made = {"cert": cert, "key": key, "another": another, "encrypted": encrypted(key, folder)}
     subprocess.run(["openssl", "genrsa", "-out", folder / "rsa", "2048"], check=True, capture_output=True)
+    subprocess.run(["openssl", "genpkey", "-algorithm", "X25519", "-out", folder / "x25519"], check=True)
+    subprocess.run(["openssl", "pkey", "-in", folder / "x25519", "-pubout", "-out", folder / "public"], check=True)
+    of_x25519 = [
+        "openssl",
+        "x509",
+        "-new",
+        "-subj",
+        "/CN=x25519",
+        "-force_pubkey",
+        f"{folder}/public",
+        "-signkey",
+        f"{key}",
+    ]
+    subprocess.run([*of_x25519, "-out", folder / "of x25519"], check=True, capture_output=True)
     weak = ["openssl", "req", "-x509", "-newkey", "rsa:512", "-nodes", "-subj", "/CN=weak"]
     subprocess.run([*weak, "-keyout", folder / "weak key", "-out", folder / "weak"], check=True, capture_output=True)
     subprocess.run(
@@ -54,7 +68,8 @@ def files(certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFacto
     for name, whole in (("cut cert", cert), ("cut key", key)):
         (folder / name).write_text("\n".join(whole.read_text().splitlines()[:2]))
     return made | {
-        name: folder / name for name in ("rsa", "weak", "weak key", "der", "text", "both", "cut cert", "cut key")
+        name: folder / name
+        for name in ("rsa", "x25519", "of x25519", "weak", "weak key", "der", "text", "both", "cut cert", "cut key")
     }
 
 
@@ -81,6 +96,8 @@ def said(folder: Path, text: str) -> list[str]:
         pytest.param("cert", "cert", ["3: tls.key_file: holds no key in PEM form"], id="certificates only"),
         pytest.param("cert", "another", [f"3: tls.key_file: {ANOTHERS}"], id="another's key"),
         pytest.param("cert", "rsa", [f"3: tls.key_file: {ANOTHERS}"], id="a key of another kind"),
+        pytest.param("cert", "x25519", [f"3: tls.key_file: {ANOTHERS}"], id="a key of a kind that no certificate has"),
+        pytest.param("of x25519", "x25519", ["2: tls.cert_file: the certificate cannot be used: unknown certificate type"], id="a certificate of that kind"),
         pytest.param("weak", "weak key", ["2: tls.cert_file: the certificate cannot be used: ee key too small"], id="weak"),
         pytest.param("cut cert", "key", ["2: tls.cert_file: the certificate is damaged"], id="half a certificate"),
         pytest.param("cert", "cut key", ["3: tls.key_file: the key is damaged"], id="half a key"),
