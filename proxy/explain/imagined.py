@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from proxy.config import Config
@@ -47,4 +48,5 @@ def _own_authority(config: Config) -> bytes:
     address = config.listen[0]
     if address.unix_path is not None:
         return b"localhost"
-    return str(address.from_here).encode()
+    near = address.from_here
+    return str(replace(near, host=near.host.partition("%")[0])).encode()  # RFC 6874 section 4: a zone is never sent

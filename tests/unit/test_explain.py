@@ -187,6 +187,7 @@ def test_whose_wait_it_is(file: Path, prefer: bytes, key: str) -> None:
         pytest.param("listen: ':8080'", b"127.0.0.1:8080", id="all interfaces"),
         pytest.param("listen: '[::]:8080'", b"[::1]:8080", id="all interfaces, IPv6"),
         pytest.param("listen: '[::1]:80'", b"[::1]:80", id="address"),
+        pytest.param("listen: '[fe80::1%eth0]:80'", b"[fe80::1]:80", id="address of an interface"),
         pytest.param("listen: unix:/run/x.sock", b"localhost", id="socket"),
     ],
 )
