@@ -177,12 +177,12 @@ def _piece(text: str, stdin: BinaryIO | None) -> bytes:
 
 def _file(text: str) -> Path:
     path = Path(text[1:])
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder: name a file")
-    if not path.is_file():
-        what = f"{path} is no file of the disk: have it as standard input, `@-`"
-        raise ValueError(what if path.exists() else f"there is no file {path}")
     try:
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder: name a file")
+        if not path.is_file():
+            what = f"{path} is no file of the disk: have it as standard input, `@-`"
+            raise ValueError(what if path.exists() else f"there is no file {path}")
         path.open("rb").close()
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error

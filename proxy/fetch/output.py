@@ -115,10 +115,13 @@ class NewFile:
 def check_place(path: Path) -> None:
     """Raises Ended where there can be no output, so far as it can be known before there is anything to write."""
     folder = Path(os.path.realpath(path)).parent
-    if path.is_dir():
-        raise Ended(NOT_WRITTEN, f"{path} cannot be written: {os.strerror(errno.EISDIR)}")
-    if not folder.is_dir():
-        raise Ended(NOT_WRITTEN, f"{path} cannot be written: {os.strerror(errno.ENOENT)}")
+    try:
+        if path.is_dir():
+            raise Ended(NOT_WRITTEN, f"{path} cannot be written: {os.strerror(errno.EISDIR)}")
+        if not folder.is_dir():
+            raise Ended(NOT_WRITTEN, f"{path} cannot be written: {os.strerror(errno.ENOENT)}")
+    except OSError as error:  # such as of a name that is too long
+        raise _not_written(str(path), error) from error
 
 
 def output_to(path: Path) -> AbstractContextManager[Output]:

@@ -127,7 +127,10 @@ async def test_a_pipe_is_written_to_and_not_replaced(origin: ScriptedOrigin, tmp
     assert read == [b"through"]
 
 
-@pytest.mark.parametrize("output", ["/dev/full", "/proc/nothing", "/", "/no/such/folder/x"])
+@pytest.mark.parametrize(
+    "output",
+    ["/dev/full", "/proc/nothing", "/", "/no/such/folder/x", pytest.param(f"/{'a' * 300}/x", id="too long a name")],
+)
 async def test_what_cannot_be_written_is_23(origin: ScriptedOrigin, output: str) -> None:
     result = await run(origin.url, "-o", output)
     assert result.exit_code == 23
@@ -188,6 +191,7 @@ async def test_what_standard_output_does_not_take_is_no_defect(
         pytest.param(["h", "-H", "a: b\r\nc: d"], "cannot be sent", id="two fields in one"),
         pytest.param(["h", "-d", "@/no/such"], "there is no file /no/such", id="no file"),
         pytest.param(["h", "-d", "@/"], "/ is a folder: name a file", id="a folder"),
+        pytest.param(["h", "-d", "@/" + "a" * 300], "cannot be read: File name too long", id="too long a name"),
         pytest.param(["h", "-d", "@/dev/null"], "/dev/null is no file of the disk", id="a device"),
         pytest.param(["h", "-d", "a", "-d", "@/no/such"], "there is no file /no/such", id="no second file"),
         pytest.param(["h", "-d", "a", "--json", "b"], "do not go together", id="two kinds"),

@@ -292,6 +292,7 @@ def test_a_refusal_is_told_as_json(file: Path) -> None:
         (("/", "-d", "\udcff"), "what is given is not UTF-8"),
         (("/", "-d", "@/no/such"), "there is no file /no/such"),
         (("/", "-d", "@/"), "/ is a folder"),
+        pytest.param(("/", "-d", f"@/{'a' * 300}"), "cannot be read: File name too long", id="too long a name"),
         (("/", "-d", "a", "--length", "1"), "`--data` and `--length` do not go together"),
     ],
     ids=str,
