@@ -2,10 +2,11 @@
 
 In reading order: `service`, `origins` and `routes` (every key, its type, its default, its meaning), `section` (what all
 parts of it share), `scalars` and `addresses` (what a single value may be), `source` (YAML with line numbers and the
-environment), `unreadable` (what to say of a file that is no YAML), `certificates` (what OpenSSL makes of the files named), `loading` (a file becomes a `Config`, or one error
-that names everything wrong with it), `misplaced` (keys in the wrong section), `oddities` (what is legal, and hardly
-meant), `findings` (all that there is to say about a file), `reach` (routes that no request reaches), `secrecy` (which
-fields carry secrets), `jsonschema` (what editors complete from).
+environment), `unreadable` (what to say of a file that is no YAML), `certificates` (what OpenSSL makes of the files
+named), `loading` (a file becomes a `Config`, or one error that names everything wrong with it), `misplaced` (keys in
+the wrong section), `oddities` (what is legal, and hardly meant), `findings` (all that there is to say about a file),
+`reach` (routes that no request reaches), `secrecy` (which fields carry secrets), `jsonschema` (what editors complete
+from).
 """
 
 from proxy.config.addresses import Address, OriginUrl, StoreUrl
