@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from proxy.config.addresses import IN_THE_WAY, Address, in_the_way
-from proxy.config.certificates import Unreadable, Unusable, unusable
+from proxy.config.certificates import Unreadable, unusable
 from proxy.config.loading import Loaded, validated
 from proxy.config.oddities import warnings, warnings_of_entries
 from proxy.config.section import wrongs
@@ -37,14 +37,10 @@ def findings(path: Path, environ: Mapping[str, str]) -> Findings:
     except ConfigError as error:
         places = {_key(source, loc) for loc in _wrong(source, error.__cause__)}
         return Findings(error.problems, tuple(_odd_elsewhere(source, path.parent, places)))
-    certificates = list(unusable(loaded.config))
-    wrong = [*_in_the_way(loaded), *_said_of(loaded, (one for one in certificates if not isinstance(one, Unreadable)))]
-    notes = [*_notes(loaded), *_said_of(loaded, (one for one in certificates if isinstance(one, Unreadable)))]
+    wrong, notes = [*_in_the_way(loaded)], [*_notes(loaded)]
+    for one in unusable(loaded.config):
+        (notes if isinstance(one, Unreadable) else wrong).append(source.problem(one.loc, one.what))
     return Findings(_by_line(wrong), tuple(warnings(loaded)), () if wrong else _by_line(notes))
-
-
-def _said_of(loaded: Loaded, files: Iterable[Unusable]) -> Iterator[Problem]:
-    return (loaded.source.problem(one.loc, one.what) for one in files)
 
 
 def _by_line(problems: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -52,7 +48,7 @@ def _by_line(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def _in_the_way(loaded: Loaded) -> Iterator[Problem]:
-    """A file where the store's folder is to be, or a socket, for whoever serves."""
+    """Files that are where a socket is to be, or the store's folder: nobody can serve, whoever it is."""
     config = loaded.config
     listen: list[tuple[Loc, Address | None]] = [
         (("listen", index), address) for index, address in enumerate(config.listen)
