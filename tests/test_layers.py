@@ -43,6 +43,7 @@ IMPURE = {"asyncio", "aiohttp", "sqlite3", "structlog", "time", "random", "socke
 # Which libraries are known to which modules. A ring that is not named knows none of them.
 KNOWS = {
     "aiohttp": {"fetch", "remote"},
+    "yarl": {"fetch", "remote"},  # aiohttp's own, and so as declared as that
     "httptools": {"parser", "response"},
     "sqlite3": {"store"},
     "pydantic": {"config"},

@@ -21,7 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from proxy.config.scalars import Refused, absolute, in_ascii, not_empty, read_by, written
+from proxy.config.scalars import Refused, absolute, must_be_ascii, not_empty, read_by, written
 
 _INTERFACE: Final = r"%[A-Za-z0-9._-]+"
 _AUTHORITY: Final = re.compile(rf"(?:\[([0-9A-Fa-f:.]+(?:{_INTERFACE})?)\]|([A-Za-z0-9._-]*))(?::([0-9]{{1,5}}))?")
@@ -222,7 +222,8 @@ def _url_hint(text: str) -> str:
 
 
 def _host_and_port(text: str) -> tuple[str, int | None]:
-    found = _AUTHORITY.fullmatch(in_ascii(text))
+    must_be_ascii(text)
+    found = _AUTHORITY.fullmatch(text)
     if not found or int(found[3] or 0) > _MAX_PORT:
         raise Refused("has no valid host and port, such as `127.0.0.1:8080` or `[::1]:8080`")
     return _ipv6(found[1]) if found[1] else found[2].lower(), int(found[3]) if found[3] else None

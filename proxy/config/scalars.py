@@ -25,7 +25,6 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
 )
-from yarl import URL
 
 from proxy.grammar import TOKEN
 
@@ -222,6 +221,8 @@ Secret = Annotated[SecretStr, read_by(secret), written(_SECRET.pattern)]
 
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")  # RFC 3986 section 3.3
 _HOST: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
+_HOST_PATTERN: Final = re.compile(rf"(\*\.)?({_HOST.pattern})")
+_IN_ASCII: Final = re.compile(r"[A-Za-z0-9*._-]+(:[0-9]*)?")
 
 
 def path(text: str) -> str:
@@ -256,29 +257,43 @@ def regex(text: str) -> re.Pattern[str]:
             raise Refused("must be a regular expression of Python's `re`", str(error)) from error
 
 
-def in_ascii(authority: str) -> str:
-    """A host, perhaps with its port, that is in ASCII as DNS has it."""
-    if authority.isascii():
-        return authority
+def must_be_ascii(authority: str) -> None:
+    """Refuse a host, perhaps with its port, that is not in ASCII as DNS has it."""
+    if not authority.isascii():
+        meant = _in_ascii(authority)
+        raise Refused("must name its host in ASCII", f"write it as `{meant}`" if meant else "")
+
+
+def _in_ascii(authority: str) -> str:
+    """What DNS has for it; empty where there is no such name."""
+    name, colon, port = authority.partition(":")
     try:
-        meant = f"write it as `{URL(f'http://{authority}').raw_authority}`"
-    except ValueError:  # there is no such name
-        meant = ""
-    raise Refused("must name its host in ASCII", meant)
+        encoded = name.encode("idna")
+        is_same = (
+            encoded.decode("idna").lower() == name.lower()
+        )  # Python's IDNA of 2003 makes `ss` of `ß`: another host
+    except UnicodeError:
+        return ""
+    found = f"{encoded.decode()}{colon}{port}"
+    return found if is_same and _IN_ASCII.fullmatch(found) else ""
 
 
 def host(text: str) -> str:
     """A host in lower case."""
-    in_ascii(text)
-    if not _HOST.fullmatch(text):
-        raise Refused("must be a host without port, such as `api.example.com`")
-    return text.lower()
+    return _host(text, _HOST)
 
 
 def host_pattern(text: str) -> str:
     """A host, or `*.` and a domain for all hosts below it."""
-    domain = text.removeprefix("*.")
-    return text.removesuffix(domain) + host(domain)
+    return _host(text, _HOST_PATTERN)
+
+
+def _host(text: str, pattern: re.Pattern[str]) -> str:
+    if ":" not in text:  # a port is wrong however its host is written
+        must_be_ascii(text)
+    if not pattern.fullmatch(text):
+        raise Refused("must be a host without port, such as `api.example.com`")
+    return text.lower()
 
 
 def absolute(text: str, info: ValidationInfo) -> Path:
@@ -310,7 +325,7 @@ Prefix = Annotated[str, read_by(prefix), written(_PATH.pattern)]
 Folder = Annotated[str, read_by(folder), written(r"/.+/")]
 Regex = Annotated[InstanceOf[re.Pattern[str]], read_by(regex), WithJsonSchema({"type": "string", "format": "regex"})]
 Host = Annotated[str, read_by(host), written(_HOST.pattern)]
-HostPattern = Annotated[str, read_by(host_pattern), written(rf"(\*\.)?({_HOST.pattern})")]
+HostPattern = Annotated[str, read_by(host_pattern), written(_HOST_PATTERN.pattern)]
 File = Annotated[InstanceOf[Path], BeforeValidator(existing_file), written(".+")]
 
 

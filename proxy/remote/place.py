@@ -6,7 +6,7 @@ from yarl import URL
 
 from proxy.config import Config
 from proxy.config.addresses import Address, address
-from proxy.config.scalars import in_ascii
+from proxy.config.scalars import must_be_ascii
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def _url(text: str) -> str:
         url = URL(text)
     except ValueError as error:
         raise ValueError(f"is no URL: {error}") from error
-    in_ascii(text.partition("//")[2].partition("/")[0])
+    must_be_ascii(text.partition("//")[2].partition("/")[0])
     if not url.host:
         raise ValueError("must name a host after `//`, as in `http://127.0.0.1:8081`")
     return text.rstrip("/")
