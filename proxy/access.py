@@ -67,7 +67,7 @@ class AccessLog:
                 f' "method": "{client.head.method}", "path": {quoted(account.path)},'
                 f' "seconds": {WRITTEN[int(account.seconds * 10_000 + 0.5)]}, "bytes": {client.sent},'
                 f' "received": {account.received}, "route": "{account.route}", "peer": "{client.link.peer.address}",'
-                f' "plan": "{account.plan}", "end": "{account.end}", "id": {quoted(account.request_id.decode("utf-8", "backslashreplace"))},'
+                f' "plan": "{account.plan}", "end": "{account.end}", "id": {quoted(account.id)},'
                 f' "waiting": {WRITTEN[int(waiting * 10_000 + 0.5)]}, "origin": {WRITTEN[int(origin * 10_000 + 0.5)]}}}'
             )
 
