@@ -8,21 +8,19 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from time import sleep
 from typing import Final, cast
 
-from proxy.acceptor import AT_ONCE, MOST_KEPT_BACK, Acceptor, ProtocolFactory
+from proxy.acceptor import Acceptor
 from proxy.config import Address, Config, ServerTls
 from proxy.config.addresses import IN_THE_WAY, in_the_way
 from proxy.config.certificates import Unusable, for_clients
 
 BACKLOG: Final = 2048
-HANDSHAKE: Final = 10.0  # seconds, where nothing else is said
 ATTEMPTS: Final = 40
 PAUSE: Final = 0.05  # seconds between two of them
 NO_SUCH_FAMILY: Final = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}  # where IPv6 is off, all interfaces are those of IPv4
@@ -90,28 +88,11 @@ class Doors:
 class Listener:
     """One address that is accepted on."""
 
-    def __init__(
-        self,
-        bound: Bound,
-        factory: ProtocolFactory,
-        tls: ssl.SSLContext | None = None,
-        handshake_timeout: float = HANDSHAKE,
-        clients: Collection[object] = (),
-        *,
-        most_kept_back: int = MOST_KEPT_BACK,
-        at_once: int = AT_ONCE,
-    ) -> None:
+    def __init__(self, bound: Bound, accepting: Callable[[socket.socket], Acceptor]) -> None:
+        """`accepting` makes what accepts on one of its sockets."""
         self.address = bound.address
         self._bound = bound
-        self._accepting = partial(
-            Acceptor,
-            factory=factory,
-            tls=tls,
-            handshake_timeout=handshake_timeout,
-            clients=clients,
-            most_kept_back=most_kept_back,
-            at_once=at_once,
-        )
+        self._accepting = accepting
         self._acceptors: list[Acceptor] = []  # closed ones too, whose last connections may be beginning
 
     def open(self) -> None:

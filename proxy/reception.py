@@ -8,7 +8,7 @@ which decide whether the process lives: some places are for these alone.
 from functools import partial
 from typing import Final
 
-from proxy.acceptor import most_descriptors
+from proxy.acceptor import Acceptor, most_descriptors
 from proxy.admin import PROBES, Admin
 from proxy.client import ClientRequest
 from proxy.clock import Clock
@@ -38,7 +38,7 @@ class Reception:
         self._others = _not_for_probes(few.max_connections)  # that may be answered at once
         self._answered = 0  # of these, at this moment
         self._front = SmallServer(self._receive, admin.refusal, peer, few, clock, admitted=Tally(1).cell(0))
-        self._listener = Listener(bound, self._front, most_kept_back=0, at_once=1)
+        self._listener = Listener(bound, partial(Acceptor, factory=self._front, most_kept_back=0, at_once=1))
 
     @property
     def address(self) -> Address:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from proxy import chronicle, gauges, reasons
+from proxy.acceptor import Acceptor
 from proxy.admin import Admin
 from proxy.books import Books
 from proxy.clock import Clock
@@ -136,7 +137,8 @@ class Service:
         """Accept on the doors, that for operators last; these are shown the service as a whole."""
         patience = self._config.limits.header_timeout
         clients = self._front.connections
-        self.listeners = [Listener(bound, self._front, doors.tls, patience, clients) for bound in doors.listen]
+        accepting = partial(Acceptor, factory=self._front, tls=doors.tls, handshake_timeout=patience, clients=clients)
+        self.listeners = [Listener(bound, accepting) for bound in doors.listen]
         if doors.admin is not None:
             self.admin = self._reception(doors.admin, whole)
         for listener in self.listeners:

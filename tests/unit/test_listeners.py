@@ -6,12 +6,14 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from proxy.acceptor import Acceptor
 from proxy.config import Address, ServerTls
 from proxy.listeners import CannotListen, Listener, bind, tls_context
 from tests.conftest import StartProxy
@@ -29,7 +31,7 @@ class Greeter(asyncio.Protocol):
 
 @asynccontextmanager
 async def greeting(address: Address) -> AsyncIterator[Listener]:
-    listener = Listener(bind("listen", address), Greeter)
+    listener = Listener(bind("listen", address), partial(Acceptor, factory=Greeter))
     listener.open()
     try:
         yield listener
